@@ -1,0 +1,1 @@
+"""What longop is for; each file says how to run it."""

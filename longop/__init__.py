@@ -1,0 +1,59 @@
+"""Turn a function that reports through a callback into one to start, watch and really cancel.
+
+    import longop
+
+    operation = longop.LongOperation(a_long_process)
+    job = operation.start()
+    for status in job.updates():
+        print(status.state.value, status.result)
+
+Who hands what to whom, values to the right; to the left goes one ``threading.Event`` being set:
+
+    your function ─ callback ─┐
+          signature ─ executors ─ job ─ operation ─ api ─ wire ─ embed ─ serve ─ page.html
+                                 status ┘   └ history      target ─────────┘
+
+===========  =====================================================================================
+errors       every exception
+callback     what the function is handed: its reports go out, and a cancel comes in
+status       the states of a job, and the record of it that every door shows
+job          the life of one run, a ``concurrent.futures.Future``
+signature    which parameter takes the callback, and what the others are
+executors    where the function's code runs
+history      the finished jobs
+operation    `LongOperation`: how many run at once, and which is next
+jsontext     any value as JSON
+wire         HTTP/1.1 bytes to a request, a response to bytes
+api          a request in, a response out
+embed        the api as a handler for ``http.server``
+target       ``package.module``, ``module:name`` or ``file.py`` to operations
+serve        ``python -m longop.serve``
+===========  =====================================================================================
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .callback import Callback
+from .errors import (BadParameters, Busy, ForgottenJob, LongOperationError, OperationCancelled,
+                     TargetError, UnknownJob)
+from .history import History
+from .job import Job
+from .operation import LongOperation
+from .status import State, Status
+
+if TYPE_CHECKING:
+    from .embed import handler
+
+__version__ = "0.1.0"
+__all__ = ["BadParameters", "Busy", "Callback", "ForgottenJob", "History", "Job", "LongOperation",
+           "LongOperationError", "OperationCancelled", "State", "Status", "TargetError",
+           "UnknownJob", "handler"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the HTTP door when it is first asked for: ``import longop`` loads the core alone."""
+    if name == "handler":
+        from .embed import handler
+
+        return handler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,85 @@
+"""The same operations inside somebody's own server: a request handler for ``http.server``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Generator
+
+from .api import Api, problem
+from .errors import RequestError
+from .operation import LongOperation
+from .wire import LINE, MAX_HEAD, read_body, read_head
+
+
+def handler(*operations: LongOperation, page: str | None = "/") -> type[Handler]:
+    """Return a class to give to ``HTTPServer``, which serves some operations.
+
+    Subclass it to serve more: what is not one of the operations' paths goes to your own
+    ``do_GET``, ``do_POST`` and so on. ``page`` is the path of the page, or None for none.
+    """
+    return type("Handler", (Handler,), {"api": Api(operations, page)})
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves an `Api`; what is not the Api's goes to ``do_...`` methods, as in ``http.server``.
+
+    Reads the head of a request with `wire`, for ``http.server`` spends most of a status poll
+    on parsing headers, and writes an answer in one piece.
+    """
+
+    api: Api
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 60.0  # seconds that a client may be silent
+
+    def handle_one_request(self) -> None:
+        """Serve one request; set ``close_connection`` if it was the last one."""
+        self.close_connection = True
+        with contextlib.suppress(ConnectionError, socket.timeout):  # gone, or silent for too long
+            self._serve()
+
+    def _serve(self) -> None:
+        method = "GET"
+        try:
+            request = self._read(read_head())
+            view = self.api.find(request)
+            if view is None and hasattr(self, "do_" + request.method):
+                self._serve_stock(request.head)
+                return
+            if request.headers.get("expect", "").lower() == "100-continue":
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.body = self._read(read_body(request))
+            answer, method = self.api.answer(request, view), request.method
+            self.close_connection = not request.keep_alive
+        except RequestError as error:  # the rest is not read, so the connection cannot go on
+            answer = problem(error)
+        self.wfile.write(answer.render(not self.close_connection, method))
+
+    def _serve_stock(self, head: bytes) -> None:
+        """Let ``http.server`` parse the head once more, and serve the request its own way."""
+        line, end, rest = head.partition(b"\n")
+        self.raw_requestline = line + end
+        rfile, self.rfile = self.rfile, io.BytesIO(rest)
+        try:
+            parsed = self.parse_request()
+        finally:
+            self.rfile = rfile
+        if parsed:
+            getattr(self, "do_" + self.command)()
+            self.wfile.flush()
+
+    def _read(self, reader: Generator[int, bytes, Any]) -> Any:
+        """Read what a reader of `wire` wants."""
+        try:
+            wanted = next(reader)
+            while True:
+                read = self.rfile.readline if wanted == LINE else self.rfile.read
+                data = read(wanted or MAX_HEAD + 1)
+                if not data or len(data) < wanted:
+                    raise ConnectionAbortedError("the client closed in the middle of a request")
+                wanted = reader.send(data)
+        except StopIteration as stop:
+            return stop.value

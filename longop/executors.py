@@ -1,0 +1,122 @@
+"""Where a function's code runs. So far: in a daemon thread of its own for each job.
+
+An executor takes a `Job` and a `Call`, and sees to it that ``job.finish`` is called once, when
+the code has ended. Knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any, Awaitable, Callable, Generator, Mapping
+
+from .callback import AdaptedCallback, Callback
+from .job import Job
+from .signature import Signature
+
+logger = logging.getLogger("longop")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a function, ready to be made wherever its code is to run.
+
+    ``cancel`` is the function's companion or None. It is called when a cancel has not taken hold
+    after ``grace`` seconds; at once if the function takes no callback.
+    """
+
+    function: Callable[..., Any]
+    signature: Signature
+    parameters: Mapping[str, Any]
+    cancel: Callable[[], object] | None
+    grace: float
+
+    def run(self, callback: Callback) -> Any:
+        """Make the call and return the function's value, whatever shape the function has."""
+        ended = threading.Event()
+        if self.cancel is not None:
+            # In a thread, for it waits, may block, and must not hold up whoever cancels.
+            companion = threading.Thread(target=self._companion, args=(callback, ended),
+                                         name="longop-cancel", daemon=True)
+            callback.on_cancel(companion.start)
+        try:
+            args, kwargs = self.signature.bind(self.parameters, callback)
+            return _drive(self.function(*args, **kwargs), callback)
+        finally:
+            ended.set()
+
+    def _companion(self, callback: Callback, ended: threading.Event) -> None:
+        if ended.wait(self.grace if self.signature.callback else 0) or self.cancel is None:
+            return
+        callback.told = True
+        try:
+            self.cancel()
+        except Exception:
+            logger.exception("%r, called to stop %r, raised", self.cancel, self.function)
+
+
+def run_in_thread(job: Job, call: Call) -> None:
+    """Run a call in a daemon thread of its own.
+
+    Not in a pool: a job that is stuck must hold up neither another one nor the interpreter's exit.
+    """
+    threading.Thread(target=_run, args=(job, call), name=f"longop-{job.id}", daemon=True).start()
+
+
+def _run(job: Job, call: Call) -> None:
+    try:
+        value = call.run(job.callback)
+    except BaseException as error:  # SystemExit too: whatever it is, the code has ended
+        job.finish(error=error)
+    else:
+        job.finish(value)
+
+
+# A generator or a coroutine has only begun when the call returns: here it is brought to its end.
+
+
+def _drive(value: Any, callback: Callback) -> Any:
+    if inspect.isgenerator(value):
+        return _drive_generator(value, callback)
+    if inspect.isawaitable(value):
+        return _drive_coroutine(value, callback)
+    return value
+
+
+def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:
+    """Report what it yields; return what it returns. On a cancel its ``finally`` runs."""
+    step = 0
+    try:
+        while True:
+            try:
+                item = next(generator)
+            except StopIteration as stop:
+                return stop.value
+            step += 1
+            callback(*([item] if isinstance(callback, AdaptedCallback) else [item, step]))
+    finally:
+        generator.close()
+
+
+def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback) -> Any:
+    """Run it in a loop of its own. On a cancel its task is cancelled where it waits."""
+    import asyncio  # costs more than all of longop, and few need it
+
+    async def main() -> Any:
+        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(awaitable)
+
+        def cancel() -> None:
+            if not callback.told:  # else it is on its way out already
+                callback.told = True
+                task.cancel()
+
+        callback.on_cancel(lambda: loop.call_soon_threadsafe(cancel))
+        return await task
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        callback.check()
+        raise

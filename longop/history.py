@@ -1,0 +1,75 @@
+"""Finished jobs, remembered within bounds. A job that is still alive is never in here.
+
+Not locked: whoever owns a history guards it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Iterator
+
+from .errors import ForgottenJob, UnknownJob
+from .status import Status
+
+_MAX_FORGOTTEN = 10_000  # ids of which we can still say that they are gone: about 1 MB
+
+
+class History:
+    """Keep the newest ``max_jobs`` finished jobs, or ``max_bytes`` of them if that is less.
+
+    The newest one is kept however large it is, so that whoever waits for a result gets it.
+    """
+
+    def __init__(self, max_jobs: int = 100, max_bytes: int = 16 * 1024 * 1024) -> None:
+        self._max_jobs = max_jobs
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._kept: dict[str, tuple[Status, int]] = {}  # with their sizes, oldest first
+        self._forgotten: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[Status]:
+        """Go through the finished jobs, newest first."""
+        return reversed([status for status, _ in self._kept.values()])
+
+    def add(self, status: Status) -> None:
+        """Remember a finished job; forget the oldest ones beyond the bounds."""
+        size = _sizeof(vars(status), self._max_bytes)
+        self._kept[status.id] = status, size
+        self._bytes += size
+        while len(self._kept) > max(1, self._max_jobs) or (
+                len(self._kept) > 1 and self._bytes > self._max_bytes):
+            self.forget(next(iter(self._kept)))
+
+    def get(self, id: str) -> Status:
+        """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""
+        if id in self._kept:
+            return self._kept[id][0]
+        if id in self._forgotten:
+            raise ForgottenJob(f"job {id} has ended and is no longer kept")
+        raise UnknownJob(f"there is no job {id}")
+
+    def forget(self, id: str) -> None:
+        """Drop a finished job; raise `UnknownJob` or `ForgottenJob` where there is none."""
+        self.get(id)
+        self._bytes -= self._kept.pop(id)[1]
+        self._forgotten[id] = None
+        if len(self._forgotten) > _MAX_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
+
+
+def _sizeof(value: Any, limit: int) -> int:
+    """Return about how many bytes a value and what it contains take; counting ends at the limit."""
+    todo: list[Any] = [value]
+    seen: set[int] = set()
+    size = 0
+    while todo and size < limit:
+        item = todo.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        size += sys.getsizeof(item, 64)
+        if isinstance(item, dict):
+            todo += [*item.keys(), *item.values()]
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            todo += item
+    return size

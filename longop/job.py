@@ -1,0 +1,247 @@
+"""The life of one run, from queued to its end: every state change, under one lock.
+
+    operation ── begin ──▶ ┌─────┐ ──▶ status(), updates(): frozen snapshots
+    executor ─── finish ─▶ │ Job │ ──▶ result(), add_done_callback(): it is a Future
+    anybody ──── cancel ─▶ └─────┘ ──▶ callback.cancel(): an Event is set, and that is all
+
+Knows nothing of the function, of where its code runs, or of HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterator
+
+from .callback import Callback
+from .errors import OperationCancelled
+from .jsontext import to_text
+from .status import TRANSITIONS, State, Status, timestamp
+
+if TYPE_CHECKING:
+    _Future = Future[Any]
+else:
+    _Future = Future  # not subscriptable on Python 3.8
+
+logger = logging.getLogger("longop")
+_STOP_REASONS = {State.COMPLETED: "completed", State.FAILED: "error", State.CANCELLED: "cancelled"}
+
+
+class Job(_Future):
+    """One run of an operation: a ``concurrent.futures.Future`` to watch, and to cancel as it runs.
+
+    ``id`` cannot be guessed. Jobs are made by `LongOperation.start`.
+    """
+
+    def __init__(self, module: str, operation: str, callback: Callback, *,
+                 lock: ContextManager[Any], ended: Callable[[Job], None],
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.id = os.urandom(16).hex()
+        self.callback = callback
+        # One lock, which may be taken twice, for an operation and all its jobs, so that a job's
+        # end, its place in the operation and its Future change at one stroke. It guards all that
+        # is below. Reports do not take it.
+        self._lock = lock
+        self._ended = ended  # called once, with the lock held
+        self._clock = clock
+        self._began: float | None = None
+        self._status = Status(self.id, module, operation, created_at=timestamp())
+        self._watchers: tuple[Callable[[], None], ...] = ()
+        self._callbacks: list[Callable[[Job], object]] = []
+
+    def __repr__(self) -> str:
+        status = self._status
+        return f"<Job {self.id} {status.module}/{status.operation} {status.state.value}>"
+
+    # For everybody
+
+    @property
+    def state(self) -> State:
+        """The state now."""
+        return self.status().state
+
+    def status(self) -> Status:
+        """Return a frozen snapshot of what is known now."""
+        with self._lock:
+            return self._snapshot()
+
+    def updates(self) -> Iterator[Status]:
+        """Yield the status now, then at each change, then at the end, which is the last.
+
+        Whoever is slower than the function gets the newest status and none in between.
+        """
+        changed = threading.Event()
+        self.watch(changed.set)
+        try:
+            seen = -1
+            while True:
+                changed.clear()  # before the look, so that what changes after it is not missed
+                status = self.status()
+                if status.version != seen:
+                    yield status
+                if status.state.is_terminal:
+                    return
+                seen = status.version
+                changed.wait()
+        finally:
+            self.unwatch(changed.set)
+
+    def cancel(self) -> bool:
+        """Ask the job to stop; return True if it was still alive. Asking twice does no harm.
+
+        A queued job is cancelled at once. A running one is `cancelling` until its code has ended,
+        which is at its next report; only then is it `cancelled`.
+        """
+        with self._lock:
+            before = self._status.state
+            if before is State.QUEUED:
+                self._end(State.CANCELLED, cancel_requested_at=timestamp())
+            elif before is State.RUNNING:
+                self._move(State.CANCELLING, cancel_requested_at=timestamp())
+        if before is State.RUNNING:
+            self.callback.cancel()
+        if before in (State.QUEUED, State.RUNNING):
+            self._tell()
+        return not before.is_terminal
+
+    def running(self) -> bool:
+        """Return True while the code runs, told to stop or not."""
+        return self.state in (State.RUNNING, State.CANCELLING)
+
+    def add_done_callback(self, fn: Callable[[Job], object]) -> None:
+        """Call ``fn(job)`` when the job has ended, or now if it has."""
+        with self._lock:  # not Future's list of them, which it calls with the lock held
+            self._callbacks.append(fn)
+        self._run_callbacks()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call a watcher at each change from now on, in whichever thread brings the change.
+
+        It must be quick and must not raise: the function waits for it.
+        """
+        with self._lock:
+            self._watchers += (watcher,)
+            self.callback.notify = self._notify
+
+    def unwatch(self, watcher: Callable[[], None]) -> None:
+        """Take back a `watch`."""
+        with self._lock:
+            self._watchers = tuple(other for other in self._watchers if other != watcher)
+            self.callback.notify = self._notify if self._watchers else None
+
+    # For the operation, and for what runs the code
+
+    def begin(self) -> None:
+        """Say that the code is about to run."""
+        with self._lock:
+            self._move(State.RUNNING, started_at=timestamp(), queue_position=None)
+            self._began = self._clock()
+        self._tell()
+
+    def finish(self, value: Any = None, error: BaseException | None = None) -> None:
+        """Say that the code has ended: with a value, or with an error."""
+        with self._lock:
+            if error is None:
+                state = State.CANCELLED if self.callback.told else State.COMPLETED
+            else:
+                state = State.CANCELLED if _comes_from_cancel(error) else State.FAILED
+            self._end(state, value, error)
+        self._tell(None if isinstance(error, OperationCancelled) else error)
+
+    def queue_at(self, position: int) -> None:
+        """Say where in the queue the job is, 1 being next."""
+        with self._lock:
+            if position != self._status.queue_position:
+                self._move(State.QUEUED, queue_position=position)
+        self._notify()
+
+    # With the lock held
+
+    def _snapshot(self) -> Status:
+        status = self._status
+        if status.state.is_terminal:
+            return status
+        count, result, step, total, message = self.callback.latest
+        elapsed = None if self._began is None else round(self._clock() - self._began, 3)
+        progress = _fraction(step, total)
+        eta = round(elapsed / progress - elapsed, 3) if elapsed and progress else None
+        return replace(status, result=result, step=step, total=total, progress=progress,
+                       message=message, elapsed=elapsed, eta=eta, version=status.version + count)
+
+    def _move(self, state: State, base: Status | None = None, **facts: Any) -> None:
+        """Change the state; nothing else does. An illegal change raises and changes nothing."""
+        base = base or self._status
+        if state not in TRANSITIONS[base.state]:
+            raise InvalidStateError(f"{self!r} cannot become {state.value}")
+        self._status = replace(base, state=state, version=base.version + 1, **facts)
+
+    def _end(self, state: State, value: Any = None, error: BaseException | None = None,
+             **facts: Any) -> None:
+        last = self._snapshot()
+        if value is None:
+            value = last.result  # of a function that only reports, the last report is the result
+        self._move(
+            state, last, result=value, eta=None, queue_position=None, finished_at=timestamp(),
+            progress=1.0 if state is State.COMPLETED else last.progress,
+            error=_describe(error),
+            stop_reason=_STOP_REASONS[state], **facts)
+        # To Future the job was pending until here, whence it may go to each of its ends.
+        if state is State.COMPLETED:
+            self.set_result(value)
+        elif state is State.FAILED:
+            self.set_exception(error)
+        else:
+            super().cancel()
+            self.set_running_or_notify_cancel()
+        self._ended(self)
+
+    # Without it
+
+    def _tell(self, error: BaseException | None = None) -> None:
+        logger.log(logging.ERROR if error else logging.INFO, "%r", self, exc_info=error)
+        self._notify()
+        self._run_callbacks()
+
+    def _notify(self) -> None:
+        for watcher in self._watchers:
+            watcher()
+
+    def _run_callbacks(self) -> None:
+        while self.done() and self._callbacks:
+            with self._lock:
+                callbacks, self._callbacks = self._callbacks, []
+            for fn in callbacks:
+                try:
+                    fn(self)
+                except Exception:
+                    logger.exception("a done callback of %r raised", self)
+
+
+def _fraction(step: Any, total: Any) -> float | None:
+    try:
+        fraction = float(step) / float(total)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return min(fraction, 1.0) if fraction >= 0 else None  # so NaN is None
+
+
+def _comes_from_cancel(error: BaseException | None) -> bool:
+    """Tell whether the callback raised this, or it was raised on the way out from there."""
+    seen: set[int] = set()  # a chain may be a ring
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OperationCancelled):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _describe(error: BaseException | None) -> str | None:
+    if error is None or isinstance(error, OperationCancelled):
+        return None
+    return f"{type(error).__name__}: {to_text(error)}".rstrip(": ")

@@ -1,0 +1,105 @@
+"""``python -m longop.serve TARGET...``: serve what is found there, with the page."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import errno
+import logging
+import os
+import signal
+import socket
+import socketserver
+import sys
+from http.server import ThreadingHTTPServer
+from typing import Sequence
+
+from .embed import Handler, handler
+from .errors import TargetError
+from .operation import WHEN_BUSY, LongOperation
+from .target import load
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C or SIGTERM; return the exit code: 0, or 2 if there is nothing to serve."""
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO,
+                        format="%(asctime)s %(message)s")
+    try:
+        operations = [operation for target in options.target for operation in load(target)]
+        for operation in operations:
+            operation.limit = options.limit or operation.limit
+            operation.when_busy = options.when_busy or operation.when_busy
+        server = _Server(options.host, options.port, handler(*operations))
+    except (TargetError, ValueError, OSError) as error:
+        print(f"longop.serve: {error}", file=sys.stderr)
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # it raises KeyboardInterrupt
+    try:
+        names = ", ".join(f"{operation.module}/{operation.name}" for operation in operations)
+        print(f"{names} at {server.url}", flush=True)
+        if options.open:
+            import webbrowser
+
+            webbrowser.open(server.url)
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.server_close()
+        _stop(operations)
+    return 0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # the default of 5 drops connections when many come at once
+    allow_reuse_address = os.name != "nt"  # there it would let two servers share a port
+
+    def __init__(self, host: str, port: int, handler_class: type[Handler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), handler_class)
+        except (OSError, OverflowError) as error:
+            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            hint = ": stop what runs there, or choose another --port (0 is any free one)"
+            raise OSError(f"cannot listen on {host}:{port}: {error}{hint * taken}") from error
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self.server_port}/"
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's, which looks up the host's name: without a network that can take long.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+
+def _stop(operations: list[LongOperation]) -> None:
+    """Tell all jobs to stop, the queued ones first, and give them a moment."""
+    jobs = [operation.job(status.id) for operation in operations for status in operation.jobs()]
+    live = [job for job in jobs if job is not None]
+    for job in live:
+        job.cancel()
+    for left in concurrent.futures.wait(live, timeout=3).not_done:
+        logging.getLogger("longop").warning("%r did not stop", left)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m longop.serve",
+        description="Serve functions that take long: start, watch and cancel them over HTTP.")
+    add = parser.add_argument
+    add("target", nargs="+", metavar="TARGET",
+        help="package.module, module:name or path/to/file.py[:name]")
+    add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    add("--port", type=int, default=32168, help="0 is any free one (default: %(default)s)")
+    add("--limit", type=int, help="how many jobs of an operation may run at once (default: 1)")
+    add("--when-busy", choices=WHEN_BUSY, help="what a start does then (default: queue)")
+    add("--quiet", action="store_true", help="do not log the jobs' starts and ends")
+    add("--open", action="store_true", help="open the page in the browser")
+    options = parser.parse_args(arguments)
+    if options.limit is not None and options.limit < 1:
+        parser.error("--limit must be at least 1")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""TARGET, as it is written on a command line, to the operations that are found there."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import operator
+import os
+import sys
+import traceback
+from types import FunctionType, ModuleType
+from typing import Any
+
+from .errors import TargetError
+from .operation import LongOperation
+from .signature import Signature
+
+
+def load(target: str) -> list[LongOperation]:
+    """Return the operations of ``package.module``, ``module:name`` or ``path/to/file.py[:name]``.
+
+    Of a bare module these are its `LongOperation`s, else the functions it defines that take a
+    callback. A ``cancel...`` function without parameters beside a single one is its companion.
+    Raises `TargetError`, which says what to do.
+    """
+    place, _, name = target.rpartition(":")
+    if not place or not name.replace(".", "_").isidentifier():  # a colon as in C:\ names nothing
+        place, name = target, ""
+    module = _import(place)
+    own = [f for f in vars(module).values() if isinstance(f, FunctionType)
+           and f.__module__ == module.__name__ and not f.__name__.startswith("_")]
+    try:
+        found: list[Any] = [operator.attrgetter(name)(module)] if name else [
+            *_operations(module)] or [f for f in own if Signature(f).certain]
+        if not found:
+            hint = f": name one, such as {place}:{own[0].__name__}" if own else ""
+            raise TargetError(f"{place} has no LongOperation and no function with a callback{hint}")
+        companions = [f for f in own if f.__name__.startswith("cancel")
+                      and not inspect.signature(f).parameters]
+        companion = companions[0] if len(found) == len(companions) == 1 else None
+        return [f if isinstance(f, LongOperation) else LongOperation(f, cancel=companion)
+                for f in found]
+    except AttributeError:
+        known = ", ".join(key for key in vars(module) if not key.startswith("_")) or "nothing"
+        raise TargetError(f"{place} has no {name}; it has {known}") from None
+    except TypeError as error:  # of LongOperation, about what was named
+        raise TargetError(str(error)) from error
+
+
+def _operations(module: ModuleType) -> list[LongOperation]:
+    return list({id(f): f for f in vars(module).values() if isinstance(f, LongOperation)}.values())
+
+
+def _import(place: str) -> ModuleType:
+    is_file = place.endswith(".py") or "/" in place or os.sep in place
+    if is_file and not (place.endswith(".py") and os.path.isfile(place)):
+        raise TargetError(f"there is no Python file {place}")
+    name = os.path.basename(place)[:-3] if is_file else place
+    if is_file:  # what is beside the file can be imported too
+        sys.path.insert(0, os.path.dirname(os.path.abspath(place)))
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        if not frame.filename.startswith("<"):
+            what += f" ({frame.filename}, line {frame.lineno})"
+        elif isinstance(error, ModuleNotFoundError):
+            what += ": run this in the folder that holds it, or give path/to/file.py"
+        raise TargetError(f"cannot import {place}: {what}") from error
+    if is_file and not (module.__file__ and os.path.samefile(module.__file__, place)):
+        raise TargetError(f"{place} has the name of another module, {module.__file__}: rename it")
+    return module
