@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pkgutil
+import re
 import time
 from functools import partial
 from http import HTTPStatus
@@ -23,7 +24,7 @@ from .status import State, Status
 from .wire import Request, Response, http_date, parameters
 
 logger = logging.getLogger("longop")
-View = Callable[[], Response]
+View = Callable[..., Response]  # of what a path's ``*`` stands for, and the request
 
 # That server's words. Its page reads on until a status is `completed`, `failed` or not a success.
 _STARTED = "Command is running in the background"
@@ -48,27 +49,49 @@ class Api:
     def __init__(self, operations: Iterable[LongOperation], page: str | None = "/") -> None:
         self._page = page
         self._operations = list(operations)
-        self._modules: dict[str, dict[str, LongOperation]] = {}
+        modules: dict[str, list[LongOperation]] = {}
+        routes: dict[tuple[str, str], View] = {}
         for operation in self._operations:
-            names = self._modules.setdefault(_key(operation.module), {})
-            name = _key(operation.name)
-            if name in (*names, "get_command_status", "cancel_command"):
-                raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
-            names[name] = operation
+            modules.setdefault(_key(operation.module), []).append(operation)
+        for module, inside in modules.items():
+            routes["GET", f"/v1/{module}/get_command_status"] = partial(_command_status, inside)
+            routes["POST", f"/v1/{module}/get_command_status"] = partial(_command_status, inside)
+            routes["POST", f"/v1/{module}/cancel_command"] = partial(_cancel_command, inside)
+            for operation in inside:
+                route = "POST", f"/v1/{module}/{_key(operation.name)}"
+                if route in routes:
+                    raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
+                routes[route] = partial(_start, operation)
+        # A route of a module's goes on as it likes. In the others ``*`` stands for a job's id.
+        self._routes = [(method, re.compile(re.escape(path) + "(?:/.*)?"), view)
+                        for (method, path), view in routes.items()]
+        self._routes += [(method, re.compile(path.replace("*", "([^/]+)")), view)
+                         for method, path, view in (
+                             ("GET", "/v1/jobs/*", self._show),
+                             ("DELETE", "/v1/jobs/*", self._forget),
+                             ("POST", "/v1/jobs/*/cancel", self._cancel),
+                             ("GET", "/v1/jobs", self._list),
+                             ("GET", "/v1", self._describe),
+                             ("GET", "/v1/status/ping", _ping))]
 
-    def find(self, request: Request) -> View | None:
+    def find(self, request: Request) -> Callable[[], Response] | None:
         """Return what answers a request once its body is there, or None if its path is not ours.
 
         Raises `RequestError` if the path is ours but not the method.
         """
-        views = self._views(request)
-        view = views.get("GET" if request.method == "HEAD" else request.method)
-        if views and view is None:
+        path = _key(unquote(request.path)).rstrip("/")
+        views: dict[str, View] = {"GET": _show_page} if request.path == self._page else {}
+        for method, pattern, view in self._routes:
+            match = pattern.fullmatch(path)
+            if match:
+                views.setdefault(method, partial(view, *match.groups()))
+        found = views.get("GET" if request.method == "HEAD" else request.method)
+        if views and found is None:
             allowed = ", ".join(sorted(views))
             raise RequestError(405, f"{request.path} takes {allowed} only", Allow=allowed)
-        return view
+        return found and partial(found, request)
 
-    def answer(self, request: Request, view: View | None) -> Response:
+    def answer(self, request: Request, view: Callable[[], Response] | None) -> Response:
         """Answer a request with what `find` found for it; raise nothing."""
         try:
             if view is None:
@@ -80,37 +103,7 @@ class Api:
             logger.exception("%s %s", request.method, request.path)
             return problem(RequestError(500, "an error of the server's own; its log says more"))
 
-    def _views(self, request: Request) -> Mapping[str, View]:
-        """Return what answers at a path, by method."""
-        if request.path == self._page:
-            return {"GET": _show_page}
-        root, version, *parts = [unquote(part) for part in request.path.split("/")] + [""]
-        if (root, version) != ("", "v1"):
-            return {}
-        if len(parts) > 2 and _key(parts[0]) in self._modules:
-            views = self._module_views(self._modules[_key(parts[0])], _key(parts[1]), request)
-            if views:
-                return views
-        if parts[0] == "jobs" and len(parts) == 3:
-            return {"GET": partial(self._show, parts[1]), "DELETE": partial(self._forget, parts[1])}
-        if parts[0] == "jobs" and parts[2:] == ["cancel", ""]:
-            return {"POST": partial(self._cancel, parts[1])}
-        view = {"": self._describe, "jobs": self._list, "status/ping": _ping}.get(
-            "/".join(parts).rstrip("/"))
-        return {"GET": view} if view else {}
-
-    def _module_views(self, module: dict[str, LongOperation], name: str,
-                      request: Request) -> Mapping[str, View]:
-        operations = list(module.values())
-        if name == "get_command_status":
-            return dict.fromkeys(("GET", "POST"), partial(_command_status, operations, request))
-        if name == "cancel_command":
-            return {"POST": partial(_cancel_command, operations, request)}
-        return {"POST": partial(_start, module[name], request)} if name in module else {}
-
-    # Our own routes
-
-    def _describe(self) -> Response:
+    def _describe(self, request: Request) -> Response:
         return Response.json({"operations": [
             {"module": operation.module, "name": operation.name,
              "description": operation.description,
@@ -118,7 +111,7 @@ class Api:
              "parameters": operation.signature.schema()}
             for operation in self._operations]})
 
-    def _list(self) -> Response:
+    def _list(self, request: Request) -> Response:
         """Answer the jobs, newest first, without their results: all together may be large."""
         jobs = [status for operation in self._operations for status in operation.jobs()]
         jobs.sort(key=lambda status: status.created_at, reverse=True)
@@ -126,14 +119,13 @@ class Api:
             {name: value for name, value in vars(status).items() if name != "result"}
             for status in jobs]})
 
-    def _show(self, id: str) -> Response:
+    def _show(self, id: str, request: Request) -> Response:
         return Response.json(vars(_find(self._operations, id)[1]))
 
-    def _cancel(self, id: str) -> Response:
-        operation, _ = _find(self._operations, id)
-        return Response.json(vars(_cancel(operation, id)))
+    def _cancel(self, id: str, request: Request) -> Response:
+        return Response.json(vars(_cancel(_find(self._operations, id)[0], id)))
 
-    def _forget(self, id: str) -> Response:
+    def _forget(self, id: str, request: Request) -> Response:
         _find(self._operations, id)[0].forget(id)
         return Response(204)
 
@@ -165,13 +157,13 @@ def _cancel(operation: LongOperation, id: str) -> Status:
     return operation.status(id)
 
 
-def _ping() -> Response:
+def _ping(request: Request) -> Response:
     from . import __version__
 
     return Response.json({"success": True, "message": f"longop {__version__}", "code": 200})
 
 
-def _show_page() -> Response:
+def _show_page(request: Request) -> Response:
     page = pkgutil.get_data(__package__, "page.html") or b""  # from a zip too
     return Response(200, page, "text/html; charset=utf-8")
 

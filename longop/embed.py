@@ -11,7 +11,7 @@ from typing import Any, Generator
 from .api import Api, problem
 from .errors import RequestError
 from .operation import LongOperation
-from .wire import LINE, MAX_HEAD, read_body, read_head
+from .wire import LINE, MAX_BODY, MAX_HEAD, read_body, read_head
 
 
 def handler(*operations: LongOperation, page: str | None = "/") -> type[Handler]:
@@ -42,7 +42,6 @@ class Handler(BaseHTTPRequestHandler):
             self._serve()
 
     def _serve(self) -> None:
-        method = "GET"
         try:
             request = self._read(read_head())
             view = self.api.find(request)
@@ -52,11 +51,12 @@ class Handler(BaseHTTPRequestHandler):
             if request.headers.get("expect", "").lower() == "100-continue":
                 self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.body = self._read(read_body(request))
-            answer, method = self.api.answer(request, view), request.method
+            answer = self.api.answer(request, view)
             self.close_connection = not request.keep_alive
+            self.wfile.write(answer.render(request.keep_alive, request.method))
         except RequestError as error:  # the rest is not read, so the connection cannot go on
-            answer = problem(error)
-        self.wfile.write(answer.render(not self.close_connection, method))
+            self.wfile.write(problem(error).render(False))
+            self._discard()
 
     def _serve_stock(self, head: bytes) -> None:
         """Let ``http.server`` parse the head once more, and serve the request its own way."""
@@ -70,6 +70,14 @@ class Handler(BaseHTTPRequestHandler):
         if parsed:
             getattr(self, "do_" + self.command)()
             self.wfile.flush()
+
+    def _discard(self) -> None:
+        """Read on for a while: closed at once, a client that still sends would lose the answer."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            left = 2 * MAX_BODY
+            while left > 0:
+                left -= len(self.rfile.read1(65_536)) or left
 
     def _read(self, reader: Generator[int, bytes, Any]) -> Any:
         """Read what a reader of `wire` wants."""

@@ -6,7 +6,9 @@ the code has ended. Knows nothing of HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import itertools
 import logging
 import threading
 from dataclasses import dataclass
@@ -43,18 +45,21 @@ class Call:
             callback.on_cancel(companion.start)
         try:
             args, kwargs = self.signature.bind(self.parameters, callback)
-            return _drive(self.function(*args, **kwargs), callback)
+            value = self.function(*args, **kwargs)
+            # A generator or a coroutine has only begun here, and is brought to its end.
+            if inspect.isgenerator(value):
+                return _drive_generator(value, callback)
+            return _drive_coroutine(value, callback) if inspect.isawaitable(value) else value
         finally:
             ended.set()
 
     def _companion(self, callback: Callback, ended: threading.Event) -> None:
-        if ended.wait(self.grace if self.signature.callback else 0) or self.cancel is None:
-            return
-        callback.told = True
-        try:
-            self.cancel()
-        except Exception:
-            logger.exception("%r, called to stop %r, raised", self.cancel, self.function)
+        if self.cancel and not ended.wait(self.grace if self.signature.callback else 0):
+            callback.told = True
+            try:
+                self.cancel()
+            except Exception:
+                logger.exception("%r, called to stop %r, raised", self.cancel, self.function)
 
 
 def run_in_thread(job: Job, call: Call) -> None:
@@ -74,30 +79,15 @@ def _run(job: Job, call: Call) -> None:
         job.finish(value)
 
 
-# A generator or a coroutine has only begun when the call returns: here it is brought to its end.
-
-
-def _drive(value: Any, callback: Callback) -> Any:
-    if inspect.isgenerator(value):
-        return _drive_generator(value, callback)
-    if inspect.isawaitable(value):
-        return _drive_coroutine(value, callback)
-    return value
-
-
 def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:
     """Report what it yields; return what it returns. On a cancel its ``finally`` runs."""
-    step = 0
-    try:
-        while True:
+    with contextlib.closing(generator):
+        for step in itertools.count(1):
             try:
                 item = next(generator)
             except StopIteration as stop:
                 return stop.value
-            step += 1
             callback(*([item] if isinstance(callback, AdaptedCallback) else [item, step]))
-    finally:
-        generator.close()
 
 
 def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback) -> Any:

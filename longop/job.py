@@ -14,7 +14,6 @@ import os
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterator
 
 from .callback import Callback
@@ -170,15 +169,15 @@ class Job(_Future):
         elapsed = None if self._began is None else round(self._clock() - self._began, 3)
         progress = _fraction(step, total)
         eta = round(elapsed / progress - elapsed, 3) if elapsed and progress else None
-        return replace(status, result=result, step=step, total=total, progress=progress,
-                       message=message, elapsed=elapsed, eta=eta, version=status.version + count)
+        return status.but(result=result, step=step, total=total, progress=progress,
+                          message=message, elapsed=elapsed, eta=eta, version=status.version + count)
 
     def _move(self, state: State, base: Status | None = None, **facts: Any) -> None:
         """Change the state; nothing else does. An illegal change raises and changes nothing."""
         base = base or self._status
         if state not in TRANSITIONS[base.state]:
             raise InvalidStateError(f"{self!r} cannot become {state.value}")
-        self._status = replace(base, state=state, version=base.version + 1, **facts)
+        self._status = base.but(state=state, version=base.version + 1, **facts)
 
     def _end(self, state: State, value: Any = None, error: BaseException | None = None,
              **facts: Any) -> None:

@@ -1,4 +1,4 @@
-"""Any value as JSON text: what a function made is shown, even where JSON has no word for it."""
+"""JSON text: strict when it is read; when it is written, any value at all, as well as it can be."""
 
 from __future__ import annotations
 
@@ -18,10 +18,30 @@ def dumps(value: Any) -> str:
     (as in JavaScript), and what is left its ``str``.
     """
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain)
+        return _encode(value)
     except (ValueError, TypeError, RecursionError):
         # NaN, a key that is no text, a ring: seldom, and only then each part is looked at.
-        return json.dumps(_simplify(value, ()), separators=(",", ":"))
+        return _encode(_simplify(value, ()))
+
+
+def loads(text: str) -> Any:
+    """Return the value of a JSON text; raise ``ValueError`` if it is none, NaN included."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def to_text(value: Any) -> str:
+    """Return a value's ``str``, or its type's name if that raises; raise nothing."""
+    try:
+        return str(value)
+    except Exception:  # an object of the function's own may be broken
+        return f"<{type(value).__name__}>"
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not in JSON")
 
 
 def _plain(value: Any) -> Any:
@@ -33,9 +53,7 @@ def _plain(value: Any) -> Any:
         return list(value)
     if is_dataclass(value) and not isinstance(value, type):
         return vars(value)
-    if hasattr(value, "tolist"):  # numpy's scalars and arrays
-        return value.tolist()
-    return to_text(value)
+    return value.tolist() if hasattr(value, "tolist") else to_text(value)  # numpy's have it
 
 
 def _simplify(value: Any, above: tuple[int, ...]) -> Any:
@@ -55,9 +73,4 @@ def _simplify(value: Any, above: tuple[int, ...]) -> Any:
         return None if isinstance(value, float) else to_text(value)
 
 
-def to_text(value: Any) -> str:
-    """Return a value's ``str``, or its type's name if that raises; raise nothing."""
-    try:
-        return str(value)
-    except Exception:  # an object of the function's own may be broken
-        return f"<{type(value).__name__}>"
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import base64
 import collections.abc
-import contextlib
 import functools
 import inspect
-import json
 import types
 import typing
 from enum import Enum
-from typing import Any, Callable, Mapping
+from functools import partial
+from typing import Any, Callable, Iterable, Mapping
 
 from .errors import BadParameters
+from .jsontext import dumps, loads
 
 CALLBACK_NAMES = ("callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
 _EMPTY = inspect.Parameter.empty
@@ -41,32 +41,31 @@ class Signature:
                                 "takes the callback, callback=..., or say callback=False") from None
             anything = inspect.Parameter("parameters", inspect.Parameter.VAR_KEYWORD)
             self._signature = inspect.Signature([anything])
-        plain = {name: p for name, p in self._signature.parameters.items()
+        parameters = self._signature.parameters
+        plain = {name: p for name, p in parameters.items()
                  if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-        # The name of **parameters, which take what no other does.
-        self._rest = next((name for name, p in self._signature.parameters.items()
-                           if p.kind is p.VAR_KEYWORD), None)
+        self._rest = any(p.kind is p.VAR_KEYWORD for p in parameters.values())  # takes any name
         hints = _hints(function)
         wanted = {name: _wanted(p, hints) for name, p in plain.items()}
         self.certain = False
         if callback is None:
             callback, self.certain = _find_callback(function, plain, wanted)
-        elif callback and callback not in plain and self._rest is None:
+        elif callback and callback not in plain and not self._rest:
             raise TypeError(f"{function!r} has no parameter {callback!r}; "
                             f"it has {', '.join(plain) or 'none at all'}")
         self.callback = str(callback) if callback else None
+        self._plain = set(plain)
         self._kinds = {name: _kind(wanted[name]) for name in plain if name != callback}
         self._defaults = {name: plain[name].default for name in self._kinds
                           if plain[name].default is not _EMPTY}
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise `BadParameters` if one is missing or unknown."""
-        needed = [name for name in self._kinds if name not in self._defaults]
-        errors = {name: "is missing" for name in needed if name not in values}
-        if self._rest is None:
-            known = ", ".join(self._kinds) or "none"
-            errors.update((name, f"is unknown; known are: {known}")
-                          for name in values if name not in self._kinds)
+        errors = {name: "is missing" for name in self._kinds
+                  if name not in self._defaults and name not in values}
+        known = ", ".join(self._kinds) or "none"
+        errors.update((name, f"is unknown; known are: {known}") for name in values
+                      if name == self.callback or not (self._rest or name in self._kinds))
         if errors:
             raise BadParameters(errors)
 
@@ -78,10 +77,10 @@ class Signature:
         self.check(values)
         parameters, errors = {}, {}
         for name, given in values.items():
-            convert = self._kinds[name][1] if name in self._kinds else _keep
+            convert = self._kinds.get(name, _ANY)[1]
             try:
                 parameters[name] = convert(given[0] if len(given) == 1 else given)
-            except (ValueError, TypeError, ArithmeticError) as error:
+            except ValueError as error:
                 errors[name] = str(error)
         if errors:
             raise BadParameters(errors)
@@ -91,8 +90,7 @@ class Signature:
              callback: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and the keyword arguments of the call."""
         arguments = dict(values, **{self.callback: callback} if self.callback else {})
-        known = self._signature.parameters
-        rest = {name: arguments.pop(name) for name in list(arguments) if name not in known}
+        rest = {name: arguments.pop(name) for name in list(arguments) if name not in self._plain}
         bound = self._signature.bind_partial(**rest)
         bound.arguments.update(arguments)
         bound.apply_defaults()  # leaves no gap before a parameter that is positional only
@@ -100,14 +98,12 @@ class Signature:
 
     def schema(self) -> dict[str, Any]:
         """Return the parameters as a JSON Schema object."""
-        properties = {name: dict(schema) for name, (schema, _) in self._kinds.items()}
-        for name, default in self._defaults.items():
-            default = default.value if isinstance(default, Enum) else default
-            if default is None or isinstance(default, (bool, int, float, str, list, dict)):
-                properties[name]["default"] = default
+        properties = {name: {**schema, "default": self._defaults[name]}
+                      if name in self._defaults else schema
+                      for name, (schema, _) in self._kinds.items()}
         return {"type": "object", "properties": properties,
                 "required": [name for name in self._kinds if name not in self._defaults],
-                "additionalProperties": self._rest is not None}
+                "additionalProperties": self._rest}
 
 
 def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter],
@@ -120,9 +116,9 @@ def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspec
     sure += [name for name in needed if _is_callable(wanted[name])]
     if sure:
         return sure[0], True
-    if inspect.isgeneratorfunction(function):  # it reports by yielding
+    if inspect.isgeneratorfunction(function) or not needed:  # one reports by yielding
         return None, False
-    return needed[0] if needed and needed[0] in able else None, False
+    return needed[0] if needed[0] in able else None, False
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -140,7 +136,7 @@ def _wanted(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
     """Return what a parameter is annotated as, else what its default is."""
     default, hint = parameter.default, hints.get(parameter.name, _EMPTY)
     if hint is _EMPTY:
-        known = isinstance(default, (bool, int, float, str, bytes, list, dict, Enum))
+        known = isinstance(default, (*_SCALARS, list, Enum)) and default is not None
         return type(default) if known else _EMPTY
     return typing.Optional[hint] if default is None and hint is not Any else hint
 
@@ -153,8 +149,8 @@ def _is_callable(wanted: Any) -> bool:
     return isinstance(wanted, type) and any("__call__" in vars(base) for base in wanted.__mro__)
 
 
-# What an annotation asks for. A converter returns the value or raises ValueError, which says what
-# it must be.
+# What an annotation asks for. A converter returns the value, or raises ValueError, which says
+# what it must be.
 
 
 def _kind(wanted: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
@@ -162,71 +158,78 @@ def _kind(wanted: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in _UNIONS:
         schemas, converters = zip(*map(_kind, parts))
-        return {"anyOf": list(schemas)}, functools.partial(_first_of, converters)
+        if str not in parts:  # else an empty text is a text, and not null
+            converters = sorted(converters, key=lambda convert: convert is not _null)
+        return {"anyOf": list(schemas)}, partial(_first_of, converters)
     if origin is typing.Literal:
-        choices = {str(part): part for part in parts}
-        return {"enum": list(parts)}, functools.partial(_choose, choices, choices)
+        return {"enum": list(parts)}, partial(_choose, {_as_text(part): part for part in parts}, {})
     kind: Any = origin or wanted
-    if kind in _SCALARS:
-        return _SCALARS[kind]
-    if not isinstance(kind, type) or kind in (_EMPTY, object):
-        return {}, _keep
+    if not isinstance(kind, type) or kind in (_EMPTY, Any, object):
+        return _ANY
+    if kind in _SCALARS or issubclass(kind, collections.abc.Mapping):
+        return _SCALARS.get(kind, _SCALARS[dict])
     if issubclass(kind, Enum):
-        shown = {str(member.value): member for member in kind}
-        choices = {**kind.__members__, **shown}
-        return {"enum": [member.value for member in kind]}, functools.partial(
-            _choose, choices, shown)
-    if issubclass(kind, collections.abc.Mapping):
-        return _SCALARS[dict]
-    if issubclass(kind, collections.abc.Collection):
+        values = {_as_text(member.value): member for member in kind}
+        return ({"enum": [member.value for member in kind]},
+                partial(_choose, values, kind.__members__))
+    if issubclass(kind, collections.abc.Collection) and not issubclass(kind, str):
         schema, convert = _kind(parts[0] if parts else Any)
-        return {"type": "array", "items": schema}, functools.partial(_list, kind, convert)
-    return {"type": "string"}, functools.partial(_make, kind)
+        return {"type": "array", "items": schema}, partial(_list, kind, convert)
+    return {"type": "string"}, partial(_make, kind, f"a text that {kind.__name__} takes")
 
 
-def _make(kind: Callable[[str], Any], value: Any) -> Any:
-    """Return what a class of the user's, or one such as Path, makes of a text."""
-    return kind(value) if isinstance(value, str) else value
-
-
-def _keep(value: Any) -> Any:
-    return value
-
-
-def _first_of(converters: tuple[Callable[[Any], Any], ...], value: Any) -> Any:
+def _first_of(converters: Iterable[Callable[[Any], Any]], value: Any) -> Any:
     errors = []
     for convert in converters:
         try:
             return convert(value)
-        except (ValueError, TypeError, ArithmeticError) as error:
+        except ValueError as error:
             errors.append(str(error))
     raise ValueError(" or ".join(filter(None, errors)))
 
 
-def _choose(choices: Mapping[str, Any], shown: Mapping[str, Any], value: Any) -> Any:
-    if str(value) not in choices:
-        raise _wrong(value, "one of " + ", ".join(shown))
-    return choices[str(value)]
+def _choose(choices: Mapping[str, Any], others: Mapping[str, Any], value: Any) -> Any:
+    text = _as_text(value)
+    if text in choices or text in others:
+        return choices.get(text, others.get(text))
+    raise _wrong(value, "one of " + ", ".join(choices))
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value)
 
 
 def _list(kind: type, convert: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith("["):
-        value = json.loads(value)
-    items = [convert(item) for item in (value if isinstance(value, list) else [value])]
+        value = _make(loads, "a list", value)
+    if isinstance(value, (str, bytes)):  # of a form, in which each item has the same name
+        value = [value]
+    if not isinstance(value, list):
+        raise _wrong(value, "a list")
+    items = [convert(item) for item in value]
     return kind(items) if kind in (tuple, set, frozenset) else items
 
 
-def _parse(kind: Callable[[Any], Any], what: str, value: Any) -> Any:
-    """Turn text, as JSON, and values of JSON into one of its kinds."""
-    found = value
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            found = json.loads(_WORDS.get(value.lower(), value))
+def _bool(value: Any) -> bool:
+    found = _BOOLEANS.get(str(value).lower())
+    if found is None:
+        raise _wrong(value, "true or false")
+    return found
+
+
+def _scalar(kind: type, what: str, value: Any) -> Any:
+    """Turn text, read as JSON, and values of JSON into a kind of value that JSON knows."""
+    found = _make(loads, what, value) if isinstance(value, str) else value
     if type(found) is kind or (kind is float and type(found) is int):
-        return kind(found)
-    if kind is bool and found in (0, 1):
-        return found == 1
+        return _make(kind, what, found)
     raise _wrong(value, what)
+
+
+def _make(make: Callable[[Any], Any], what: str, value: Any) -> Any:
+    try:
+        return make(value)
+    except Exception:  # whatever a class of the user's raises for a value that it does not take
+        raise _wrong(value, what) from None
 
 
 def _null(value: Any) -> None:
@@ -235,16 +238,14 @@ def _null(value: Any) -> None:
 
 
 def _str(value: Any) -> str:
-    if not isinstance(value, (str, bytes)):
+    text = _make(bytes.decode, "text", value) if isinstance(value, bytes) else value
+    if not isinstance(text, str):
         raise _wrong(value, "text")
-    return value if isinstance(value, str) else value.decode()
+    return text
 
 
 def _bytes(value: Any) -> bytes:
-    try:
-        return value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
-    except (ValueError, TypeError):
-        raise _wrong(value, "an uploaded file or base64 text") from None
+    return value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
 
 
 def _wrong(value: Any, what: str) -> ValueError:
@@ -252,14 +253,16 @@ def _wrong(value: Any, what: str) -> ValueError:
     return ValueError(f"must be {what}, not {text if len(text) <= 80 else text[:77] + '...'}")
 
 
-_WORDS = {"true": "true", "yes": "true", "on": "true",
-          "false": "false", "no": "false", "off": "false"}
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
+             "false": False, "no": False, "off": False, "0": False}
+_ANY: tuple[dict[str, Any], Callable[[Any], Any]] = {}, lambda value: value
 _SCALARS: dict[Any, tuple[dict[str, Any], Callable[[Any], Any]]] = {
-    bool: ({"type": "boolean"}, functools.partial(_parse, bool, "true or false")),
-    int: ({"type": "integer"}, functools.partial(_parse, int, "a whole number")),
-    float: ({"type": "number"}, functools.partial(_parse, float, "a number")),
-    dict: ({"type": "object"}, functools.partial(_parse, dict, "a JSON object")),
+    bool: ({"type": "boolean"}, _bool),
+    int: ({"type": "integer"}, partial(_scalar, int, "a whole number")),
+    float: ({"type": "number"}, partial(_scalar, float, "a number")),
+    dict: ({"type": "object"}, partial(_scalar, dict, "a JSON object")),
     str: ({"type": "string"}, _str),
-    bytes: ({"type": "string", "contentEncoding": "base64"}, _bytes),
+    bytes: ({"type": "string", "contentEncoding": "base64"},
+            partial(_make, _bytes, "an uploaded file or base64 text")),
     type(None): ({"type": "null"}, _null),
 }

