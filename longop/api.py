@@ -24,7 +24,7 @@ from .status import State, Status
 from .wire import Request, Response, http_date, parameters
 
 logger = logging.getLogger("longop")
-View = Callable[..., Response]  # of what a path's ``*`` stands for, and the request
+View = Callable[..., Response]
 
 # That server's words. Its page reads on until a status is `completed`, `failed` or not a success.
 _STARTED = "Command is running in the background"
@@ -62,34 +62,32 @@ class Api:
                 if route in routes:
                     raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
                 routes[route] = partial(_start, operation)
-        # A route of a module's goes on as it likes. In the others ``*`` stands for a job's id.
-        self._routes = [(method, re.compile(re.escape(path) + "(?:/.*)?"), view)
-                        for (method, path), view in routes.items()]
-        self._routes += [(method, re.compile(path.replace("*", "([^/]+)")), view)
-                         for method, path, view in (
-                             ("GET", "/v1/jobs/*", self._show),
-                             ("DELETE", "/v1/jobs/*", self._forget),
-                             ("POST", "/v1/jobs/*/cancel", self._cancel),
-                             ("GET", "/v1/jobs", self._list),
-                             ("GET", "/v1", self._describe),
-                             ("GET", "/v1/status/ping", _ping))]
+        job = "/v1/jobs/([0-9a-f]{32})"
+        own = {("GET", job): self._show, ("DELETE", job): self._forget,
+               ("POST", job + "/cancel"): self._cancel, ("GET", "/v1/jobs"): self._list,
+               ("GET", "/v1"): self._describe, ("GET", "/v1/status/ping"): _ping}
+        self._routes = [(method, re.compile(path), view) for (method, path), view in own.items()]
+        self._routes += [(method, re.compile(re.escape(path) + "(?:/.*)?"), view)
+                         for (method, path), view in routes.items()]
 
     def find(self, request: Request) -> Callable[[], Response] | None:
         """Return what answers a request once its body is there, or None if its path is not ours.
 
         Raises `RequestError` if the path is ours but not the method.
         """
+        if request.path == self._page and request.method in ("GET", "HEAD"):
+            return _show_page
         path = _key(unquote(request.path)).rstrip("/")
-        views: dict[str, View] = {"GET": _show_page} if request.path == self._page else {}
+        wanted = "GET" if request.method == "HEAD" else request.method
         for method, pattern, view in self._routes:
-            match = pattern.fullmatch(path)
+            match = pattern.fullmatch(path) if method == wanted else None
             if match:
-                views.setdefault(method, partial(view, *match.groups()))
-        found = views.get("GET" if request.method == "HEAD" else request.method)
-        if views and found is None:
-            allowed = ", ".join(sorted(views))
+                return partial(view, *match.groups(), request)
+        allowed = ", ".join(sorted({method for method, pattern, _ in self._routes
+                                    if pattern.fullmatch(path)}))
+        if allowed:
             raise RequestError(405, f"{request.path} takes {allowed} only", Allow=allowed)
-        return found and partial(found, request)
+        return None
 
     def answer(self, request: Request, view: Callable[[], Response] | None) -> Response:
         """Answer a request with what `find` found for it; raise nothing."""
@@ -118,6 +116,8 @@ class Api:
         return Response.json({"jobs": [
             {name: value for name, value in vars(status).items() if name != "result"}
             for status in jobs]})
+
+    # What a route's group stands for comes first, then the request.
 
     def _show(self, id: str, request: Request) -> Response:
         return Response.json(vars(_find(self._operations, id)[1]))
@@ -163,7 +163,7 @@ def _ping(request: Request) -> Response:
     return Response.json({"success": True, "message": f"longop {__version__}", "code": 200})
 
 
-def _show_page(request: Request) -> Response:
+def _show_page() -> Response:
     page = pkgutil.get_data(__package__, "page.html") or b""  # from a zip too
     return Response(200, page, "text/html; charset=utf-8")
 

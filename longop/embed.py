@@ -6,12 +6,11 @@ import contextlib
 import io
 import socket
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Generator
 
 from .api import Api, problem
 from .errors import RequestError
 from .operation import LongOperation
-from .wire import LINE, MAX_BODY, MAX_HEAD, read_body, read_head
+from .wire import LINE, MAX_BODY, MAX_HEAD, Request, read_body
 
 
 def handler(*operations: LongOperation, page: str | None = "/") -> type[Handler]:
@@ -38,24 +37,25 @@ class Handler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Serve one request; set ``close_connection`` if it was the last one."""
         self.close_connection = True
-        with contextlib.suppress(ConnectionError, socket.timeout):  # gone, or silent for too long
+        try:
             self._serve()
+        except (ConnectionError, socket.timeout):
+            pass  # the client is gone, or was silent for too long
 
     def _serve(self) -> None:
         try:
-            request = self._read(read_head())
+            request = Request(self._read_head())
             view = self.api.find(request)
             if view is None and hasattr(self, "do_" + request.method):
                 self._serve_stock(request.head)
                 return
-            if request.headers.get("expect", "").lower() == "100-continue":
-                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.body = self._read(read_body(request))
+            if request.has_body:
+                self._read_body(request)
             answer = self.api.answer(request, view)
             self.close_connection = not request.keep_alive
-            self.wfile.write(answer.render(request.keep_alive, request.method))
+            self.connection.sendall(answer.render(request.keep_alive, request.method))
         except RequestError as error:  # the rest is not read, so the connection cannot go on
-            self.wfile.write(problem(error).render(False))
+            self.connection.sendall(problem(error).render(False))
             self._discard()
 
     def _serve_stock(self, head: bytes) -> None:
@@ -79,15 +79,34 @@ class Handler(BaseHTTPRequestHandler):
             while left > 0:
                 left -= len(self.rfile.read1(65_536)) or left
 
-    def _read(self, reader: Generator[int, bytes, Any]) -> Any:
-        """Read what a reader of `wire` wants."""
+    def _read_head(self) -> bytes:
+        # Most often all of it is there, and comes in one piece.
+        end = self.rfile.peek(1).find(b"\r\n\r\n") + 4
+        head = self.rfile.read(end) if end > 4 else self._read_line()
+        if not head.strip():  # RFC 9112 section 2.2: an empty line before a request is let pass
+            head = self._read_line()
+        while not head.endswith((b"\n\r\n", b"\n\n")):
+            head += self._read_line()
+            if len(head) > MAX_HEAD:
+                raise RequestError(431, f"the request's head is larger than {MAX_HEAD} bytes")
+        return head.lstrip(b"\r\n")
+
+    def _read_body(self, request: Request) -> None:
+        if request.headers.get("expect", "").lower() == "100-continue":
+            self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        reader = read_body(request)
         try:
             wanted = next(reader)
             while True:
-                read = self.rfile.readline if wanted == LINE else self.rfile.read
-                data = read(wanted or MAX_HEAD + 1)
-                if not data or len(data) < wanted:
-                    raise ConnectionAbortedError("the client closed in the middle of a request")
+                data = self.rfile.read(wanted) if wanted != LINE else self._read_line()
+                if len(data) < wanted:
+                    raise ConnectionAbortedError("the client closed in the middle of a body")
                 wanted = reader.send(data)
         except StopIteration as stop:
-            return stop.value
+            request.body = stop.value
+
+    def _read_line(self) -> bytes:
+        line = self.rfile.readline(MAX_HEAD + 1)
+        if not line:
+            raise ConnectionAbortedError("the client closed in the middle of a request")
+        return line

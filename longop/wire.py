@@ -19,12 +19,12 @@ from .jsontext import dumps, loads
 
 MAX_HEAD = 65_536  # bytes of request line and headers; what http.server allows for one line
 MAX_BODY = 30_000_000  # bytes; what CodeProject.AI Server allows
-LINE = 0  # what a reader yields when it wants a line
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+LINE = 0  # what `read_body` yields when it wants a line
 
 # RFC 9110 section 5.6.2: what a method and a header's name are made of.
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_REQUEST_LINE = re.compile(rf"({_TOKEN}) (\S+) HTTP/1\.([01])")
-_NAME = re.compile(_TOKEN)
+_HEAD = re.compile(rf"({_TOKEN}) (\S+) HTTP/1\.([01])\r?\n((?:{_TOKEN}:[^\r\n\0]*\r?\n)*)\r?\n")
 
 
 class Request:
@@ -40,45 +40,35 @@ class Request:
         self.arrived = time.perf_counter()
         self.head = head
         self.body = b""
-        first, *lines = head.decode("latin-1").rstrip("\r\n").split("\n")
-        match = _REQUEST_LINE.fullmatch(first.rstrip("\r"))
+        match = _HEAD.fullmatch(head.decode("latin-1"))
         if match is None:
-            raise RequestError(400, "the request line must be: METHOD target HTTP/1.1")
-        self.method, target, minor = match.groups()
+            raise RequestError(400, "a request must begin with METHOD target HTTP/1.1, and its "
+                                    "headers be Name: value")
+        self.method, target, minor, lines = match.groups()
         if not target.startswith("/"):  # RFC 9112 section 3.2.2: a proxy's absolute form
             target = re.sub("^https?://[^/?]*", "", target, flags=re.I)
         path, _, query = target.partition("?")
         self.path, self.query = path or "/", query
         self.headers: dict[str, str] = {}
-        for line in lines:
-            name, colon, value = line.partition(":")
-            value = value.strip(" \t\r")
-            if not colon or not _NAME.fullmatch(name) or "\r" in value or "\0" in value:
-                raise RequestError(400, "a header must be: Name: value")
-            name = name.lower()
+        for line in lines.splitlines():
+            name, _, value = line.partition(":")
+            name, value = name.lower(), value.strip(" \t")
             known = self.headers.get(name)
             self.headers[name] = value if known is None else f"{known}, {value}"
         wishes = self.headers.get("connection", "").lower().replace(" ", "").split(",")
         self.keep_alive = "close" not in wishes and minor == "1"
 
-
-# Both readers yield how many bytes they want next, or `LINE`, and are sent them.
-
-
-def read_head() -> Generator[int, bytes, Request]:
-    """Read up to the empty line. Raises `RequestError` for what is too long or not HTTP."""
-    # RFC 9112 section 2.2: an empty line before a request is let pass.
-    head = line = (yield LINE).lstrip(b"\r\n") or (yield LINE)
-    while line.strip():
-        line = yield LINE
-        head += line
-        if len(head) > MAX_HEAD:
-            raise RequestError(431, f"the head of the request is larger than {MAX_HEAD} bytes")
-    return Request(head)
+    @property
+    def has_body(self) -> bool:
+        """Whether a body comes after the head, though it may be empty."""
+        return "content-length" in self.headers or "transfer-encoding" in self.headers
 
 
 def read_body(request: Request, limit: int = MAX_BODY) -> Generator[int, bytes, bytes]:
-    """Read a body. Raises `RequestError` for one over the limit, and for ambiguous framing."""
+    """Read a body: yield how many bytes are wanted next, or `LINE`, and be sent them.
+
+    Raises `RequestError` for a body over the limit, and for ambiguous framing.
+    """
     coding = request.headers.get("transfer-encoding")
     length = request.headers.get("content-length", "0")
     if coding is None:
@@ -199,14 +189,15 @@ class Response:
 
     def render(self, keep_alive: bool, method: str = "GET") -> bytes:
         """Return the answer in one piece: two small writes meet Nagle and a delayed ACK."""
-        head = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
-                f"Date: {http_date(int(time.time()))}",
-                "Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
+        more = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         if self.status != 204:
-            head += [f"Content-Type: {self.content_type}", f"Content-Length: {len(self.body)}"]
-        head += [f"{name}: {value}" for name, value in self.headers.items()]
-        head += ["" if keep_alive else "Connection: close\r\n", ""]
-        return "\r\n".join(head).encode("latin-1") + (b"" if method == "HEAD" else self.body)
+            more += f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n"
+        if not keep_alive:
+            more += "Connection: close\r\n"
+        head = (f"HTTP/1.1 {self.status} {_PHRASES[self.status]}\r\n"
+                f"Date: {http_date(int(time.time()))}\r\nCache-Control: no-store\r\n"
+                f"X-Content-Type-Options: nosniff\r\n{more}\r\n")
+        return head.encode("latin-1") + (b"" if method == "HEAD" else self.body)
 
 
 @functools.lru_cache(maxsize=1)
