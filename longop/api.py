@@ -12,13 +12,14 @@ import os
 import pkgutil
 import re
 import time
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Callable, Iterable, Mapping
 from urllib.parse import quote, unquote
 
 from .errors import (BadParameters, Busy, ForgottenJob, LongOperationError, RequestError,
                      UnknownJob)
+from .jsontext import dumps
 from .operation import LongOperation
 from .status import State, Status
 from .wire import Request, Response, http_date, parameters
@@ -49,45 +50,51 @@ class Api:
     def __init__(self, operations: Iterable[LongOperation], page: str | None = "/") -> None:
         self._page = page
         self._operations = list(operations)
-        modules: dict[str, list[LongOperation]] = {}
-        routes: dict[tuple[str, str], View] = {}
-        for operation in self._operations:
-            modules.setdefault(_key(operation.module), []).append(operation)
-        for module, inside in modules.items():
-            routes["GET", f"/v1/{module}/get_command_status"] = partial(_command_status, inside)
-            routes["POST", f"/v1/{module}/get_command_status"] = partial(_command_status, inside)
-            routes["POST", f"/v1/{module}/cancel_command"] = partial(_cancel_command, inside)
-            for operation in inside:
-                route = "POST", f"/v1/{module}/{_key(operation.name)}"
-                if route in routes:
-                    raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
-                routes[route] = partial(_start, operation)
         job = "/v1/jobs/([0-9a-f]{32})"
-        own = {("GET", job): self._show, ("DELETE", job): self._forget,
-               ("POST", job + "/cancel"): self._cancel, ("GET", "/v1/jobs"): self._list,
-               ("GET", "/v1"): self._describe, ("GET", "/v1/status/ping"): _ping}
-        self._routes = [(method, re.compile(path), view) for (method, path), view in own.items()]
-        self._routes += [(method, re.compile(re.escape(path) + "(?:/.*)?"), view)
-                         for (method, path), view in routes.items()]
+        routes: dict[tuple[str, str], View] = {
+            ("GET", job): self._show, ("DELETE", job): self._forget,
+            ("POST", job + "/cancel"): self._cancel, ("GET", "/v1/jobs"): self._list,
+            ("GET", "/v1"): self._describe, ("GET", "/v1/status/ping"): _ping}
+        modules: dict[str, list[LongOperation]] = {}
+        for operation in self._operations:
+            module = modules.setdefault(_key(operation.module), [])
+            module.append(operation)
+            path = "/v1/" + re.escape(_key(operation.module))
+            for method in ("GET", "POST"):
+                routes[method, path + "/get_command_status(?:/.*)?"] = partial(
+                    _command_status, module)
+            routes["POST", path + "/cancel_command(?:/.*)?"] = partial(_cancel_command, module)
+            path += f"/{re.escape(_key(operation.name))}(?:/.*)?"
+            if ("POST", path) in routes:
+                raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
+            routes["POST", path] = partial(_start, operation)
+        self._routes = [(method, re.compile(path), view)
+                        for (method, path), view in routes.items()]
+        self._shown: dict[str, tuple[int, bytes, bytes]] = {}
+        self._views = lru_cache(maxsize=256)(self._find_views)  # for polls, of the same path
 
     def find(self, request: Request) -> Callable[[], Response] | None:
         """Return what answers a request once its body is there, or None if its path is not ours.
 
         Raises `RequestError` if the path is ours but not the method.
         """
-        if request.path == self._page and request.method in ("GET", "HEAD"):
+        method = "GET" if request.method == "HEAD" else request.method
+        if request.path == self._page and method == "GET":
             return _show_page
-        path = _key(unquote(request.path)).rstrip("/")
-        wanted = "GET" if request.method == "HEAD" else request.method
-        for method, pattern, view in self._routes:
-            match = pattern.fullmatch(path) if method == wanted else None
-            if match:
-                return partial(view, *match.groups(), request)
-        allowed = ", ".join(sorted({method for method, pattern, _ in self._routes
-                                    if pattern.fullmatch(path)}))
-        if allowed:
+        views = self._views(request.path)
+        if views and method not in views:
+            allowed = ", ".join(sorted(views))
             raise RequestError(405, f"{request.path} takes {allowed} only", Allow=allowed)
-        return None
+        return partial(views[method], request) if views else None
+
+    def _find_views(self, path: str) -> Mapping[str, View]:
+        path = _key(unquote(path)).rstrip("/")
+        views: dict[str, View] = {}
+        for method, pattern, view in self._routes:
+            match = pattern.fullmatch(path)
+            if match:
+                views.setdefault(method, partial(view, *match.groups()))
+        return views
 
     def answer(self, request: Request, view: Callable[[], Response] | None) -> Response:
         """Answer a request with what `find` found for it; raise nothing."""
@@ -120,10 +127,21 @@ class Api:
     # What a route's group stands for comes first, then the request.
 
     def _show(self, id: str, request: Request) -> Response:
-        return Response.json(vars(_find(self._operations, id)[1]))
+        """Answer the status. Of one that was shown before only the times are written anew."""
+        status = _find(self._operations, id)[1]
+        version, before, after = self._shown.get(id, (-1, b"", b""))
+        if version != status.version:
+            text = dumps(vars(status.but(elapsed=None, eta=None))).encode()
+            before, _, after = text.rpartition(b'"elapsed":null,"eta":null')
+            if len(self._shown) > 100:
+                self._shown.clear()
+            self._shown[id] = status.version, before, after
+        times = f'"elapsed":{status.elapsed},"eta":{status.eta}'.replace("None", "null")
+        return Response(200, b"".join((before, times.encode(), after)))
 
     def _cancel(self, id: str, request: Request) -> Response:
-        return Response.json(vars(_cancel(_find(self._operations, id)[0], id)))
+        _cancel(_find(self._operations, id)[0], id)
+        return self._show(id, request)
 
     def _forget(self, id: str, request: Request) -> Response:
         _find(self._operations, id)[0].forget(id)

@@ -43,8 +43,9 @@ class Callback:
                        old_step if step is None else step,
                        old_total if total is None else total,
                        old_message if message is None else message)
-        if self.notify is not None:
-            self.notify()
+        notify = self.notify  # read once: it may be taken away at any moment
+        if notify is not None:
+            notify()
         if self._is_cancelled():
             self.check()
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import socket
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 from .api import Api, problem
 from .errors import RequestError
@@ -30,9 +31,9 @@ class Handler(BaseHTTPRequestHandler):
     """
 
     api: Api
+    rfile: Any  # a BufferedReader
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    timeout = 60.0  # seconds that a client may be silent
 
     def handle_one_request(self) -> None:
         """Serve one request; set ``close_connection`` if it was the last one."""
@@ -80,16 +81,11 @@ class Handler(BaseHTTPRequestHandler):
                 left -= len(self.rfile.read1(65_536)) or left
 
     def _read_head(self) -> bytes:
-        # Most often all of it is there, and comes in one piece.
-        end = self.rfile.peek(1).find(b"\r\n\r\n") + 4
-        head = self.rfile.read(end) if end > 4 else self._read_line()
-        if not head.strip():  # RFC 9112 section 2.2: an empty line before a request is let pass
-            head = self._read_line()
-        while not head.endswith((b"\n\r\n", b"\n\n")):
+        end = self.rfile.peek(1).find(b"\r\n\r\n") + 4  # most often it is there in one piece
+        head = self.rfile.read(end) if end > 4 else b""
+        while not head.endswith((b"\n\r\n", b"\n\n")) and len(head) <= MAX_HEAD:
             head += self._read_line()
-            if len(head) > MAX_HEAD:
-                raise RequestError(431, f"the request's head is larger than {MAX_HEAD} bytes")
-        return head.lstrip(b"\r\n")
+        return head.lstrip(b"\r\n")  # RFC 9112 section 2.2: an empty line before it is let pass
 
     def _read_body(self, request: Request) -> None:
         if request.headers.get("expect", "").lower() == "100-continue":
@@ -106,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
             request.body = stop.value
 
     def _read_line(self) -> bytes:
-        line = self.rfile.readline(MAX_HEAD + 1)
+        line: bytes = self.rfile.readline(MAX_HEAD)
         if not line:
             raise ConnectionAbortedError("the client closed in the middle of a request")
         return line

@@ -33,7 +33,10 @@ class History:
 
     def add(self, status: Status) -> None:
         """Remember a finished job; forget the oldest ones beyond the bounds."""
-        size = _sizeof(vars(status), self._max_bytes)
+        try:
+            size = _sizeof(vars(status), self._max_bytes)
+        except Exception:  # an object of the function's own may be broken
+            size = self._max_bytes
         self._kept[status.id] = status, size
         self._bytes += size
         while len(self._kept) > max(1, self._max_jobs) or (
@@ -72,4 +75,6 @@ def _sizeof(value: Any, limit: int) -> int:
             todo += [*item.keys(), *item.values()]
         elif isinstance(item, (list, tuple, set, frozenset)):
             todo += item
+        elif hasattr(item, "__dict__"):
+            todo.append(vars(item))
     return size

@@ -175,7 +175,7 @@ class Job(_Future):
     def _move(self, state: State, base: Status | None = None, **facts: Any) -> None:
         """Change the state; nothing else does. An illegal change raises and changes nothing."""
         base = base or self._status
-        if state not in TRANSITIONS[base.state]:
+        if state not in TRANSITIONS.get(base.state, ()):
             raise InvalidStateError(f"{self!r} cannot become {state.value}")
         self._status = base.but(state=state, version=base.version + 1, **facts)
 

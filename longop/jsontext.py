@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from dataclasses import is_dataclass
 from enum import Enum
@@ -19,8 +20,7 @@ def dumps(value: Any) -> str:
     """
     try:
         return _encode(value)
-    except (ValueError, TypeError, RecursionError):
-        # NaN, a key that is no text, a ring: seldom, and only then each part is looked at.
+    except Exception:  # NaN, a key that is no text, a ring: only then each part is looked at
         return _encode(_simplify(value, ()))
 
 
@@ -34,10 +34,9 @@ def loads(text: str) -> Any:
 
 def to_text(value: Any) -> str:
     """Return a value's ``str``, or its type's name if that raises; raise nothing."""
-    try:
+    with contextlib.suppress(Exception):
         return str(value)
-    except Exception:  # an object of the function's own may be broken
-        return f"<{type(value).__name__}>"
+    return f"<{type(value).__name__}>"
 
 
 def _no_constant(name: str) -> Any:
@@ -45,15 +44,17 @@ def _no_constant(name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (set, frozenset)):
-        return list(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return vars(value)
-    return value.tolist() if hasattr(value, "tolist") else to_text(value)  # numpy's have it
+    with contextlib.suppress(Exception):  # an object of the function's own may be broken
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return base64.b64encode(value).decode()
+        if isinstance(value, (set, frozenset)):
+            return list(value)
+        if is_dataclass(value) and not isinstance(value, type):
+            return vars(value)
+        if hasattr(value, "tolist"):  # as numpy's have
+            return value.tolist()
+        return value.value if isinstance(value, Enum) else str(value)
+    return f"<{type(value).__name__}>"
 
 
 def _simplify(value: Any, above: tuple[int, ...]) -> Any:

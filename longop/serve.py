@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for operation in operations:
             operation.limit = options.limit or operation.limit
             operation.when_busy = options.when_busy or operation.when_busy
-        server = _Server(options.host, options.port, handler(*operations))
+        handler_class = handler(*operations)
+        handler_class.timeout = 60  # seconds that a client may be silent
+        server = _Server(options.host, options.port, handler_class)
     except (TargetError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import collections.abc
+import contextlib
 import functools
 import inspect
 import types
@@ -98,9 +99,9 @@ class Signature:
 
     def schema(self) -> dict[str, Any]:
         """Return the parameters as a JSON Schema object."""
-        properties = {name: {**schema, "default": self._defaults[name]}
-                      if name in self._defaults else schema
-                      for name, (schema, _) in self._kinds.items()}
+        properties = {name: dict(schema) for name, (schema, _) in self._kinds.items()}
+        for name, default in self._defaults.items():
+            properties[name]["default"] = default
         return {"type": "object", "properties": properties,
                 "required": [name for name in self._kinds if name not in self._defaults],
                 "additionalProperties": self._rest}
@@ -126,10 +127,14 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         function = function.func
     if not inspect.isroutine(function):  # an object that can be called, or a class
         function = getattr(function, "__init__" if inspect.isclass(function) else "__call__")
-    try:
-        return typing.get_type_hints(function)
-    except Exception:  # a name that is not there, a syntax that this Python does not know
-        return {}
+    hints: dict[str, Any] = {}
+    for name, hint in getattr(function, "__annotations__", {}).items():
+        # A name that is not there, a syntax that this Python does not know: then it is not known.
+        with contextlib.suppress(Exception):
+            one = types.SimpleNamespace(__annotations__={name: hint},
+                                        __globals__=getattr(function, "__globals__", {}))
+            hints.update(typing.get_type_hints(one))
+    return hints
 
 
 def _wanted(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
@@ -201,7 +206,8 @@ def _as_text(value: Any) -> str:
 
 def _list(kind: type, convert: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith("["):
-        value = _make(loads, "a list", value)
+        with contextlib.suppress(ValueError):
+            value = loads(value)
     if isinstance(value, (str, bytes)):  # of a form, in which each item has the same name
         value = [value]
     if not isinstance(value, list):

@@ -24,20 +24,17 @@ class State(str, Enum):
     @property
     def is_terminal(self) -> bool:
         """True once the code has ended and nothing will change any more."""
-        return not TRANSITIONS[self]
+        return self not in TRANSITIONS
 
 
-# A terminal state is one that nothing follows. `queued` follows itself as the queue moves up. From
-# `cancelling` a job may still complete or fail,
+# Nothing follows the other states: they are terminal. `queued` follows itself as the queue moves
+# up. From `cancelling` a job may still complete or fail,
 # for a cancel is a request: a function that never looks, or that was past its last report, ends by
 # itself, and then that is what is said. From `running` a function may call itself cancelled.
 TRANSITIONS: dict[State, set[State]] = {
     State.QUEUED: {State.QUEUED, State.RUNNING, State.CANCELLED},
     State.RUNNING: {State.CANCELLING, State.COMPLETED, State.FAILED, State.CANCELLED},
     State.CANCELLING: {State.COMPLETED, State.FAILED, State.CANCELLED},
-    State.COMPLETED: set(),
-    State.FAILED: set(),
-    State.CANCELLED: set(),
 }
 
 

@@ -27,15 +27,15 @@ def load(target: str) -> list[LongOperation]:
     if not place or not name.replace(".", "_").isidentifier():  # a colon as in C:\ names nothing
         place, name = target, ""
     module = _import(place)
-    own = [f for f in vars(module).values() if isinstance(f, FunctionType)
-           and f.__module__ == module.__name__ and not f.__name__.startswith("_")]
+    own = [f for key, f in vars(module).items() if isinstance(f, FunctionType)
+           and f.__module__ == module.__name__ and f.__name__ == key and key[0] != "_"]
     try:
         found: list[Any] = [operator.attrgetter(name)(module)] if name else [
             *_operations(module)] or [f for f in own if Signature(f).certain]
         if not found:
             hint = f": name one, such as {place}:{own[0].__name__}" if own else ""
             raise TargetError(f"{place} has no LongOperation and no function with a callback{hint}")
-        companions = [f for f in own if f.__name__.startswith("cancel")
+        companions = [f for f in own if f.__name__.startswith("cancel") and f not in found
                       and not inspect.signature(f).parameters]
         companion = companions[0] if len(found) == len(companions) == 1 else None
         return [f if isinstance(f, LongOperation) else LongOperation(f, cancel=companion)
@@ -68,6 +68,7 @@ def _import(place: str) -> ModuleType:
         elif isinstance(error, ModuleNotFoundError):
             what += ": run this in the folder that holds it, or give path/to/file.py"
         raise TargetError(f"cannot import {place}: {what}") from error
-    if is_file and not (module.__file__ and os.path.samefile(module.__file__, place)):
-        raise TargetError(f"{place} has the name of another module, {module.__file__}: rename it")
+    found = getattr(module, "__file__", None) or "a part of Python"
+    if is_file and not (os.path.exists(found) and os.path.samefile(found, place)):
+        raise TargetError(f"{place} has the name of another module, {found}: rename it")
     return module

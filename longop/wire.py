@@ -28,40 +28,44 @@ _HEAD = re.compile(rf"({_TOKEN}) (\S+) HTTP/1\.([01])\r?\n((?:{_TOKEN}:[^\r\n\0]
 
 
 class Request:
-    """A request as it came; the ``body`` is filled in by whoever reads it."""
+    """A request as it came; the ``body`` is filled in by whoever reads it.
+
+    Raises `RequestError` for a head that is too long, or not HTTP/1.0 or 1.1.
+    """
 
     __slots__ = ("arrived", "body", "head", "headers", "keep_alive", "method", "path", "query")
 
     def __init__(self, head: bytes) -> None:
-        """Parse the request line and the headers, up to and with the empty line that ends them.
-
-        Raises `RequestError` for what is not HTTP/1.0 or 1.1.
-        """
+        if len(head) > MAX_HEAD:
+            raise RequestError(431, f"the head of the request is larger than {MAX_HEAD} bytes")
         self.arrived = time.perf_counter()
         self.head = head
+        self.method, self.path, self.query, self.headers, self.keep_alive = _parse_head(head)
         self.body = b""
-        match = _HEAD.fullmatch(head.decode("latin-1"))
-        if match is None:
-            raise RequestError(400, "a request must begin with METHOD target HTTP/1.1, and its "
-                                    "headers be Name: value")
-        self.method, target, minor, lines = match.groups()
-        if not target.startswith("/"):  # RFC 9112 section 3.2.2: a proxy's absolute form
-            target = re.sub("^https?://[^/?]*", "", target, flags=re.I)
-        path, _, query = target.partition("?")
-        self.path, self.query = path or "/", query
-        self.headers: dict[str, str] = {}
-        for line in lines.splitlines():
-            name, _, value = line.partition(":")
-            name, value = name.lower(), value.strip(" \t")
-            known = self.headers.get(name)
-            self.headers[name] = value if known is None else f"{known}, {value}"
-        wishes = self.headers.get("connection", "").lower().replace(" ", "").split(",")
-        self.keep_alive = "close" not in wishes and minor == "1"
 
     @property
     def has_body(self) -> bool:
         """Whether a body comes after the head, though it may be empty."""
         return "content-length" in self.headers or "transfer-encoding" in self.headers
+
+
+@functools.lru_cache(maxsize=64)  # whoever polls sends the same head each time
+def _parse_head(head: bytes) -> tuple[str, str, str, Mapping[str, str], bool]:
+    match = _HEAD.fullmatch(head.decode("latin-1"))
+    if match is None:
+        raise RequestError(400, "a request must begin with METHOD target HTTP/1.1, and its "
+                                "headers be Name: value")
+    method, target, minor, lines = match.groups()
+    if not target.startswith("/"):  # RFC 9112 section 3.2.2: a proxy's absolute form
+        target = re.sub("^https?://[^/?]*", "", target, flags=re.I)
+    path, _, query = target.partition("?")
+    headers: dict[str, str] = {}
+    for line in lines.splitlines():
+        name, _, value = line.partition(":")
+        name, value = name.lower(), value.strip(" \t")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    wishes = headers.get("connection", "").lower().replace(" ", "").split(",")
+    return method, path or "/", query, headers, "close" not in wishes and minor == "1"
 
 
 def read_body(request: Request, limit: int = MAX_BODY) -> Generator[int, bytes, bytes]:
@@ -189,9 +193,11 @@ class Response:
 
     def render(self, keep_alive: bool, method: str = "GET") -> bytes:
         """Return the answer in one piece: two small writes meet Nagle and a delayed ACK."""
-        more = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        more = ""
         if self.status != 204:
-            more += f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n"
+            more = f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n"
+        for name, value in self.headers.items():
+            more += f"{name}: {value}\r\n"
         if not keep_alive:
             more += "Connection: close\r\n"
         head = (f"HTTP/1.1 {self.status} {_PHRASES[self.status]}\r\n"

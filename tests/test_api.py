@@ -13,6 +13,7 @@ from longop.errors import RequestError
 from longop.wire import Request
 
 WAIT = 10
+ID = 32 * "0"
 
 
 class Colour(enum.Enum):
@@ -162,9 +163,10 @@ def test_unknown_path(path):
 
 
 @pytest.mark.parametrize(("line", "allow"), [
-    ("GET /v1/test_api/paint", "POST"), ("PUT /v1/jobs/x", "DELETE, GET"), ("POST /v1", "GET"),
-    ("GET /v1/test_api/cancel_command", "POST"), ("POST /", "GET"), ("DELETE /v1/jobs", "GET"),
-    ("DELETE /v1/test_api/get_command_status", "GET, POST"), ("GET /v1/jobs/x/cancel", "POST")])
+    ("GET /v1/test_api/paint", "POST"), (f"PUT /v1/jobs/{ID}", "DELETE, GET"),
+    ("POST /v1", "GET"), ("GET /v1/test_api/cancel_command", "POST"), ("DELETE /v1/jobs", "GET"),
+    ("DELETE /v1/test_api/get_command_status", "GET, POST"),
+    (f"GET /v1/jobs/{ID}/cancel", "POST")])
 def test_wrong_method(line, allow):
     """A wrong method is a 405 that tells the right ones."""
     with pytest.raises(RequestError) as info:
@@ -201,8 +203,9 @@ def test_job_routes(gate):
     assert send(api, "DELETE " + path)[0] == 204
     for line in ("GET " + path, "DELETE " + path, f"POST {path}/cancel"):
         assert send(api, line)[0] == 410
-    for line in ("GET /v1/jobs/x", "DELETE /v1/jobs/x", "POST /v1/jobs/x/cancel"):
-        assert send(api, line)[0] == 404
+    for path in ("/v1/jobs/x", "/v1/jobs/" + ID):
+        for line in ("GET " + path, "DELETE " + path, f"POST {path}/cancel"):
+            assert send(api, line)[0] == 404
 
 
 def test_newest_job_first():

@@ -164,7 +164,7 @@ def test_readme_routes():
     api._operations[0].module = "module"
     api = Api(api._operations)
     for methods, path in re.findall(r"^\| `([A-Z][\w ]*) (/[^`]*)` \|", README, re.M):
-        path = re.sub(r"<(\w+)>", r"\1", path)
+        path = re.sub(r"<(\w+)>", r"\1", path.replace("<id>", 32 * "0"))
         for method in methods.split(" or "):
             assert api.find(Request(f"{method} {path} HTTP/1.1\r\n\r\n".encode())), path
     for link in re.findall(r"\]\((?!http)([^)]+)\)", README):

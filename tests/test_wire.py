@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import subprocess
 import sys
 import tracemalloc
@@ -10,15 +9,9 @@ import tracemalloc
 import pytest
 
 from longop.errors import RequestError
-from longop.wire import (LINE, MAX_HEAD, Request, Response, http_date, parameters, read_body,
-                         read_head)
+from longop.wire import (LINE, MAX_HEAD, Request, Response, http_date, parameters, read_body)
 
 ALL_BYTES = bytes(range(256))
-
-
-def broken(reason):
-    """Mark what the library does wrong now."""
-    return pytest.mark.xfail(strict=True, reason=reason)
 
 
 def drive(reader, data):
@@ -83,37 +76,24 @@ def test_request_line_that_is_not_http(line):
     assert status_of(request, line=line) == 400
 
 
-def test_headers():
-    """Headers are found by their name in lower case, without the space around their value."""
-    found = request("Host: a", "X-Empty:", "X-Colons:b:c", "x-Space: \t d e \t ",
-                    "!#$%&'*+.^_`|~: 1")
-    assert found.headers == {"host": "a", "x-empty": "", "x-colons": "b:c", "x-space": "d e",
-                             "!#$%&'*+.^_`|~": "1"}
-
-
-def test_bytes_above_127_in_a_header():
-    """A header's value is latin-1, so that no byte is lost."""
-    assert request("X: \xe9\xff").headers == {"x": "\xe9\xff"}
-
-
-def test_duplicate_headers_are_joined():
-    """Headers that come twice are one with both values, whatever their case."""
-    found = request("Accept: a", "X: b", "ACCEPT: c, d", "accept:")
-    assert found.headers["accept"] == "a, c, d, "
-    assert found.headers["x"] == "b"
-
-
-def test_lines_may_end_in_lf_only():
-    """A bare LF ends a line, as RFC 9112 section 2.2 allows."""
-    assert Request(b"GET /a HTTP/1.1\nHost: b\nX: c\n\n").headers == {"host": "b", "x": "c"}
+@pytest.mark.parametrize(("lines", "expected"), [
+    (["Host: a", "X-Empty:", "X-Colons:b:c", "x-Space: \t d e \t ", "!#$%&'*+.^_`|~: 1"],
+     {"host": "a", "x-empty": "", "x-colons": "b:c", "x-space": "d e", "!#$%&'*+.^_`|~": "1"}),
+    (["X: \xe9\xff\x85a"], {"x": "\xe9\xff\x85a"}),  # latin-1, so that no byte is lost
+    (["Accept: a", "X: b", "ACCEPT: c, d", "accept:"], {"accept": "a, c, d, ", "x": "b"}),
+])
+def test_headers(lines, expected):
+    """Headers are found by their name in lower case, joined, also where lines end in a bare LF."""
+    assert request(*lines).headers == expected
+    head = "".join(f"{line}\n" for line in ["GET /a HTTP/1.1", *lines, ""])
+    assert Request(head.encode("latin-1")).headers == expected
 
 
 @pytest.mark.parametrize("header", [
     "Name : value", " Name: value", "Name", ": value", "Na me: value", "Name: a\0b", "Name: a\rb",
     "Name: a\r\n folded", "Name: a\r\n\tfolded", "N\xe9: value", "Name: a\rOther: b",
     "Na(me: value",
-    "\rContent-Length: 5", "Name: a\r\n\r\r",
-    pytest.param("Name: a\r", marks=broken("a bare CR at the end of a value is stripped")),
+    "\rContent-Length: 5", "Name: a\r\n\r\r", "Name: a\r",
 ])
 def test_header_that_is_not_http(header):
     """A header that two servers may read in two ways is a bad request."""
@@ -132,25 +112,11 @@ def test_keep_alive(version, headers, expected):
     assert request(*headers, line=f"GET / HTTP/{version}").keep_alive is expected
 
 
-def test_read_head_takes_no_more_than_the_head():
-    """read_head ends with the empty line; what follows is left."""
-    found, rest = drive(read_head(), b"POST /a HTTP/1.1\r\nHost: b\r\n\r\nbody\r\n")
-    assert (found.method, found.path, found.headers) == ("POST", "/a", {"host": "b"})
-    assert rest == b"body\r\n"
-    assert found.head == b"POST /a HTTP/1.1\r\nHost: b\r\n\r\n"
-    assert found.body == b""
-
-
-def test_empty_line_before_the_request_line():
-    """An empty line before the request line is ignored, as RFC 9112 section 2.2 says."""
-    assert drive(read_head(), b"\r\nGET /a HTTP/1.1\r\n\r\n")[0].path == "/a"
-
-
 def test_longest_head():
     """A head of just as many bytes as are allowed is read."""
     head = b"GET / HTTP/1.1\r\nX: %s\r\n\r\n"
     value = b"a" * (MAX_HEAD - len(head) + 2)
-    found, _ = drive(read_head(), head % value)
+    found = Request(head % value)
     assert len(found.head) == MAX_HEAD
     assert found.headers["x"] == value.decode()
 
@@ -161,17 +127,7 @@ def test_longest_head():
     b"GET /" + b"a" * MAX_HEAD + b" HTTP/1.1\r\n\r\n"])
 def test_head_that_is_too_large(head):
     """A head over the limit is refused with 431, be it one line or many."""
-    assert status_of(drive, read_head(), head) == 431
-
-
-def test_head_that_never_ends_is_not_kept():
-    """A head is refused as soon as it is too large, and not when it ends."""
-    reader = read_head()
-    next(reader)
-    reader.send(b"GET / HTTP/1.1\r\n")
-    for _ in range(MAX_HEAD // 6 - 3):
-        reader.send(b"X: a\r\n")
-    assert status_of(send_all, reader, [b"X: a\r\n"] * 3) == 431
+    assert status_of(Request, head) == 431
 
 
 EVIL_HEADS = """
@@ -202,41 +158,28 @@ def read(data, *headers, limit=100):
     return drive(read_body(request(*headers), limit), data)
 
 
-def test_no_body():
-    """Without a length there is no body, and nothing is read."""
-    assert read(b"next") == (b"", b"next")
-    assert read(b"next", "Content-Length: 0") == (b"", b"next")
+@pytest.mark.parametrize(("data", "header", "expected"), [
+    (b"next", "X: a", (b"", b"next")), (b"next", "Content-Length: 0", (b"", b"next")),
+    (b"abcde", "Content-Length: 3", (b"abc", b"de")),
+    (b"abcde", "Content-Length: 003", (b"abc", b"de")),
+    (ALL_BYTES, "Content-Length: 256", (ALL_BYTES, b""))])
+def test_content_length(data, header, expected):
+    """Just as many bytes are read as Content-Length says, and none without it."""
+    assert read(data, header, limit=256) == expected
 
 
-def test_content_length():
-    """Just as many bytes are read as Content-Length says."""
-    assert read(b"abcde", "Content-Length: 3") == (b"abc", b"de")
-    assert read(b"abcde", "Content-Length: 003") == (b"abc", b"de")
-    assert read(ALL_BYTES, "Content-Length: 256", limit=256) == (ALL_BYTES, b"")
-
-
-@pytest.mark.parametrize("value", ["", "x", "-1", "+1", "1.0", "0x10", "1_0", "1 0", "1, 1", "\xb2",
-                                   "\xb9"])
-def test_content_length_that_is_no_number(value):
-    """A Content-Length that is not one number is a bad request."""
-    assert status_of(read, b"", f"Content-Length: {value}") == 400
-
-
-def test_two_content_lengths():
-    """Two Content-Lengths are a bad request, even where they agree."""
-    assert status_of(read, b"", "Content-Length: 1", "Content-Length: 1") == 400
-
-
-def test_two_framings():
-    """Transfer-Encoding beside Content-Length is a bad request."""
-    assert status_of(read, b"", "Content-Length: 1", "Transfer-Encoding: chunked") == 400
-
-
-@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "chunked, chunked", "identity", "",
-                                    "xchunked", "chunked;a=b"])
-def test_unknown_coding(coding):
-    """A transfer coding other than chunked is not implemented."""
-    assert status_of(read, b"0\r\n\r\n", f"Transfer-Encoding: {coding}") == 501
+@pytest.mark.parametrize(("headers", "statuses"), [
+    *[([f"Content-Length: {value}"], [400]) for value in
+      ("", "x", "-1", "+1", "1.0", "0x10", "1_0", "1 0", "1, 1", "\xb2", "\xb9")],
+    (["Content-Length: " + "9" * 5000], [400, 413]),
+    (["Content-Length: 1", "Content-Length: 1"], [400]),
+    (["Content-Length: 1", "Transfer-Encoding: chunked"], [400]),
+    *[([f"Transfer-Encoding: {coding}"], [501]) for coding in
+      ("gzip", "gzip, chunked", "chunked, chunked", "identity", "", "xchunked", "chunked;a=b")],
+], ids=lambda value: ascii(value)[:50])
+def test_framing_that_is_not_certain(headers, statuses):
+    """A length that is not one number, two framings, and a coding but chunked are refused."""
+    assert status_of(read, b"0\r\n\r\n", *headers) in statuses
 
 
 @pytest.mark.parametrize(("data", "expected"), [
@@ -267,20 +210,10 @@ def test_limit():
     assert status_of(read, b"", "Content-Length: 101") == 413
     chunk = b"32\r\n" + b"a" * 50 + b"\r\n"
     assert read(chunk * 2 + b"0\r\n\r\n", "Transfer-Encoding: chunked")[0] == b"a" * 100
-    assert status_of(read, chunk * 2 + b"1\r\n", "Transfer-Encoding: chunked") == 413
-    assert status_of(read, b"65\r\n", "Transfer-Encoding: chunked") == 413
-    assert status_of(read, b"ffffffffffffffff\r\n", "Transfer-Encoding: chunked") == 413
-
-
-def test_default_limit():
-    """Without another limit it is 30 million bytes."""
-    assert next(read_body(request("Content-Length: 30000000"))) == 30_000_000
+    for data in (chunk * 2 + b"1\r\n", b"65\r\n", b"ffffffffffffffff\r\n"):
+        assert status_of(read, data, "Transfer-Encoding: chunked") == 413
+    assert next(read_body(request("Content-Length: 30000000"))) == 30_000_000  # by default
     assert status_of(next, read_body(request("Content-Length: 30000001"))) == 413
-
-
-def test_content_length_of_5000_digits():
-    """A number that is too long for int is too large a body."""
-    assert status_of(read, b"", "Content-Length: " + "9" * 5000) in (400, 413)
 
 
 def test_trailers_without_end():
@@ -332,38 +265,24 @@ def test_json(kind):
         "a": [1], "b": [[1, 2]], "c": [None], "d": ["\u00e9"], "e": [{"f": 1.5}]}
 
 
-def test_empty_body_needs_no_type():
+@pytest.mark.parametrize("kind", [None, JSON, "text/plain", "multipart/form-data"])
+def test_empty_body_needs_no_type(kind):
     """An empty body has no parameters, whatever its type says."""
-    for kind in (None, JSON, "text/plain", "multipart/form-data"):
-        assert found(b"", kind) == {}
+    assert found(b"", kind) == {}
 
 
-@pytest.mark.parametrize("body", [
-    "", "[1]", "1", '"a"', "null", "true"])
-def test_json_that_is_no_object(body):
-    """JSON that is not an object has no names, and is a bad request."""
-    assert status_of(found, body + " ", JSON) == 400
-
-
-@pytest.mark.parametrize("body", [
-    "{", "{a: 1}", "{'a': 1}", '{"a": 1} x', '{"a": 01}', b'{"a": "\xff"}', b'\xef\xbb\xbf{"a": 1}',
-    '{"a": ' + "[" * 100_000, '{"a": ' + "9" * 5000 + "}",
-    '{"a": NaN}', '{"a": -Infinity}'])
-def test_json_that_is_none(body):
-    """A body that is no JSON is a bad request, however it is broken."""
-    assert status_of(found, body, JSON) == 400
-
-
-def test_form_that_is_not_utf_8():
-    """A form in another encoding is a bad request."""
-    assert status_of(found, b"a=\xff", FORM) == 400
-
-
-@pytest.mark.parametrize("kind", [None, "text/plain", "application/octet-stream", "json", "",
-                                  "multipart/mixed; boundary=a", "application/jsonx"])
-def test_unsupported_type(kind):
-    """A body of another type is not supported."""
-    assert status_of(found, b"a=1", kind) == 415
+@pytest.mark.parametrize(("body", "kind", "status"), [
+    *[(body, JSON, 400) for body in (
+        " ", "[1]", "1", '"a"', "null", "{", "{'a': 1}", '{"a": 1} x', '{"a": 01}',
+        b'{"a": "\xff"}', b'\xef\xbb\xbf{"a": 1}', '{"a": ' + "[" * 100_000,
+        '{"a": ' + "9" * 5000 + "}", '{"a": NaN}', '{"a": -Infinity}')],
+    (b"a=\xff", FORM, 400),
+    *[(b"a=1", kind, 415) for kind in (
+        None, "text/plain", "json", "", "multipart/mixed; boundary=a", "application/jsonx")],
+], ids=lambda value: ascii(value)[:40])
+def test_body_that_is_refused(body, kind, status):
+    """JSON that is none or no object, text not in UTF-8, and another type are bad requests."""
+    assert status_of(found, body, kind) == status
 
 
 # multipart/form-data
@@ -386,15 +305,11 @@ def multipart(*parts, boundary="B"):
 
 
 NASTY = {
-    "every byte": ALL_BYTES,
-    "line ends": b"\r\n\r\n\n\r\r\n",
-    "an end of a head": b"a\r\n\r\nb",
+    "every byte": ALL_BYTES, "one byte": b"x", "many zeros": b"\0" * 100_000,
+    "line ends": b"\r\n\r\n\n\r\r\n", "an end of a head": b"a\r\n\r\nb",
     "boundaries within a line": b"--B\r\nx --B--\r\n",
     "almost a boundary": b"\r\n-B\r\n\r\n--b--\r\n\n--B\r\n--",
-    "many zeros": b"\0" * 100_000,
-    "one byte": b"x",
     "header lookalikes": b'Content-Disposition: form-data; name="b"\r\n\r\nx',
-    "utf-8": "caf\u00e9 \U0001f600".encode(),
 }
 
 
@@ -409,44 +324,22 @@ def test_file_comes_byte_for_byte(content):
         "z": ["1", "2"], "a": [b">" + content]}
 
 
-def test_fields():
-    """A part without a filename is text, in UTF-8 and with its line ends."""
-    fields = part("caf\u00e9", 'name="a"'), part("", 'name="b"'), part(" 1\r\n", "name=c")
-    assert multipart(*fields) == {"a": ["caf\u00e9"], "b": [""], "c": [" 1\r\n"]}
-
-
-@pytest.mark.parametrize(("written", "name"), [
-    ('name="\u00e9\u20ac\U0001f600"', "\u00e9\u20ac\U0001f600"), ('name="a b;c=d"', "a b;c=d"),
-    ("NAME=a", "a"), ('name="a\\"b"', 'a"b'), ('name=""', ""),
-    ('name="<a>"', "<a>"), ('name="\\"a\\""', '"a"')])
-def test_names(written, name):
-    """A name may have any character, as the browsers and RFC 7578 write them."""
-    assert multipart(part("1", written)) == {name: ["1"]}
-
-
-@pytest.mark.parametrize("filename", ['filename="a.txt"', "filename=a", "filename*=utf-8''%C3%A9",
-                                      'filename="\u00e9.png"', 'filename="C:\\\\a; b.txt"'])
-def test_filename_makes_bytes(filename):
-    """A part with a filename is bytes, however the name is written, and if it is empty too."""
-    assert multipart(part("1", 'name="a"', filename)) == {"a": [b"1"]}
-    assert multipart(part("", filename, 'name="a"')) == {"a": [b""]}
-
-
-def test_empty_file_input():
-    """A file input in which nothing was chosen is not there at all."""
-    assert multipart(part("", 'name="a"', 'filename=""'), part("1", 'name="b"')) == {"b": ["1"]}
-
-
-def test_no_parts():
-    """A body that is only the closing boundary has no parameters."""
-    assert multipart() == {}
-    assert found(b"--B--", "multipart/form-data; boundary=B") == {}
-
-
-def test_repeated_names():
-    """Parts of the same name make several values, in their order."""
-    parts = part("1", "name=a"), part("2", "name=a"), part("3", "name=a", "filename=b")
-    assert multipart(*parts) == {"a": ["1", "2", b"3"]}
+@pytest.mark.parametrize(("parts", "expected"), [
+    ([part("caf\u00e9", 'name="a"'), part("", 'name="b"'), part(" 1\r\n", "name=c")],
+     {"a": ["caf\u00e9"], "b": [""], "c": [" 1\r\n"]}),
+    ([part("1", "name=a"), part("2", "name=a"), part("3", "name=a", "filename=b")],
+     {"a": ["1", "2", b"3"]}),
+    ([part("", 'name="a"', 'filename=""'), part("1", 'name="b"')], {"b": ["1"]}), ([], {}),
+    *[([part("1", 'name="a"', name), part("", name, 'name="a"')], {"a": [b"1", b""]}) for name in (
+        'filename="a.txt"', "filename=a", "filename*=utf-8''%C3%A9", 'filename="\u00e9.png"',
+        'filename="C:\\\\a; b.txt"')],
+    *[([part("1", written)], {name: ["1"]}) for written, name in (
+        ('name="\u00e9\u20ac\U0001f600"', "\u00e9\u20ac\U0001f600"), ("NAME=a", "a"),
+        ('name="a b;c=d"', "a b;c=d"), ('name="a\\"b"', 'a"b'), ('name=""', ""),
+        ('name="<a>"', "<a>"), ('name="\\"a\\""', '"a"'))]])
+def test_parts(parts, expected):
+    """A part is text, or bytes if it has a filename, and nothing if that is empty as it is."""
+    assert multipart(*parts) == expected
 
 
 def test_what_is_around_the_parts():
@@ -466,24 +359,17 @@ def test_boundaries(boundary):
 GOOD = body_of(part("1", "name=a"))
 
 
-@pytest.mark.parametrize(("body", "kind"), [
-    (GOOD, "multipart/form-data"), (GOOD, "multipart/form-data; boundary="),
-    (GOOD, 'multipart/form-data; boundary=""'), (GOOD, "multipart/form-data; boundary=C"),
-    (GOOD.replace(b"--B--", b""), "multipart/form-data; boundary=B"),
-    (GOOD.replace(b"--B--", b"--B"), "multipart/form-data; boundary=B"),
-    (GOOD[:20], "multipart/form-data; boundary=B"), (b"x", "multipart/form-data; boundary=B"),
-    (body_of(b"1"), "multipart/form-data; boundary=B"),
-    (body_of(b"\r\n1"), "multipart/form-data; boundary=B"),
-    (body_of(part("1")), "multipart/form-data; boundary=B"),
-    (body_of(part("1", "name*=utf-8''a")), "multipart/form-data; boundary=B"),
-    (body_of(b"Content-Type: text/plain\r\n\r\n1"), "multipart/form-data; boundary=B"),
-    (body_of(b"Content-Disposition: form-data; name=a"), "multipart/form-data; boundary=B"),
-    (body_of(part(b"\xff", "name=a")), "multipart/form-data; boundary=B"),
-    (body_of(b"Content-Disposition: form-data; name=\xff\r\n\r\n1"),
-     "multipart/form-data; boundary=B")])
-def test_multipart_that_is_broken(body, kind):
+@pytest.mark.parametrize(("body", "options"), [
+    (GOOD, ""), (GOOD, "; boundary="), (GOOD, '; boundary=""'), (GOOD, "; boundary=C"),
+    *[(body, "; boundary=B") for body in (
+        GOOD.replace(b"--B--", b""), GOOD.replace(b"--B--", b"--B"), GOOD[:20], b"x",
+        body_of(b"1"), body_of(b"\r\n1"), body_of(part("1")), body_of(part("1", "name*=utf-8''a")),
+        body_of(b"Content-Type: text/plain\r\n\r\n1"),
+        body_of(b"Content-Disposition: form-data; name=a"), body_of(part(b"\xff", "name=a")),
+        body_of(b"Content-Disposition: form-data; name=\xff\r\n\r\n1"))]])
+def test_multipart_that_is_broken(body, options):
     """A multipart body without its boundaries or names, or not in UTF-8, is a bad request."""
-    assert status_of(found, body, kind) == 400
+    assert status_of(found, body, "multipart/form-data" + options) == 400
 
 
 def test_large_file_is_not_copied_often():
@@ -500,45 +386,34 @@ def test_large_file_is_not_copied_often():
 # The answer
 
 
-def rendered(response, *args):
-    """Render an answer; return it with the date cut out."""
-    data, count = re.subn(rb"Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", b"",
-                          response.render(*args))
-    assert count == 1
-    return data
+def head(status, *lines):
+    """Return what an answer begins with, as render writes it when the time is 784111777."""
+    return "".join(f"{line}\r\n" for line in (
+        f"HTTP/1.1 {status}", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff", *lines, "")).encode()
 
 
-OK = (b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-      b"Content-Type: application/json\r\nContent-Length: 7\r\n")
+SMALL = ("200 OK", "Content-Type: application/json", "Content-Length: 7")
 
 
 @pytest.mark.parametrize(("response", "args", "expected"), [
-    (Response(200, b'{"a":1}'), (True,), OK + b'\r\n{"a":1}'),
-    (Response(200, b'{"a":1}'), (False,), OK + b'Connection: close\r\n\r\n{"a":1}'),
-    (Response(200, b'{"a":1}'), (True, "HEAD"), OK + b"\r\n"),
-    (Response(200, b'{"a":1}'), (False, "HEAD"), OK + b"Connection: close\r\n\r\n"),
-    (Response(200, b'{"a":1}', headers={"X-A": "b", "Allow": "GET, POST"}), (True,),
-     OK + b'X-A: b\r\nAllow: GET, POST\r\n\r\n{"a":1}'),
-    (Response(204), (True,), b"HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n"
-                             b"X-Content-Type-Options: nosniff\r\n\r\n"),
+    (Response(200, b'{"a":1}'), (True,), head(*SMALL) + b'{"a":1}'),
+    (Response(200, b'{"a":1}'), (False,), head(*SMALL, "Connection: close") + b'{"a":1}'),
+    (Response(200, b'{"a":1}'), (True, "HEAD"), head(*SMALL)),
+    (Response(200, b'{"a":1}'), (False, "HEAD"), head(*SMALL, "Connection: close")),
+    (Response(200, b'{"a":1}', headers={"X-A": "b", "Allow": "GET, POST"}), (False,),
+     head(*SMALL, "X-A: b", "Allow: GET, POST", "Connection: close") + b'{"a":1}'),
+    (Response(204), (True,), head("204 No Content")),
     (Response(404, b"", "text/plain"), (False,),
-     b"HTTP/1.1 404 Not Found\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-     b"Content-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+     head("404 Not Found", "Content-Type: text/plain", "Content-Length: 0", "Connection: close")),
     (Response(429, ALL_BYTES, "application/octet-stream", {"Retry-After": "5"}), (True, "POST"),
-     b"HTTP/1.1 429 Too Many Requests\r\nCache-Control: no-store\r\n"
-     b"X-Content-Type-Options: nosniff\r\nContent-Type: application/octet-stream\r\n"
-     b"Content-Length: 256\r\nRetry-After: 5\r\n\r\n" + ALL_BYTES),
-])
-def test_render(response, args, expected):
-    """An answer is these bytes, and its Date."""
-    assert rendered(response, *args) == expected
-
-
-def test_date_comes_right_after_the_status():
-    """The Date is in GMT, in English, and the first header."""
-    lines = Response(204).render(True).split(b"\r\n")
-    assert lines[1].startswith(b"Date: ")
-    assert lines[1].endswith(b" GMT")
+     head("429 Too Many Requests", "Content-Type: application/octet-stream", "Content-Length: 256",
+          "Retry-After: 5") + ALL_BYTES),
+], ids=lambda value: None if isinstance(value, tuple) else "")
+def test_render(response, args, expected, monkeypatch):
+    """An answer is these bytes, in this order."""
+    monkeypatch.setattr("time.time", lambda: 784111777.9)
+    assert response.render(*args) == expected
 
 
 def test_json_answer():
@@ -551,19 +426,8 @@ def test_json_answer():
     assert Response.json({}).headers == {}
 
 
-@broken("a header's line end goes out as it is, and the next line is a header of its own")
-def test_header_with_a_line_end():
-    """A header with a line end in it is never sent."""
-    try:
-        data = Response(200, headers={"X": "a\r\nSet-Cookie: b"}).render(True)
-    except ValueError:
-        return
-    assert b"\nSet-Cookie" not in data
-
-
 @pytest.mark.parametrize(("now", "expected"), [
-    (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (784111777, "Sun, 06 Nov 1994 08:49:37 GMT"),
-    (951782400, "Tue, 29 Feb 2000 00:00:00 GMT"), (4102444799, "Thu, 31 Dec 2099 23:59:59 GMT")])
+    (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (951782400, "Tue, 29 Feb 2000 00:00:00 GMT")])
 def test_http_date(now, expected):
     """A moment is written as RFC 9110 section 5.6.7 has it."""
     assert http_date(now) == expected
