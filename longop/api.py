@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import pkgutil
-import re
 import time
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable
 from urllib.parse import quote, unquote
 
 from .errors import (BadParameters, Busy, ForgottenJob, LongOperationError, RequestError,
@@ -22,10 +21,10 @@ from .errors import (BadParameters, Busy, ForgottenJob, LongOperationError, Requ
 from .jsontext import dumps
 from .operation import LongOperation
 from .status import State, Status
-from .wire import Request, Response, http_date, parameters
+from .wire import Request, Response, http_date, json_response, parameters
 
 logger = logging.getLogger("longop")
-View = Callable[..., Response]
+View = Callable[[Request], Response]
 
 # That server's words. Its page reads on until a status is `completed`, `failed` or not a success.
 _STARTED = "Command is running in the background"
@@ -50,81 +49,75 @@ class Api:
     def __init__(self, operations: Iterable[LongOperation], page: str | None = "/") -> None:
         self._page = page
         self._operations = list(operations)
-        job = "/v1/jobs/([0-9a-f]{32})"
-        routes: dict[tuple[str, str], View] = {
-            ("GET", job): self._show, ("DELETE", job): self._forget,
-            ("POST", job + "/cancel"): self._cancel, ("GET", "/v1/jobs"): self._list,
-            ("GET", "/v1"): self._describe, ("GET", "/v1/status/ping"): _ping}
-        modules: dict[str, list[LongOperation]] = {}
+        self._modules: dict[str, dict[str, LongOperation]] = {}
         for operation in self._operations:
-            module = modules.setdefault(_key(operation.module), [])
-            module.append(operation)
-            path = "/v1/" + re.escape(_key(operation.module))
-            for method in ("GET", "POST"):
-                routes[method, path + "/get_command_status(?:/.*)?"] = partial(
-                    _command_status, module)
-            routes["POST", path + "/cancel_command(?:/.*)?"] = partial(_cancel_command, module)
-            path += f"/{re.escape(_key(operation.name))}(?:/.*)?"
-            if ("POST", path) in routes:
+            module = self._modules.setdefault(_key(operation.module), {})
+            name = _key(operation.name)
+            if name in (*module, "get_command_status", "cancel_command"):
                 raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
-            routes["POST", path] = partial(_start, operation)
-        self._routes = [(method, re.compile(path), view)
-                        for (method, path), view in routes.items()]
+            module[name] = operation
         self._shown: dict[str, tuple[int, bytes, bytes]] = {}
-        self._views = lru_cache(maxsize=256)(self._find_views)  # for polls, of the same path
+        self._views_of = lru_cache(maxsize=256)(self._find_views)  # who polls, polls one path
 
-    def find(self, request: Request) -> Callable[[], Response] | None:
+    def find(self, request: Request) -> View | None:
         """Return what answers a request once its body is there, or None if its path is not ours.
 
         Raises `RequestError` if the path is ours but not the method.
         """
-        method = "GET" if request.method == "HEAD" else request.method
-        if request.path == self._page and method == "GET":
-            return _show_page
-        views = self._views(request.path)
-        if views and method not in views:
+        views = self._views_of(request.path)
+        view = views.get("GET" if request.method == "HEAD" else request.method)
+        if views and view is None:
             allowed = ", ".join(sorted(views))
             raise RequestError(405, f"{request.path} takes {allowed} only", Allow=allowed)
-        return partial(views[method], request) if views else None
+        return view
 
-    def _find_views(self, path: str) -> Mapping[str, View]:
-        path = _key(unquote(path)).rstrip("/")
-        views: dict[str, View] = {}
-        for method, pattern, view in self._routes:
-            match = pattern.fullmatch(path)
-            if match:
-                views.setdefault(method, partial(view, *match.groups()))
-        return views
-
-    def answer(self, request: Request, view: Callable[[], Response] | None) -> Response:
+    def answer(self, request: Request, view: View | None) -> Response:
         """Answer a request with what `find` found for it; raise nothing."""
         try:
             if view is None:
                 raise RequestError(404, f"there is nothing at {request.path}")
-            return view()
+            return view(request)
         except LongOperationError as error:
             return problem(error)
         except Exception:
             logger.exception("%s %s", request.method, request.path)
             return problem(RequestError(500, "an error of the server's own; its log says more"))
 
+    def _find_views(self, path: str) -> dict[str, View]:
+        """Return what answers at a path, by method."""
+        if path == self._page:
+            return {"GET": _show_page}
+        root, *parts = _key(unquote(path)).rstrip("/").split("/")
+        if root or parts[:1] != ["v1"]:
+            return {}
+        module = self._modules.get(parts[1], {}) if parts[2:] else {}
+        if module and parts[2] == "get_command_status":
+            return dict.fromkeys(("GET", "POST"), partial(_command_status, [*module.values()]))
+        if module and parts[2] == "cancel_command":
+            return {"POST": partial(_cancel_command, [*module.values()])}
+        if module and parts[2] in module:
+            return {"POST": partial(_start, module[parts[2]])}
+        if parts[1:2] == ["jobs"] and len(parts) == 3:
+            return {"GET": partial(self._show, parts[2]), "DELETE": partial(self._forget, parts[2])}
+        if parts[1:2] == ["jobs"] and parts[3:] == ["cancel"]:
+            return {"POST": partial(self._cancel, parts[2])}
+        own = {"v1": self._describe, "v1/jobs": self._list, "v1/status/ping": _ping}
+        return {"GET": own["/".join(parts)]} if "/".join(parts) in own else {}
+
     def _describe(self, request: Request) -> Response:
-        return Response.json({"operations": [
+        return json_response({"operations": [
             {"module": operation.module, "name": operation.name,
              "description": operation.description,
              "start": quote(f"/v1/{operation.module}/{operation.name}"),
-             "parameters": operation.signature.schema()}
-            for operation in self._operations]})
+             "parameters": operation.signature.schema()} for operation in self._operations]})
 
     def _list(self, request: Request) -> Response:
         """Answer the jobs, newest first, without their results: all together may be large."""
-        jobs = [status for operation in self._operations for status in operation.jobs()]
-        jobs.sort(key=lambda status: status.created_at, reverse=True)
-        return Response.json({"jobs": [
-            {name: value for name, value in vars(status).items() if name != "result"}
-            for status in jobs]})
-
-    # What a route's group stands for comes first, then the request.
+        jobs = [dict(vars(status)) for operation in self._operations for status in operation.jobs()]
+        for job in jobs:
+            del job["result"]
+        return json_response({"jobs": sorted(jobs, key=lambda job: str(job["created_at"]),
+                                             reverse=True)})
 
     def _show(self, id: str, request: Request) -> Response:
         """Answer the status. Of one that was shown before only the times are written anew."""
@@ -140,7 +133,7 @@ class Api:
         return Response(200, b"".join((before, times.encode(), after)))
 
     def _cancel(self, id: str, request: Request) -> Response:
-        _cancel(_find(self._operations, id)[0], id)
+        _cancel(*_find(self._operations, id))
         return self._show(id, request)
 
     def _forget(self, id: str, request: Request) -> Response:
@@ -152,7 +145,8 @@ def problem(error: LongOperationError) -> Response:
     """Answer with an error as RFC 9457 says it."""
     fields = {"type": "about:blank", "title": HTTPStatus(error.status).phrase,
               "status": error.status, "detail": str(error)}
-    return Response.json(fields, error.status, "application/problem+json", error.headers)
+    return json_response(fields, error.status, content_type="application/problem+json",
+                         headers=error.headers)
 
 
 def _key(name: str) -> str:
@@ -168,20 +162,20 @@ def _find(operations: Iterable[LongOperation], id: str) -> tuple[LongOperation, 
     raise UnknownJob(f"there is no job {id}")
 
 
-def _cancel(operation: LongOperation, id: str) -> Status:
-    job = operation.job(id)
+def _cancel(operation: LongOperation, status: Status) -> Status:
+    job = operation.live.get(status.id)
     if job is not None:
         job.cancel()
-    return operation.status(id)
+    return operation.status(status.id)
 
 
 def _ping(request: Request) -> Response:
     from . import __version__
 
-    return Response.json({"success": True, "message": f"longop {__version__}", "code": 200})
+    return json_response({"success": True, "message": f"longop {__version__}", "code": 200})
 
 
-def _show_page() -> Response:
+def _show_page(request: Request) -> Response:
     page = pkgutil.get_data(__package__, "page.html") or b""  # from a zip too
     return Response(200, page, "text/html; charset=utf-8")
 
@@ -195,15 +189,13 @@ def _start(operation: LongOperation, request: Request) -> Response:
         job = operation.start(**operation.signature.parse(parameters(request)))
     except LongOperationError as error:
         if isinstance(error, Busy) and error.status == 409:  # which that server knows
-            return reply({"commandId": error.job_id, "error": str(error)})
-        fields: dict[str, Any] = {"error": str(error)}
-        if isinstance(error, BadParameters):
-            fields["errors"] = error.errors
-        return reply(fields, status=error.status, headers=error.headers)
-    queued = job.state is State.QUEUED
-    return reply({"message": _MESSAGES[State.QUEUED] if queued else _STARTED,
-                  "commandId": job.id, "commandStatus": "queued" if queued else "running"},
-                 success=True, headers={"Location": f"/v1/jobs/{job.id}"}, request_id=job.id)
+            return reply(False, commandId=error.job_id, error=str(error))
+        more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
+        return reply(False, error.status, error.headers, error=str(error), **more)
+    reply = partial(reply, True, headers={"Location": f"/v1/jobs/{job.id}"})
+    if job.state is State.QUEUED:
+        return reply(message=_MESSAGES[State.QUEUED], commandId=job.id, commandStatus="queued")
+    return reply(message=_STARTED, commandId=job.id, commandStatus="running")
 
 
 def _command_status(operations: list[LongOperation], request: Request) -> Response:
@@ -212,29 +204,30 @@ def _command_status(operations: list[LongOperation], request: Request) -> Respon
         _, status = _find_command(operations, request)
     except UnknownJob as error:
         known = "not started" if str(error) == _NOTHING_RUNS else "unknown"
-        return reply({"commandStatus": known, "error": str(error)})
-    fields: dict[str, Any] = {"message": _MESSAGES[status.state], "commandId": status.id,
-                              "commandStatus": status.state.value}
+        return reply(False, commandStatus=known, error=str(error))
+    reply = partial(reply, message=_MESSAGES[status.state], commandId=status.id,
+                    commandStatus=status.state.value)
     if not status.state.is_terminal:
-        fields["result"] = "" if status.result is None else status.result
-        return reply(fields, success=True)
+        return reply(True, result="" if status.result is None else status.result)
     milliseconds = int((status.elapsed or 0) * 1000)
-    fields.update(error=_error(status), result=status.result, stop_reason=status.stop_reason,
-                  processMs=milliseconds, inferenceMs=milliseconds)
-    return reply(fields, success=status.state is State.COMPLETED)
+    text = status.error and (status.error.partition(": ")[2] or status.error)
+    if status.state is State.CANCELLED:
+        text = _MESSAGES[State.CANCELLED]
+    return reply(status.state is State.COMPLETED, error=text, result=status.result,
+                 stop_reason=status.stop_reason, processMs=milliseconds, inferenceMs=milliseconds)
 
 
 def _cancel_command(operations: list[LongOperation], request: Request) -> Response:
     reply = partial(_reply, request, operations[0], "cancel_command")
     try:
-        operation, status = _find_command(operations, request)
+        status = _cancel(*_find_command(operations, request))
     except UnknownJob as error:
-        return reply({"error": str(error)})
-    status = _cancel(operation, status.id)
-    fields = {"commandId": status.id, "commandStatus": status.state.value}
-    if status.state in (State.CANCELLING, State.CANCELLED):
-        return reply({"message": _MESSAGES[status.state], **fields}, success=True)
-    return reply({**fields, "error": f"The command has already {status.state.value}"})
+        return reply(False, error=str(error))
+    state = status.state
+    if state in (State.CANCELLING, State.CANCELLED):
+        return reply(True, message=_MESSAGES[state], commandId=status.id, commandStatus=state.value)
+    return reply(False, commandId=status.id, commandStatus=state.value,
+                 error=f"The command has already {state.value}")
 
 
 def _find_command(operations: list[LongOperation],
@@ -250,21 +243,15 @@ def _find_command(operations: list[LongOperation],
         raise UnknownJob(_OTHER_ID if known else _NOTHING_RUNS) from None
 
 
-def _error(status: Status) -> str | None:
-    if status.state is State.CANCELLED:
-        return _MESSAGES[State.CANCELLED]
-    return status.error and (status.error.partition(": ")[2] or status.error)
-
-
-def _reply(request: Request, operation: LongOperation, command: str, fields: Mapping[str, Any], *,
-           success: bool = False, status: int = 200, headers: Mapping[str, str] | None = None,
-           request_id: str | None = None) -> Response:
+def _reply(request: Request, operation: LongOperation, command: str, success: bool,
+           status: int = 200, headers: Any = None, **fields: Any) -> Response:
     """Answer with the fields, and round them what that server says with every answer."""
-    body = {"success": success, **fields}
-    body.update(
-        moduleId=operation.module, moduleName=operation.module,
-        code=200 if success else 500 if status == 200 else status, command=command,
-        requestId=request_id or os.urandom(16).hex(), inferenceDevice="CPU",
-        analysisRoundTripMs=int((time.perf_counter() - request.arrived) * 1000),
-        processedBy="localhost", timestampUTC=http_date(int(time.time())))
-    return Response.json(body, status, headers=headers or {})
+    started = fields.get("commandId") if command == operation.name and success else None
+    return json_response({
+        "success": success, **fields, "moduleId": operation.module,
+        "moduleName": operation.module,
+        "code": 200 if success else 500 if status == 200 else status, "command": command,
+        "requestId": started or os.urandom(16).hex(), "inferenceDevice": "CPU",
+        "analysisRoundTripMs": int((time.perf_counter() - request.arrived) * 1000),
+        "processedBy": "localhost", "timestampUTC": http_date(int(time.time()))},
+        status, headers=headers or {})

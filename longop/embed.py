@@ -11,7 +11,7 @@ from typing import Any
 from .api import Api, problem
 from .errors import RequestError
 from .operation import LongOperation
-from .wire import LINE, MAX_BODY, MAX_HEAD, Request, read_body
+from .wire import MAX_BODY, MAX_HEAD, Request, read_body
 
 
 def handler(*operations: LongOperation, page: str | None = "/") -> type[Handler]:
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         try:
             self._serve()
-        except (ConnectionError, socket.timeout):
+        except (EOFError, ConnectionError, socket.timeout):
             pass  # the client is gone, or was silent for too long
 
     def _serve(self) -> None:
@@ -50,8 +50,9 @@ class Handler(BaseHTTPRequestHandler):
             if view is None and hasattr(self, "do_" + request.method):
                 self._serve_stock(request.head)
                 return
-            if request.has_body:
-                self._read_body(request)
+            if request.headers.get("expect", "").lower() == "100-continue":
+                self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.body = read_body(request, self.rfile)
             answer = self.api.answer(request, view)
             self.close_connection = not request.keep_alive
             self.connection.sendall(answer.render(request.keep_alive, request.method))
@@ -61,13 +62,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve_stock(self, head: bytes) -> None:
         """Let ``http.server`` parse the head once more, and serve the request its own way."""
-        line, end, rest = head.partition(b"\n")
-        self.raw_requestline = line + end
+        self.raw_requestline, _, rest = head.partition(b"\n")
         rfile, self.rfile = self.rfile, io.BytesIO(rest)
-        try:
-            parsed = self.parse_request()
-        finally:
-            self.rfile = rfile
+        parsed = self.parse_request()
+        self.rfile = rfile
         if parsed:
             getattr(self, "do_" + self.command)()
             self.wfile.flush()
@@ -82,27 +80,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _read_head(self) -> bytes:
         end = self.rfile.peek(1).find(b"\r\n\r\n") + 4  # most often it is there in one piece
-        head = self.rfile.read(end) if end > 4 else b""
+        head: bytes = self.rfile.read(end) if end > 4 else b""
         while not head.endswith((b"\n\r\n", b"\n\n")) and len(head) <= MAX_HEAD:
-            head += self._read_line()
+            line = self.rfile.readline(MAX_HEAD)
+            if not line:
+                raise EOFError
+            head += line
         return head.lstrip(b"\r\n")  # RFC 9112 section 2.2: an empty line before it is let pass
-
-    def _read_body(self, request: Request) -> None:
-        if request.headers.get("expect", "").lower() == "100-continue":
-            self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        reader = read_body(request)
-        try:
-            wanted = next(reader)
-            while True:
-                data = self.rfile.read(wanted) if wanted != LINE else self._read_line()
-                if len(data) < wanted:
-                    raise ConnectionAbortedError("the client closed in the middle of a body")
-                wanted = reader.send(data)
-        except StopIteration as stop:
-            request.body = stop.value
-
-    def _read_line(self) -> bytes:
-        line: bytes = self.rfile.readline(MAX_HEAD)
-        if not line:
-            raise ConnectionAbortedError("the client closed in the middle of a request")
-        return line

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import itertools
 import logging
 import threading
 from dataclasses import dataclass
@@ -81,12 +80,14 @@ def _run(job: Job, call: Call) -> None:
 
 def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:
     """Report what it yields; return what it returns. On a cancel its ``finally`` runs."""
+    step = 0
     with contextlib.closing(generator):
-        for step in itertools.count(1):
+        while True:
             try:
                 item = next(generator)
             except StopIteration as stop:
                 return stop.value
+            step += 1
             callback(*([item] if isinstance(callback, AdaptedCallback) else [item, step]))
 
 
@@ -97,12 +98,12 @@ def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback) -> Any:
     async def main() -> Any:
         loop, task = asyncio.get_running_loop(), asyncio.ensure_future(awaitable)
 
-        def cancel() -> None:
-            if not callback.told:  # else it is on its way out already
+        def stop() -> None:
+            if not callback.told:  # else the callback has raised, and it is on its way out
                 callback.told = True
                 task.cancel()
 
-        callback.on_cancel(lambda: loop.call_soon_threadsafe(cancel))
+        callback.on_cancel(lambda: loop.call_soon_threadsafe(stop))
         return await task
 
     try:

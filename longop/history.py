@@ -5,13 +5,13 @@ Not locked: whoever owns a history guards it.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections import deque
 from typing import Any, Iterator
 
 from .errors import ForgottenJob, UnknownJob
 from .status import Status
-
-_MAX_FORGOTTEN = 10_000  # ids of which we can still say that they are gone: about 1 MB
 
 
 class History:
@@ -25,7 +25,7 @@ class History:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: dict[str, tuple[Status, int]] = {}  # with their sizes, oldest first
-        self._forgotten: dict[str, None] = {}
+        self._forgotten: deque[str] = deque(maxlen=10_000)  # ids: about 1 MB
 
     def __iter__(self) -> Iterator[Status]:
         """Go through the finished jobs, newest first."""
@@ -33,10 +33,7 @@ class History:
 
     def add(self, status: Status) -> None:
         """Remember a finished job; forget the oldest ones beyond the bounds."""
-        try:
-            size = _sizeof(vars(status), self._max_bytes)
-        except Exception:  # an object of the function's own may be broken
-            size = self._max_bytes
+        size = _sizeof(vars(status), self._max_bytes)
         self._kept[status.id] = status, size
         self._bytes += size
         while len(self._kept) > max(1, self._max_jobs) or (
@@ -55,9 +52,7 @@ class History:
         """Drop a finished job; raise `UnknownJob` or `ForgottenJob` where there is none."""
         self.get(id)
         self._bytes -= self._kept.pop(id)[1]
-        self._forgotten[id] = None
-        if len(self._forgotten) > _MAX_FORGOTTEN:
-            del self._forgotten[next(iter(self._forgotten))]
+        self._forgotten.append(id)
 
 
 def _sizeof(value: Any, limit: int) -> int:
@@ -70,11 +65,12 @@ def _sizeof(value: Any, limit: int) -> int:
         if id(item) in seen:
             continue
         seen.add(id(item))
-        size += sys.getsizeof(item, 64)
-        if isinstance(item, dict):
-            todo += [*item.keys(), *item.values()]
-        elif isinstance(item, (list, tuple, set, frozenset)):
-            todo += item
-        elif hasattr(item, "__dict__"):
-            todo.append(vars(item))
+        with contextlib.suppress(Exception):  # an object of the function's own may be broken
+            size += sys.getsizeof(item)
+            if isinstance(item, dict):
+                todo += [*item.keys(), *item.values()]
+            elif isinstance(item, (list, tuple, set, frozenset)):
+                todo += item
+            elif hasattr(item, "__dict__"):
+                todo.append(vars(item))
     return size

@@ -14,23 +14,18 @@ import os
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
-from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterator
+from typing import Any, Callable, ContextManager, Iterator
 
 from .callback import Callback
 from .errors import OperationCancelled
 from .jsontext import to_text
 from .status import TRANSITIONS, State, Status, timestamp
 
-if TYPE_CHECKING:
-    _Future = Future[Any]
-else:
-    _Future = Future  # not subscriptable on Python 3.8
-
 logger = logging.getLogger("longop")
 _STOP_REASONS = {State.COMPLETED: "completed", State.FAILED: "error", State.CANCELLED: "cancelled"}
 
 
-class Job(_Future):
+class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
     """One run of an operation: a ``concurrent.futures.Future`` to watch, and to cancel as it runs.
 
     ``id`` cannot be guessed. Jobs are made by `LongOperation.start`.
@@ -97,16 +92,16 @@ class Job(_Future):
         which is at its next report; only then is it `cancelled`.
         """
         with self._lock:
-            before = self._status.state
-            if before is State.QUEUED:
+            state = self._status.state
+            if state is State.QUEUED:
                 self._end(State.CANCELLED, cancel_requested_at=timestamp())
-            elif before is State.RUNNING:
+            elif state is State.RUNNING:
                 self._move(State.CANCELLING, cancel_requested_at=timestamp())
-        if before is State.RUNNING:
-            self.callback.cancel()
-        if before in (State.QUEUED, State.RUNNING):
-            self._tell()
-        return not before.is_terminal
+            else:
+                return not state.is_terminal
+        self.callback.cancel()
+        self._tell()
+        return True
 
     def running(self) -> bool:
         """Return True while the code runs, told to stop or not."""
@@ -143,14 +138,18 @@ class Job(_Future):
         self._tell()
 
     def finish(self, value: Any = None, error: BaseException | None = None) -> None:
-        """Say that the code has ended: with a value, or with an error."""
+        """Say that the code has ended: with a value, or with an error.
+
+        What ends after it was told to stop was cancelled, however it ended; its error is kept.
+        """
         with self._lock:
-            if error is None:
-                state = State.CANCELLED if self.callback.told else State.COMPLETED
+            if self.callback.told or isinstance(error, OperationCancelled):
+                state = State.CANCELLED
             else:
-                state = State.CANCELLED if _comes_from_cancel(error) else State.FAILED
+                state = State.COMPLETED if error is None else State.FAILED
+            error = None if isinstance(error, OperationCancelled) else error
             self._end(state, value, error)
-        self._tell(None if isinstance(error, OperationCancelled) else error)
+        self._tell(error)
 
     def queue_at(self, position: int) -> None:
         """Say where in the queue the job is, 1 being next."""
@@ -187,7 +186,7 @@ class Job(_Future):
         self._move(
             state, last, result=value, eta=None, queue_position=None, finished_at=timestamp(),
             progress=1.0 if state is State.COMPLETED else last.progress,
-            error=_describe(error),
+            error=error and f"{type(error).__name__}: {to_text(error)}".rstrip(": "),
             stop_reason=_STOP_REASONS[state], **facts)
         # To Future the job was pending until here, whence it may go to each of its ends.
         if state is State.COMPLETED:
@@ -227,20 +226,3 @@ def _fraction(step: Any, total: Any) -> float | None:
     except (TypeError, ValueError, ArithmeticError):
         return None
     return min(fraction, 1.0) if fraction >= 0 else None  # so NaN is None
-
-
-def _comes_from_cancel(error: BaseException | None) -> bool:
-    """Tell whether the callback raised this, or it was raised on the way out from there."""
-    seen: set[int] = set()  # a chain may be a ring
-    while error is not None and id(error) not in seen:
-        if isinstance(error, OperationCancelled):
-            return True
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _describe(error: BaseException | None) -> str | None:
-    if error is None or isinstance(error, OperationCancelled):
-        return None
-    return f"{type(error).__name__}: {to_text(error)}".rstrip(": ")

@@ -17,7 +17,7 @@ from .errors import Busy
 from .executors import Call, run_in_thread
 from .history import History
 from .job import Job
-from .signature import Signature
+from .signature import Signature, unwrap_partial
 from .status import Status
 
 WHEN_BUSY = ("queue", "reject")
@@ -66,9 +66,7 @@ class LongOperation:
         if when_busy not in WHEN_BUSY:
             raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {when_busy!r}")
         functools.update_wrapper(self, function)
-        plain: Any = function
-        while isinstance(plain, functools.partial):
-            plain = plain.func
+        plain = unwrap_partial(function)
         self.function = function
         self.module = _module_name(plain)
         self.name = name or str(getattr(plain, "__name__", type(plain).__name__))
@@ -80,7 +78,8 @@ class LongOperation:
         self._report = report
         self._cancel, self._grace = cancel, grace
         self._lock = threading.RLock()  # of this operation and all its jobs: see Job
-        self._live: dict[str, Job] = {}  # running and queued, oldest first
+        #: The jobs that have not ended, by their id: running and queued, oldest first.
+        self.live: dict[str, Job] = {}
         self._queue: dict[Job, Call] = {}  # of them the ones that wait, next first
         self._history = History() if history is None else history
 
@@ -102,7 +101,7 @@ class LongOperation:
         call = Call(self.function, self.signature, parameters, self._cancel, self._grace)
         with self._lock:
             self._admit()
-            self._live[job.id] = job
+            self.live[job.id] = job
             self._queue[job] = call
             self._start_next()
         return job
@@ -110,36 +109,32 @@ class LongOperation:
     def jobs(self) -> list[Status]:
         """Return the status of every job that is known, newest first."""
         with self._lock:
-            live = [job.status() for job in self._live.values()]
+            live = [job.status() for job in self.live.values()]
             return live[::-1] + list(self._history)
-
-    def job(self, id: str) -> Job | None:
-        """Return a job that has not ended, or None."""
-        return self._live.get(id)
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
         with self._lock:
-            job = self._live.get(id)
+            job = self.live.get(id)
             return job.status() if job else self._history.get(id)
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
         with self._lock:
-            if id in self._live:
+            if id in self.live:
                 raise Busy(f"job {id} has not ended: cancel it first", id)
             self._history.forget(id)
 
     # With the lock held
 
     def _is_full(self) -> bool:
-        return len(self._live) - len(self._queue) >= self.limit
+        return len(self.live) - len(self._queue) >= self.limit
 
     def _admit(self) -> None:
         """Raise `Busy` if one job more is too many."""
         if not self._is_full():
             return
-        oldest = next(iter(self._live))
+        oldest = next(iter(self.live))
         if self.when_busy == "reject":
             raise Busy("A long running command is already in progress", oldest)
         if len(self._queue) >= self.max_queued:
@@ -159,7 +154,7 @@ class LongOperation:
 
     def _ended(self, job: Job) -> None:
         self._queue.pop(job, None)  # if it was cancelled before its turn
-        del self._live[job.id]
+        del self.live[job.id]
         self._history.add(job.status())
         self._start_next()
 

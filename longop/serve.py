@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import errno
 import logging
-import os
 import signal
 import socket
-import socketserver
 import sys
-from http.server import ThreadingHTTPServer
-from typing import Sequence
+import webbrowser
+from http.server import HTTPServer, ThreadingHTTPServer
 
 from .embed import Handler, handler
 from .errors import TargetError
@@ -20,7 +17,7 @@ from .operation import WHEN_BUSY, LongOperation
 from .target import load
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Serve until Ctrl-C or SIGTERM; return the exit code: 0, or 2 if there is nothing to serve."""
     options = _parse(arguments)
     logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO,
@@ -30,9 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for operation in operations:
             operation.limit = options.limit or operation.limit
             operation.when_busy = options.when_busy or operation.when_busy
-        handler_class = handler(*operations)
-        handler_class.timeout = 60  # seconds that a client may be silent
-        server = _Server(options.host, options.port, handler_class)
+        server = _Server(options.host, options.port, handler(*operations))
     except (TargetError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
         return 2
@@ -42,8 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = ", ".join(f"{operation.module}/{operation.name}" for operation in operations)
         print(f"{names} at {server.url}", flush=True)
         if options.open:
-            import webbrowser
-
             webbrowser.open(server.url)
         server.serve_forever()
     except KeyboardInterrupt:
@@ -55,36 +48,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # the default of 5 drops connections when many come at once
-    allow_reuse_address = os.name != "nt"  # there it would let two servers share a port
+    allow_reuse_address = sys.platform != "win32"  # there it would let two servers share a port
 
     def __init__(self, host: str, port: int, handler_class: type[Handler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        handler_class.timeout = 60  # seconds that a client may be silent
         try:
             super().__init__((host, port), handler_class)
         except (OSError, OverflowError) as error:
-            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-            hint = ": stop what runs there, or choose another --port (0 is any free one)"
-            raise OSError(f"cannot listen on {host}:{port}: {error}{hint * taken}") from error
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self.server_port}/"
+            raise OSError(f"cannot listen on {host}:{port}: {error}; stop what runs there, or "
+                          "choose another --port (0 is any free one)") from error
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
 
     def server_bind(self) -> None:
         # Not HTTPServer's, which looks up the host's name: without a network that can take long.
-        socketserver.TCPServer.server_bind(self)
+        super(HTTPServer, self).server_bind()
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
 
 def _stop(operations: list[LongOperation]) -> None:
     """Tell all jobs to stop, the queued ones first, and give them a moment."""
-    jobs = [operation.job(status.id) for operation in operations for status in operation.jobs()]
-    live = [job for job in jobs if job is not None]
+    live = [job for operation in operations for job in [*operation.live.values()][::-1]]
     for job in live:
         job.cancel()
     for left in concurrent.futures.wait(live, timeout=3).not_done:
         logging.getLogger("longop").warning("%r did not stop", left)
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m longop.serve",
         description="Serve functions that take long: start, watch and cancel them over HTTP.")

@@ -9,19 +9,19 @@ from __future__ import annotations
 import base64
 import collections.abc
 import contextlib
-import functools
 import inspect
 import types
 import typing
 from enum import Enum
 from functools import partial
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Mapping
 
 from .errors import BadParameters
 from .jsontext import dumps, loads
 
 CALLBACK_NAMES = ("callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
 _EMPTY = inspect.Parameter.empty
+Converter = Callable[[Any], Any]
 _UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))  # int | None, since 3.10
 
 
@@ -40,8 +40,7 @@ class Signature:
             if callback is None:
                 raise TypeError(f"{function!r} does not tell its parameters: name the one that "
                                 "takes the callback, callback=..., or say callback=False") from None
-            anything = inspect.Parameter("parameters", inspect.Parameter.VAR_KEYWORD)
-            self._signature = inspect.Signature([anything])
+            self._signature = inspect.signature(lambda **parameters: None)
         parameters = self._signature.parameters
         plain = {name: p for name, p in parameters.items()
                  if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
@@ -107,6 +106,11 @@ class Signature:
                 "additionalProperties": self._rest}
 
 
+def unwrap_partial(function: Any) -> Any:
+    """Return the function that ``functools.partial`` was made of, any number of times."""
+    return unwrap_partial(function.func) if isinstance(function, partial) else function
+
+
 def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter],
                    wanted: Mapping[str, Any]) -> tuple[str | None, bool]:
     able = [name for name, p in parameters.items()
@@ -123,8 +127,7 @@ def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspec
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    while isinstance(function, functools.partial):
-        function = function.func
+    function = unwrap_partial(function)
     if not inspect.isroutine(function):  # an object that can be called, or a class
         function = getattr(function, "__init__" if inspect.isclass(function) else "__call__")
     hints: dict[str, Any] = {}
@@ -141,7 +144,7 @@ def _wanted(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
     """Return what a parameter is annotated as, else what its default is."""
     default, hint = parameter.default, hints.get(parameter.name, _EMPTY)
     if hint is _EMPTY:
-        known = isinstance(default, (*_SCALARS, list, Enum)) and default is not None
+        known = isinstance(default, (*_SCALARS, list, Enum))
         return type(default) if known else _EMPTY
     return typing.Optional[hint] if default is None and hint is not Any else hint
 
@@ -158,53 +161,51 @@ def _is_callable(wanted: Any) -> bool:
 # what it must be.
 
 
-def _kind(wanted: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
+def _kind(wanted: Any) -> tuple[dict[str, Any], Converter]:
     """Return an annotation's JSON Schema, and the converter to it."""
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in _UNIONS:
-        schemas, converters = zip(*map(_kind, parts))
-        if str not in parts:  # else an empty text is a text, and not null
-            converters = sorted(converters, key=lambda convert: convert is not _null)
-        return {"anyOf": list(schemas)}, partial(_first_of, converters)
+        schemas = [{"type": "null"} if part is type(None) else _kind(part)[0] for part in parts]
+        nulls = (None,) if str in parts else (None, "")  # an empty field of a form
+        converters = [_kind(part)[1] for part in parts if part is not type(None)]
+        return {"anyOf": schemas}, partial(
+            _first_of, converters, nulls if type(None) in parts else ())
     if origin is typing.Literal:
-        return {"enum": list(parts)}, partial(_choose, {_as_text(part): part for part in parts}, {})
+        return {"enum": list(parts)}, partial(_choose, {_as_text(part): part for part in parts})
     kind: Any = origin or wanted
     if not isinstance(kind, type) or kind in (_EMPTY, Any, object):
         return _ANY
     if kind in _SCALARS or issubclass(kind, collections.abc.Mapping):
         return _SCALARS.get(kind, _SCALARS[dict])
     if issubclass(kind, Enum):
-        values = {_as_text(member.value): member for member in kind}
-        return ({"enum": [member.value for member in kind]},
-                partial(_choose, values, kind.__members__))
+        choices = {**kind.__members__, **{_as_text(member.value): member for member in kind}}
+        return {"enum": [member.value for member in kind]}, partial(_choose, choices)
     if issubclass(kind, collections.abc.Collection) and not issubclass(kind, str):
         schema, convert = _kind(parts[0] if parts else Any)
         return {"type": "array", "items": schema}, partial(_list, kind, convert)
     return {"type": "string"}, partial(_make, kind, f"a text that {kind.__name__} takes")
 
 
-def _first_of(converters: Iterable[Callable[[Any], Any]], value: Any) -> Any:
-    errors = []
-    for convert in converters:
-        try:
+def _first_of(converters: list[Converter], nulls: tuple[Any, ...], value: Any) -> Any:
+    if value in nulls:
+        return None
+    for convert in converters[:-1]:
+        with contextlib.suppress(ValueError):
             return convert(value)
-        except ValueError as error:
-            errors.append(str(error))
-    raise ValueError(" or ".join(filter(None, errors)))
+    return converters[-1](value)
 
 
-def _choose(choices: Mapping[str, Any], others: Mapping[str, Any], value: Any) -> Any:
-    text = _as_text(value)
-    if text in choices or text in others:
-        return choices.get(text, others.get(text))
-    raise _wrong(value, "one of " + ", ".join(choices))
+def _choose(choices: Mapping[str, Any], value: Any) -> Any:
+    if _as_text(value) not in choices:
+        raise _wrong(value, "one of " + ", ".join(choices))
+    return choices[_as_text(value)]
 
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value)
 
 
-def _list(kind: type, convert: Callable[[Any], Any], value: Any) -> Any:
+def _list(kind: type, convert: Converter, value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith("["):
         with contextlib.suppress(ValueError):
             value = loads(value)
@@ -216,13 +217,6 @@ def _list(kind: type, convert: Callable[[Any], Any], value: Any) -> Any:
     return kind(items) if kind in (tuple, set, frozenset) else items
 
 
-def _bool(value: Any) -> bool:
-    found = _BOOLEANS.get(str(value).lower())
-    if found is None:
-        raise _wrong(value, "true or false")
-    return found
-
-
 def _scalar(kind: type, what: str, value: Any) -> Any:
     """Turn text, read as JSON, and values of JSON into a kind of value that JSON knows."""
     found = _make(loads, what, value) if isinstance(value, str) else value
@@ -231,27 +225,11 @@ def _scalar(kind: type, what: str, value: Any) -> Any:
     raise _wrong(value, what)
 
 
-def _make(make: Callable[[Any], Any], what: str, value: Any) -> Any:
+def _make(make: Converter, what: str, value: Any) -> Any:
     try:
         return make(value)
     except Exception:  # whatever a class of the user's raises for a value that it does not take
         raise _wrong(value, what) from None
-
-
-def _null(value: Any) -> None:
-    if value not in (None, ""):  # an empty field of a form
-        raise ValueError
-
-
-def _str(value: Any) -> str:
-    text = _make(bytes.decode, "text", value) if isinstance(value, bytes) else value
-    if not isinstance(text, str):
-        raise _wrong(value, "text")
-    return text
-
-
-def _bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
 
 
 def _wrong(value: Any, what: str) -> ValueError:
@@ -259,16 +237,27 @@ def _wrong(value: Any, what: str) -> ValueError:
     return ValueError(f"must be {what}, not {text if len(text) <= 80 else text[:77] + '...'}")
 
 
+def _bool(value: Any) -> bool:
+    return _BOOLEANS[str(value).lower()]
+
+
+def _str(value: Any) -> str:  # an upload is the text in the file
+    return value.decode() if isinstance(value, bytes) else str.__str__(value)
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
+
+
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
              "false": False, "no": False, "off": False, "0": False}
-_ANY: tuple[dict[str, Any], Callable[[Any], Any]] = {}, lambda value: value
-_SCALARS: dict[Any, tuple[dict[str, Any], Callable[[Any], Any]]] = {
-    bool: ({"type": "boolean"}, _bool),
+_ANY: tuple[dict[str, Any], Converter] = {}, lambda value: value
+_SCALARS: dict[Any, tuple[dict[str, Any], Converter]] = {
+    bool: ({"type": "boolean"}, partial(_make, _bool, "true or false")),
     int: ({"type": "integer"}, partial(_scalar, int, "a whole number")),
     float: ({"type": "number"}, partial(_scalar, float, "a number")),
     dict: ({"type": "object"}, partial(_scalar, dict, "a JSON object")),
-    str: ({"type": "string"}, _str),
+    str: ({"type": "string"}, partial(_make, _str, "text")),
     bytes: ({"type": "string", "contentEncoding": "base64"},
             partial(_make, _bytes, "an uploaded file or base64 text")),
-    type(None): ({"type": "null"}, _null),
 }

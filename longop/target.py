@@ -31,7 +31,8 @@ def load(target: str) -> list[LongOperation]:
            and f.__module__ == module.__name__ and f.__name__ == key and key[0] != "_"]
     try:
         found: list[Any] = [operator.attrgetter(name)(module)] if name else [
-            *_operations(module)] or [f for f in own if Signature(f).certain]
+            f for f in vars(module).values() if isinstance(f, LongOperation)] or [
+            f for f in own if Signature(f).certain]
         if not found:
             hint = f": name one, such as {place}:{own[0].__name__}" if own else ""
             raise TargetError(f"{place} has no LongOperation and no function with a callback{hint}")
@@ -39,16 +40,12 @@ def load(target: str) -> list[LongOperation]:
                       and not inspect.signature(f).parameters]
         companion = companions[0] if len(found) == len(companions) == 1 else None
         return [f if isinstance(f, LongOperation) else LongOperation(f, cancel=companion)
-                for f in found]
+                for f in {id(f): f for f in found}.values()]
     except AttributeError:
         known = ", ".join(key for key in vars(module) if not key.startswith("_")) or "nothing"
         raise TargetError(f"{place} has no {name}; it has {known}") from None
     except TypeError as error:  # of LongOperation, about what was named
         raise TargetError(str(error)) from error
-
-
-def _operations(module: ModuleType) -> list[LongOperation]:
-    return list({id(f): f for f in vars(module).values() if isinstance(f, LongOperation)}.values())
 
 
 def _import(place: str) -> ModuleType:

@@ -1,7 +1,7 @@
 """HTTP/1.1 on the wire: bytes to a request and what is in it, a response to bytes.
 
-No sockets and no jobs in here: whoever reads and writes drives it. RFC numbers are those of
-RFC 9110 (semantics), 9112 (HTTP/1.1) and 7578 (multipart/form-data).
+No sockets and no jobs in here. Sections are those of RFC 9110 (semantics), 9112 (HTTP/1.1) and
+7578 (multipart/form-data).
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import functools
 import re
 import time
 from dataclasses import dataclass, field
+from email.parser import HeaderParser
+from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, Generator, Mapping
+from typing import Any, BinaryIO, Mapping
 from urllib.parse import parse_qsl
 
 from .errors import RequestError
@@ -19,12 +21,11 @@ from .jsontext import dumps, loads
 
 MAX_HEAD = 65_536  # bytes of request line and headers; what http.server allows for one line
 MAX_BODY = 30_000_000  # bytes; what CodeProject.AI Server allows
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
-LINE = 0  # what `read_body` yields when it wants a line
 
 # RFC 9110 section 5.6.2: what a method and a header's name are made of.
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEAD = re.compile(rf"({_TOKEN}) (\S+) HTTP/1\.([01])\r?\n((?:{_TOKEN}:[^\r\n\0]*\r?\n)*)\r?\n")
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Request:
@@ -43,73 +44,73 @@ class Request:
         self.method, self.path, self.query, self.headers, self.keep_alive = _parse_head(head)
         self.body = b""
 
-    @property
-    def has_body(self) -> bool:
-        """Whether a body comes after the head, though it may be empty."""
-        return "content-length" in self.headers or "transfer-encoding" in self.headers
-
 
 @functools.lru_cache(maxsize=64)  # whoever polls sends the same head each time
 def _parse_head(head: bytes) -> tuple[str, str, str, Mapping[str, str], bool]:
     match = _HEAD.fullmatch(head.decode("latin-1"))
     if match is None:
-        raise RequestError(400, "a request must begin with METHOD target HTTP/1.1, and its "
-                                "headers be Name: value")
+        raise RequestError(400, "a request begins METHOD target HTTP/1.1, then Name: value lines")
     method, target, minor, lines = match.groups()
     if not target.startswith("/"):  # RFC 9112 section 3.2.2: a proxy's absolute form
         target = re.sub("^https?://[^/?]*", "", target, flags=re.I)
     path, _, query = target.partition("?")
     headers: dict[str, str] = {}
-    for line in lines.splitlines():
+    for line in lines.split("\n")[:-1]:
         name, _, value = line.partition(":")
-        name, value = name.lower(), value.strip(" \t")
+        name, value = name.lower(), value.strip(" \t\r")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     wishes = headers.get("connection", "").lower().replace(" ", "").split(",")
     return method, path or "/", query, headers, "close" not in wishes and minor == "1"
 
 
-def read_body(request: Request, limit: int = MAX_BODY) -> Generator[int, bytes, bytes]:
-    """Read a body: yield how many bytes are wanted next, or `LINE`, and be sent them.
+def read_body(request: Request, file: BinaryIO, limit: int = MAX_BODY) -> bytes:
+    """Read a request's body, if it has one.
 
-    Raises `RequestError` for a body over the limit, and for ambiguous framing.
+    Raises `RequestError` for one over the limit and for ambiguous framing, ``EOFError`` if it ends
+    too soon.
     """
     coding = request.headers.get("transfer-encoding")
-    length = request.headers.get("content-length", "0")
+    length = request.headers.get("content-length")
     if coding is None:
+        if length is None:
+            return b""
         if not re.fullmatch("[0-9]{1,16}", length):
             raise RequestError(400, "Content-Length must be one number")
-        _check_size(int(length), limit)
-        return (yield int(length)) if int(length) else b""
-    if "content-length" in request.headers:  # RFC 9112 section 6.1: a way to smuggle requests
+        return _read(file, int(length), limit)
+    if length is not None:  # RFC 9112 section 6.1: a way to smuggle requests
         raise RequestError(400, "Transfer-Encoding and Content-Length exclude each other")
     if coding.lower() != "chunked":
         raise RequestError(501, f"the transfer coding {coding!r} is not supported")
-    return (yield from _read_chunks(limit))
-
-
-def _read_chunks(limit: int) -> Generator[int, bytes, bytes]:
     body = bytearray()
     while True:
-        digits = (yield LINE).partition(b";")[0].strip()
+        digits = _read_line(file).partition(b";")[0].strip()
         if not re.fullmatch(b"[0-9A-Fa-f]{1,16}", digits):
             raise RequestError(400, "a chunk must begin with its size in hexadecimal")
-        size = int(digits, 16)
-        if size == 0:
+        if not int(digits, 16):
             break
-        _check_size(len(body) + size, limit)
-        body += yield size
-        if (yield LINE).strip():
+        body += _read(file, int(digits, 16), limit - len(body))
+        if _read_line(file).strip():
             raise RequestError(400, "a chunk is longer than its size says")
-    trailers = 0
-    while line := (yield LINE).strip():
-        trailers += len(line)
-        _check_size(trailers, MAX_HEAD)
-    return bytes(body)
+    for _ in range(100):  # trailers
+        if not _read_line(file).strip():
+            return bytes(body)
+    raise RequestError(431, "there are more than 100 trailers")
 
 
-def _check_size(size: int, limit: int) -> None:
+def _read(file: BinaryIO, size: int, limit: int) -> bytes:
     if size > limit:
-        raise RequestError(413, f"the request is larger than {limit} bytes")
+        raise RequestError(413, "the body of the request is too large")
+    data = file.read(size) if size else b""
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _read_line(file: BinaryIO) -> bytes:
+    line = file.readline(MAX_HEAD)
+    if not line.endswith(b"\n"):
+        raise EOFError
+    return line
 
 
 # What is in a request
@@ -121,42 +122,35 @@ def parameters(request: Request) -> dict[str, list[Any]]:
     Text stays ``str``, an uploaded file is ``bytes``, and JSON is what JSON makes of it.
     """
     pairs: list[tuple[str, Any]] = list(parse_qsl(request.query, keep_blank_values=True))
-    if request.body:
-        kind, _, options = request.headers.get("content-type", "").partition(";")
-        kind = kind.strip().lower()
-        try:
-            if kind == "multipart/form-data":
-                pairs += _multipart(request.body, options)
-            elif kind == "application/x-www-form-urlencoded":
-                pairs += parse_qsl(request.body.decode(), keep_blank_values=True)
-            elif kind == "application/json" or kind.endswith("+json"):
-                pairs += _json_object(request.body).items()
-            else:
-                raise RequestError(415, f"parameters come as JSON, a form or a query, not {kind!r}")
-        except ValueError as error:
-            raise RequestError(400, f"the body is not valid {kind}: {error}") from error
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    try:
+        if not request.body:
+            pass
+        elif kind == "multipart/form-data":
+            pairs += _multipart(request.body, content_type)
+        elif kind == "application/x-www-form-urlencoded":
+            pairs += parse_qsl(request.body.decode(), keep_blank_values=True)
+        elif kind == "application/json" or kind.endswith("+json"):
+            pairs += loads(request.body.decode()).items()
+        else:
+            raise RequestError(415, f"parameters come as JSON, a form or a query, not {kind!r}")
+    except AttributeError:
+        raise RequestError(400, "the JSON must be an object, of parameters by name") from None
+    except ValueError as error:
+        raise RequestError(400, f"the body is not valid {kind}: {error}") from error
     values: dict[str, list[Any]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)
     return values
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
-    value = loads(body.decode())
-    if not isinstance(value, dict):
-        raise ValueError("it must be an object, with the parameters by name")
-    return value
-
-
-def _multipart(body: bytes, options: str) -> list[tuple[str, Any]]:
-    from email.parser import HeaderParser  # slow to load, and few requests need it
-
+def _multipart(body: bytes, content_type: str) -> list[tuple[str, Any]]:
     parse = HeaderParser().parsestr
-    boundary = parse(f"Content-Type: multipart/form-data;{options}\n\n").get_boundary()
+    boundary = parse(f"Content-Type: {content_type}\n\n").get_boundary()
     if not boundary:
         raise ValueError("its Content-Type names no boundary")
-    delimiter = b"\r\n--" + boundary.encode()
-    _, *parts = (b"\r\n" + body).split(delimiter)
+    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode())
     if not parts or not parts.pop().startswith(b"--"):
         raise ValueError("its closing boundary is missing")
     pairs: list[tuple[str, Any]] = []
@@ -184,13 +178,6 @@ class Response:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def json(cls, value: Mapping[str, Any], status: int = 200,
-             content_type: str = "application/json",
-             headers: Mapping[str, str] | None = None) -> Response:
-        """Make an answer out of a value of which JSON may not know every part."""
-        return cls(status, dumps(value).encode(), content_type, headers or {})
-
     def render(self, keep_alive: bool, method: str = "GET") -> bytes:
         """Return the answer in one piece: two small writes meet Nagle and a delayed ACK."""
         more = ""
@@ -206,9 +193,12 @@ class Response:
         return head.encode("latin-1") + (b"" if method == "HEAD" else self.body)
 
 
+def json_response(value: Any, status: int = 200, **more: Any) -> Response:
+    """Make an answer out of a value of which JSON may not know every part."""
+    return Response(status, dumps(value).encode(), **more)
+
+
 @functools.lru_cache(maxsize=1)
 def http_date(now: int) -> str:
     """Return a time in whole seconds as RFC 9110 section 5.6.7 writes it."""
-    from email.utils import formatdate  # not strftime, which writes the days in the locale's words
-
-    return formatdate(now, usegmt=True)
+    return formatdate(now, usegmt=True)  # strftime writes the days in the words of the locale

@@ -50,7 +50,7 @@ class Gate:
         return "all"
 
 
-@pytest.fixture()
+@pytest.fixture
 def gate():
     gate = Gate()
     yield gate
@@ -72,7 +72,7 @@ def send(api, line, body=b"", content_type=None, **headers):
 def finish(api, id):
     """Wait for a job's end and return its status as the API shows it."""
     for operation in api._operations:
-        job = operation.job(id)
+        job = operation.live.get(id)
         if job:
             list(job.updates())
     return send(api, f"GET /v1/jobs/{id}")[1]
@@ -119,7 +119,7 @@ def test_start(query, content_type, body, result):
 
 @pytest.mark.parametrize(("query", "name", "what"), [
     ("", "n", "missing"), ("?n=x", "n", "whole number"), ("?n=1&m=2", "m", "unknown"),
-    ("?n=1&colour=blue", "colour", "one of red"), ("?n=1&n=2", "n", "whole number"),
+    ("?n=1&colour=blue", "colour", "one of RED, red"), ("?n=1&n=2", "n", "whole number"),
     ("?n=1&callback=1", "callback", "unknown")])
 def test_wrong_parameter(query, name, what):
     """A parameter that is missing, unknown or wrong is a 400 that names it; nothing starts."""

@@ -34,7 +34,7 @@ def serving(handler_class, server_class=ThreadingHTTPServer):
         thread.join(WAIT)
 
 
-@pytest.fixture()
+@pytest.fixture
 def address():
     with serving(longop.handler(longop.LongOperation(echo))) as server:
         yield server.server_address
@@ -85,7 +85,7 @@ def test_whole_life_on_one_connection(address):
 def test_chunked_upload(address):
     """A body may come in chunks."""
     with connected(address) as connection:
-        response, body = exchange(connection, "POST", "/v1/test_embed/echo",
+        _, body = exchange(connection, "POST", "/v1/test_embed/echo",
                                   iter([b"text=", b"a" * 70_000, b""]),
                                   {"Content-Type": "application/x-www-form-urlencoded"},
                                   encode_chunked=True)

@@ -110,24 +110,17 @@ def test_bytes_are_given_back(result):
     assert ids(history) == ["c", "b", "a", "small"]
 
 
-def test_forgotten_and_unknown_are_told_apart():
-    """A job that was there is gone; one that never was is unknown."""
-    history = filled(*map(job, "abc"), max_jobs=2)
-    with pytest.raises(ForgottenJob, match="job a has ended and is no longer kept") as gone:
-        history.get("a")
-    with pytest.raises(UnknownJob) as unknown:
-        history.get("z")
-    assert (gone.value.status, unknown.value.status) == (410, 404)
-
-
 def test_forget():
-    """A job that is forgotten is gone, the others stay, and what is not there raises."""
-    history = filled(*map(job, "abc"))
+    """A job that is forgotten, by hand or by the bound, is gone, and no unknown one."""
+    history = filled(*map(job, "xabc"), max_jobs=3)
     assert history.forget("b") is None
-    with pytest.raises(ForgottenJob):
-        history.forget("b")
-    with pytest.raises(UnknownJob):
-        history.forget("z")
+    for name in "bx":
+        for look in (history.get, history.forget):
+            with pytest.raises(ForgottenJob, match=f"{name} has ended and is no") as gone:
+                look(name)
+            with pytest.raises(UnknownJob) as unknown:
+                look("z")
+            assert (gone.value.status, unknown.value.status) == (410, 404)
     assert kept(history, *"abc") == "ac"
 
 

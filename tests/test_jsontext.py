@@ -156,7 +156,7 @@ def test_key_that_is_no_text(key, shown):
 
 
 def test_rings():
-    """What contains itself is cut where it begins again."""
+    """What contains itself is cut where it begins again; what only occurs twice is no ring."""
     ring = [1]
     ring.append(ring)
     assert seen(ring) == [1, "..."]
@@ -169,13 +169,9 @@ def test_rings():
     ring = Array(None)
     ring.value = ring
     assert seen([ring]) == ["..."]
-
-
-def test_what_is_there_twice_is_no_ring():
-    """What only occurs twice is shown twice."""
     part = [1]
-    assert seen({"a": part, "b": [part, part], "c": math.nan}) == {"a": [1], "b": [[1], [1]],
-                                                                   "c": None}
+    assert seen({"a": part, "b": [part, part], "c": math.nan}) == {
+        "a": [1], "b": [[1], [1]], "c": None}
 
 
 @pytest.mark.parametrize("make", [lambda inner: [inner], lambda inner: (inner,),

@@ -45,7 +45,7 @@ class Steps:
         self.go.release()
 
 
-@pytest.fixture()
+@pytest.fixture
 def steps():
     steps = Steps()
     yield steps
@@ -156,7 +156,7 @@ def test_except_exception_does_not_swallow_a_cancel():
             effects.append(number)
             try:
                 callback(str(number), number)
-            except Exception:  # noqa: S110
+            except Exception:
                 pass
             if number == 2:
                 cancel.set()
@@ -221,7 +221,7 @@ def test_system_exit_is_a_failure():
 
 
 def test_generator_function():
-    """What a generator function yields is reported, with its count; what it returns is the value."""
+    """What a generator function yields is reported with its count; what it returns is the value."""
 
     def count(n):
         for number in range(n):
@@ -598,7 +598,7 @@ def test_jobs_and_status(steps):
         job.result(WAIT)
     assert [status.id for status in operation.jobs()] == [ended[2].id, ended[1].id]
     assert operation.status(ended[1].id) == ended[1].status()
-    assert operation.job(ended[1].id) is None
+    assert operation.live.get(ended[1].id) is None
     operation.forget(ended[1].id)
     for gone in ended[:2]:
         with pytest.raises(ForgottenJob):
@@ -612,7 +612,7 @@ def test_live_jobs_are_never_dropped(steps):
     operation = LongOperation(steps, history=History(max_jobs=0, max_bytes=0))
     jobs = [operation.start() for _ in range(20)]
     assert len(operation.jobs()) == 20
-    assert all(operation.job(job.id) is job for job in jobs)
+    assert all(operation.live.get(job.id) is job for job in jobs)
     for job in jobs:
         with pytest.raises(Busy):
             operation.forget(job.id)
@@ -637,7 +637,7 @@ def test_races_from_many_threads():
         thread.start()
     for thread in threads:
         thread.join(WAIT)
-    jobs = [operation.job(status.id) for status in operation.jobs()]
+    jobs = [operation.live.get(status.id) for status in operation.jobs()]
     for _ in as_completed([job for job in jobs if job], timeout=WAIT):
         pass
     for thread in threading.enumerate():

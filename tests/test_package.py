@@ -47,9 +47,10 @@ def test_the_map_is_complete():
 
 def test_import_loads_the_core_alone():
     """``import longop`` loads no HTTP, sqlite3, multiprocessing or asyncio."""
-    script = "import sys; before = set(sys.modules); import longop; print(*sys.modules.keys() - before)"
+    script = ("import sys; before = set(sys.modules); import longop;"
+              "print(*sys.modules.keys() - before)")
     done = subprocess.run([sys.executable, "-c", script], cwd=str(ROOT), stdout=subprocess.PIPE,
-                          check=True, universal_newlines=True)
+                          check=True, text=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "longop" in loaded
     assert not loaded & {"http", "urllib", "email", "socket", "socketserver", "sqlite3",
@@ -118,7 +119,7 @@ def test_readme_python(code, output):
     """The README's Python prints what the README says."""
     done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", code],
                           cwd=str(ROOT), stdout=subprocess.PIPE, check=True, timeout=60,
-                          universal_newlines=True)
+                          text=True)
     assert done.stdout == output
 
 

@@ -111,7 +111,7 @@ def test_options(tmp_path):
     """``--limit`` and ``--when-busy`` are obeyed, and ``--quiet`` is."""
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     options = ("--limit", "2", "--when-busy", "reject", "--quiet")
-    with served(str(tmp_path / "stubborn.py"), *options) as (process, line, url):
+    with served(str(tmp_path / "stubborn.py"), *options) as (process, _, url):
         answers = [get(url + "v1/stubborn/stubborn", b"") for _ in range(3)]
         assert [answer["success"] for answer in answers] == [True, True, False]
         assert answers[2]["error"] == "A long running command is already in progress"
@@ -129,8 +129,7 @@ def test_several_targets():
 def run(*arguments):
     env = dict(os.environ, PYTHONPATH=str(ROOT))
     return subprocess.run([sys.executable, "-m", "longop.serve", *arguments], cwd=str(ROOT),
-                          env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, timeout=WAIT)
+                          env=env, capture_output=True, text=True, timeout=WAIT)
 
 
 @pytest.mark.parametrize(("arguments", "says"), [

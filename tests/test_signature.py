@@ -48,7 +48,7 @@ class Even:
 
     def __init__(self, text):
         if int(text) % 2:
-            raise ValueError("must be even")
+            raise KeyError(text)  # as that of ZoneInfo, which is no ValueError
         self.number = int(text)
 
     def __eq__(self, other):
@@ -169,15 +169,6 @@ def test_callback_that_is_not_there():
         Signature(last, "tell")
 
 
-def test_coroutine_function():
-    """A coroutine function is read as any other."""
-    async def function(n: int, callback):
-        return n
-
-    signature = Signature(function)
-    assert signature.bind(signature.parse({"n": ["4"]}), CALLBACK) == ((4, CALLBACK), {})
-
-
 # Everything that can be called
 
 
@@ -209,13 +200,9 @@ MACHINE = Machine(None)
     MACHINE, MACHINE.method, Machine.class_method, Machine.static_method,
     functools.partial(MACHINE.method), functools.partial(MACHINE), last])
 def test_bound_methods_objects_and_partials_are_called_right(function):
-    """Whatever can be called is called with its typed parameters and the callback."""
+    """Whatever can be called, a class too, is called with its typed parameters and the callback."""
     assert Signature(function).certain
     assert call(function, {"n": "7"}) == (7, CALLBACK)
-
-
-def test_class_is_called_right():
-    """A class is read by its __init__."""
     assert call(Machine, {"n": "7"}).made_of == (CALLBACK, 7)
 
 
@@ -302,7 +289,6 @@ def test_c_function_without_a_signature():
     (Path, "a b", Path("a b")), (Word, "abc", Word("abc")), (Even, "4", Even("4")),
     (decimal.Decimal, "1.10", decimal.Decimal("1.10")),
     (object, "x", "x"), (object, 3, 3), (Any, "x", "x"), (Optional[Any], "x", "x"),
-    (None, None, None),
 ])
 def test_right_value(annotation, given, expected):
     """Text, JSON and uploads become what the annotation asks for, and of that type."""
@@ -363,23 +349,16 @@ def test_annotation_wins_over_the_default():
     assert call(function, {"y": None}) == (1, None)
 
 
-def test_rest_keeps_what_it_is_given():
-    """**rest takes what no other parameter does, as it came."""
-    def function(callback, n: int, **rest):
-        return n, rest
+@pytest.mark.parametrize("rest", [{"a": "2", "b": [3]}, {"rest": "1"}, {"rest": "1", "a": "2"},
+                                  {"args": "1"}, {}])
+def test_rest_keeps_what_it_is_given(rest):
+    """**rest takes what no other parameter does, as it came, also what is called as it is."""
+    def function(callback, n: int, *args, **rest):
+        return n, args, rest
 
-    assert call(function, {"n": "1", "a": "2", "b": [3]}) == (1, {"a": "2", "b": [3]})
+    assert call(function, {"n": "1", **rest}) == (1, (), rest)
     assert Signature(function).parse({"n": ["1"], "a": ["2", "3"]}) == {"n": 1, "a": ["2", "3"]}
     assert Signature(function).schema()["additionalProperties"] is True
-
-
-@pytest.mark.parametrize("values", [{"rest": "1"}, {"rest": "1", "a": "2"}, {"args": "1"}])
-def test_rest_takes_its_own_name(values):
-    """**rest takes a parameter that is called rest, and one that is called as *args are."""
-    def function(callback, *args, **rest):
-        return args, rest
-
-    assert call(function, values) == ((), values)
 
 
 # Values that are wrong
@@ -402,13 +381,16 @@ def test_rest_takes_its_own_name(values):
     *[(kind, wrong, "a list") for kind in (list, List[int]) for wrong in (3, {}, None, True)],
     (List[List[int]], "[[1], [2.5]]", "a whole number"),
     *[(Optional[int], wrong, "a whole number") for wrong in ("x", "null", False, 1.5)],
-    (Union[int, float], "x", "a whole number, not 'x' or must be a number"),
+    (Union[int, float], "x", "a number"),
     *[(Literal["a", 2], wrong, "one of a, 2") for wrong in ("c", "", None, 3, b"a", ["a"])],
-    *[(Colour, wrong, "one of red, blue") for wrong in ("green", "Red", "", None, 3, b"red")],
-    *[(Level, wrong, "one of 1, 2") for wrong in ("3", 3, True, "low", None)],
+    *[(Colour, wrong, "one of RED, BLUE, red, blue")
+      for wrong in ("green", "Red", "", None, 3, b"red")],
+    *[(Level, wrong, "one of LOW, HIGH, 1, 2") for wrong in ("3", 3, True, "low", None)],
     *[(Path, wrong, "a text that Path takes") for wrong in
       (3, True, None, ["a"], {}, b"a", ["a", "b"])],
-    (Even, "3", "a text that Even takes"), (decimal.Decimal, "x", "a text that Decimal takes"),
+    (int, "y" * 10_000, "a whole number, not 'yyyyyyyy"),
+    (Even, "3", "a text that Even takes, not '3'"),
+    (decimal.Decimal, "x", "a text that Decimal takes"),
 ], ids=lambda value: ascii(value)[:40])
 def test_wrong_value(annotation, given, must_be):
     """A value that does not fit is refused, and the error says what it must be."""
@@ -418,34 +400,13 @@ def test_wrong_value(annotation, given, must_be):
     assert len(message) < 200
 
 
-@pytest.mark.parametrize("annotation", [int, float, bool, str, bytes, dict, Colour])
-def test_repeated_name_for_a_single_value(annotation):
-    """A name that was given twice is wrong for a parameter that takes one value."""
-    assert error(annotation, "1", "1").startswith("must be ")
-
-
-@pytest.mark.parametrize("annotation", [int, float, bool, dict, List[int], Optional[int]])
-def test_deeply_nested_text(annotation):
-    """Text that is too deep for JSON is a wrong value as any other, and one item of a list."""
+@pytest.mark.parametrize("annotation", [int, float, bool, dict, Optional[int], Colour])
+def test_deep_and_repeated_text(annotation):
+    """Text that is too deep for JSON, or came twice, is a wrong value, or an item of a list."""
     assert error(annotation, DEEP).startswith("must be ")
+    assert error(annotation, "1", "1").startswith("must be ")
+    assert error(List[int], DEEP).startswith("must be a whole number")
     assert parse(list, DEEP) == [DEEP]
-
-
-def test_long_wrong_value_is_cut():
-    """A long wrong value is not repeated in full."""
-    message = error(int, "y" * 10_000)
-    assert "yyyy" in message
-    assert message.endswith("...")
-    assert len(message) < 150
-
-
-def test_class_that_raises_something_else():
-    """Whatever a class raises about its text is said of the parameter, as of ZoneInfo."""
-    class Zone:
-        def __init__(self, key):
-            raise KeyError(f"No time zone found with key {key}")
-
-    assert "Nowhere" in error(Zone, "Nowhere")
 
 
 # Missing, unknown, several
@@ -477,6 +438,7 @@ def test_missing_and_unknown(function, values, errors):
         Signature(function).check(values)
     assert caught.value.errors == errors
     assert caught.value.status == 400
+    Signature(last).check({"n": object()})  # of a start in Python: the value is not looked at
     with pytest.raises(BadParameters) as caught:
         Signature(function).parse({name: [value] for name, value in values.items()})
     assert caught.value.errors == errors
@@ -492,11 +454,6 @@ def test_several_wrong_values_at_once():
     assert str(caught.value) == ("parameter 'a' must be a whole number, not 'x'; "
                                  "parameter 'b' must be a number, not 'y'; "
                                  "parameter 'd' must be true or false, not 'z'")
-
-
-def test_check_takes_python_values():
-    """check, which a start in Python uses, looks at the names and not at the values."""
-    assert Signature(last).check({"n": object()}) is None
 
 
 # Annotations that are of no use
@@ -543,15 +500,10 @@ def behind_a_gap(n=1, m=2, callback=None, /):
 ])
 def test_bind_calls_parameters_of_every_kind(function, values, expected):
     """The arguments that bind returns call the function, whatever kind its parameters are."""
+    before = dict(values)
     arguments, keywords = Signature(function).bind(values, CALLBACK)
     assert function(*arguments, **keywords) == expected
-
-
-def test_bind_leaves_what_it_is_given():
-    """bind does not write into the caller's parameters."""
-    values = {"a": 1}
-    Signature(kinds).bind(values, CALLBACK)
-    assert values == {"a": 1}
+    assert values == before
 
 
 # schema

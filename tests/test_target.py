@@ -1,6 +1,5 @@
 """`longop.target`: what is written on a command line, to the operations that are found there."""
 
-import functools
 import importlib
 import os
 import sys
@@ -98,11 +97,13 @@ def test_file(write, companions):
 
 
 def test_name_in_a_file(write):
-    """path:name is that function, also one that nothing says is an operation."""
-    path = write("longop_named.py", *REPORTING, "def count(n: int):", "    return n",
-                 "class Shop:", "    @staticmethod", "    def sell(callback):", "        pass")
+    """path:name is that function, also a partial or one that nothing says is an operation."""
+    path = write("longop_named.py", *REPORTING, "def count(n: int, m: int):", "    return n + m",
+                 "class Shop:", "    @staticmethod", "    def sell(callback):", "        pass",
+                 "import functools", "add_three = functools.partial(count, 3, m=4)")
     for name in ("paint", "count", "Shop.sell"):
         assert names(f"{path}:{name}") == [name.rpartition(".")[2]]
+    assert load(path + ":add_three")[0].start().result(WAIT) == 7
 
 
 @pytest.mark.parametrize("file", [
@@ -127,21 +128,15 @@ def test_module_that_is_beside(write, monkeypatch):
 
 
 def test_functions_that_count(write):
-    """Of a module these are its own public functions that surely take a callback, in its order."""
+    """Of a module these are its own public functions that surely take a callback, each once."""
     path = write(
         "longop_many.py", "from typing import Callable", "from urllib.request import urlretrieve",
         "def second(n: int, progress): pass", "def first(tell: Callable[[int], None]): pass",
         "async def third(callback): pass", "def guess(path): pass", "def number(n: int): pass",
         "def flag(progress: bool = True): pass", "def _hidden(callback): pass",
         "def nothing(): pass", "def steps(n):", "    yield n",
-        "class Machine:", "    def __init__(self, callback): pass",
-        "again = second")
-    assert names(path) in (["second", "first", "third"], ["second", "first", "third", "second"])
-
-
-def test_function_with_two_names(write):
-    """A function that has two names in its module is one operation, as a LongOperation is."""
-    assert names(write("longop_alias.py", *REPORTING, "brush = paint")) == ["paint"]
+        "class Machine:", "    def __init__(self, callback): pass", "again = second")
+    assert names(path) == ["second", "first", "third"]
 
 
 def test_operations_win_over_functions(write):
@@ -252,7 +247,8 @@ def test_name_that_is_no_function(write):
     (["", "raise ValueError('one\\n  two\\r\\n\\tthree')"], "ValueError: one two three ("),
     (["", "import longop_not_there"], "ModuleNotFoundError: No module named 'longop_not_there' ("),
     (["x = 1", "def f(:", "    pass"], "SyntaxError: "),
-    (["import sys", "sys.exit('bye')"], "SystemExit: bye ("), (["", "raise SystemExit"], "SystemExit: (")])
+    (["import sys", "sys.exit('bye')"], "SystemExit: bye ("),
+    (["", "raise SystemExit"], "SystemExit: (")])
 def test_module_that_raises(write, lines, what):
     """A module that raises, or exits, is said on one line with the error, the file and the line."""
     path = write("longop_raises.py", *lines)
@@ -302,12 +298,3 @@ def test_module_with_objects_that_are_odd(write):
                  "    def __getattr__(self, name): raise ValueError(name)",
                  "    __hash__ = None", "odd = Odd()", "def helper(x: [int]): pass")
     assert names(path) == ["paint"]
-
-
-def test_partial_by_name(write):
-    """A partial can be named."""
-    path = write("longop_partial.py", "import functools", "def add(n: int, callback):",
-                 "    return n", "add_three = functools.partial(add, 3)")
-    found = load(path + ":add_three")[0]
-    assert isinstance(found.function, functools.partial)
-    assert found.start().result(WAIT) == 3

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from statistics import median
 
@@ -133,23 +133,23 @@ server.serve_forever()
 """
 
 LOAD = """
-import socket, sys, threading, time
-port, path, connections, seconds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-import selectors
-request = f"GET {path} HTTP/1.1\\r\\nHost: localhost\\r\\nAccept: */*\\r\\nUser-Agent: bench\\r\\n\\r\\n".encode()
+import selectors, socket, sys, time
+port, path, connections, seconds = sys.argv[1:]
+request = (f"GET {path} HTTP/1.1\\r\\nHost: localhost\\r\\nAccept: */*\\r\\n"
+           "User-Agent: bench\\r\\n\\r\\n").encode()
 selector = selectors.DefaultSelector()
-for _ in range(connections):
-    one = socket.create_connection(("127.0.0.1", port))
+for _ in range(int(connections)):
+    one = socket.create_connection(("127.0.0.1", int(port)))
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     selector.register(one, selectors.EVENT_READ)
     one.sendall(request)
-answers, end = 0, time.perf_counter() + seconds
+answers, end = 0, time.perf_counter() + float(seconds)
 while time.perf_counter() < end:
     for key, _ in selector.select():
         assert b"200 OK" in key.fileobj.recv(65536)
         answers += 1
         key.fileobj.sendall(request)
-print(answers / seconds)
+print(answers / float(seconds))
 """
 
 
