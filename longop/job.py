@@ -186,7 +186,7 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         self._move(
             state, last, result=value, eta=None, queue_position=None, finished_at=timestamp(),
             progress=1.0 if state is State.COMPLETED else last.progress,
-            error=error and f"{type(error).__name__}: {to_text(error)}".rstrip(": "),
+            error=error and ": ".join(filter(None, (type(error).__name__, to_text(error)))),
             stop_reason=_STOP_REASONS[state], **facts)
         # To Future the job was pending until here, whence it may go to each of its ends.
         if state is State.COMPLETED:
