@@ -11,7 +11,7 @@ import inspect
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Any, Awaitable, Callable, Generator, Mapping
+from typing import Any, AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
 from .callback import AdaptedCallback, Callback
 from .job import Job
@@ -48,6 +48,8 @@ class Call:
             # A generator or a coroutine has only begun here, and is brought to its end.
             if inspect.isgenerator(value):
                 return _drive_generator(value, callback)
+            if inspect.isasyncgen(value):
+                value = _drain(value, callback)
             return _drive_coroutine(value, callback) if inspect.isawaitable(value) else value
         finally:
             ended.set()
@@ -88,7 +90,18 @@ def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) ->
             except StopIteration as stop:
                 return stop.value
             step += 1
-            callback(*([item] if isinstance(callback, AdaptedCallback) else [item, step]))
+            _report(callback, item, step)
+
+
+def _report(callback: Callback, item: Any, step: int) -> None:
+    callback(*([item] if isinstance(callback, AdaptedCallback) else [item, step]))
+
+
+async def _drain(generator: AsyncGenerator[Any, Any], callback: Callback) -> None:
+    step = 0
+    async for item in generator:
+        step += 1
+        _report(callback, item, step)
 
 
 def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback) -> Any:

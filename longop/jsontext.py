@@ -27,7 +27,7 @@ def dumps(value: Any) -> str:
 def loads(text: str) -> Any:
     """Return the value of a JSON text; raise ``ValueError`` if it is none, NaN included."""
     try:
-        return json.loads(text, parse_constant=int)  # which refuses NaN and the infinities
+        return json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -37,6 +37,10 @@ def to_text(value: Any) -> str:
     with contextlib.suppress(Exception):
         return str(value)
     return f"<{type(value).__name__}>"
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not in JSON")
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -35,13 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)  # it raises KeyboardInterrupt
     try:
         names = ", ".join(f"{operation.module}/{operation.name}" for operation in operations)
-        print(f"{names} at {server.url}", flush=True)
+        with contextlib.suppress(OSError):  # nobody reads it: that is no reason not to serve
+            print(f"{names} at {server.url}", flush=True)
         if options.open:
             webbrowser.open(server.url)
         server.serve_forever()
     except KeyboardInterrupt:
-        server.server_close()
-        _stop(operations)
+        with contextlib.suppress(KeyboardInterrupt):  # a second one ends it at once
+            server.server_close()
+            _stop(operations)
     return 0
 
 
@@ -56,8 +60,9 @@ class _Server(ThreadingHTTPServer):
         try:
             super().__init__((host, port), handler_class)
         except (OSError, OverflowError) as error:
-            raise OSError(f"cannot listen on {host}:{port}: {error}; stop what runs there, or "
-                          "choose another --port (0 is any free one)") from error
+            taken = getattr(error, "errno", 0) == errno.EADDRINUSE
+            hint = ": stop what runs there, or choose another --port (0 is any free one)"
+            raise OSError(f"cannot listen on {host}:{port}: {error}{hint * taken}") from error
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
 
     def server_bind(self) -> None:

@@ -121,7 +121,8 @@ def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspec
     sure += [name for name in needed if _is_callable(wanted[name])]
     if sure:
         return sure[0], True
-    if inspect.isgeneratorfunction(function) or not needed:  # one reports by yielding
+    yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    if yields or not needed:  # what it yields is its report
         return None, False
     return needed[0] if needed[0] in able else None, False
 

@@ -42,7 +42,7 @@ def load(target: str) -> list[LongOperation]:
         return [f if isinstance(f, LongOperation) else LongOperation(f, cancel=companion)
                 for f in {id(f): f for f in found}.values()]
     except AttributeError:
-        known = ", ".join(key for key in vars(module) if not key.startswith("_")) or "nothing"
+        known = ", ".join(f.__name__ for f in own) or "no function"
         raise TargetError(f"{place} has no {name}; it has {known}") from None
     except TypeError as error:  # of LongOperation, about what was named
         raise TargetError(str(error)) from error

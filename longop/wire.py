@@ -99,7 +99,7 @@ def read_body(request: Request, file: BinaryIO, limit: int = MAX_BODY) -> bytes:
 
 def _read(file: BinaryIO, size: int, limit: int) -> bytes:
     if size > limit:
-        raise RequestError(413, "the body of the request is too large")
+        raise RequestError(413, f"the body of the request is larger than {MAX_BODY:,} bytes")
     data = file.read(size) if size else b""
     if len(data) < size:
         raise EOFError

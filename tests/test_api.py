@@ -208,6 +208,25 @@ def test_job_routes(gate):
             assert send(api, line)[0] == 404
 
 
+def test_times_go_on_between_reports(gate):
+    """Between two changes a status differs in its times alone, and a change is seen at once."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    path = "GET /v1/jobs/" + send(api, "POST /v1/test_api/gate")[1]["commandId"]
+    assert gate.reported.wait(WAIT)
+    job = next(iter(operation.live.values()))
+    shown = []
+    for now in (10.0, 15.5, 15.5):
+        job._clock = lambda now=now: job._began + now
+        shown.append(send(api, path)[1])
+    assert [(status["elapsed"], status["eta"]) for status in shown] == [
+        (10.0, 30.0), (15.5, 46.5), (15.5, 46.5)]
+    assert len({status["version"] for status in shown}) == 1
+    gate.open.set()
+    assert finish(api, job.id)["elapsed"] == 15.5
+    assert send(api, path)[1]["result"] == "all"
+
+
 def test_newest_job_first():
     """The jobs are listed newest first."""
     operation = LongOperation(paint)

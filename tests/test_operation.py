@@ -255,6 +255,28 @@ def test_generator_is_closed_on_cancel():
     assert closed == [State.CANCELLING]
 
 
+def test_async_generator_function():
+    """What an async generator function yields is reported; on a cancel its ``finally`` runs."""
+    go, closed = threading.Event(), []
+
+    async def count(n):
+        try:
+            for number in range(n):
+                yield number
+                assert n < 10 or go.wait(WAIT)
+        finally:
+            closed.append(n)
+
+    job = LongOperation(count).start(n=3)
+    assert job.result(WAIT) == 2
+    assert job.status().step == 3
+    job = LongOperation(count).start(n=1000)
+    job.cancel()
+    go.set()
+    assert end_of(job).state is State.CANCELLED
+    assert closed == [3, 1000]
+
+
 def test_coroutine_function():
     """A coroutine function runs in a loop of its own, reports, and returns its value."""
 

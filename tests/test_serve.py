@@ -134,7 +134,7 @@ def run(*arguments):
 
 @pytest.mark.parametrize(("arguments", "says"), [
     (["examples.nope"], "no module named 'examples.nope'"),
-    (["examples.long_process:nope"], "has no nope; it has time, cancelled, a_long_process"),
+    (["examples.long_process:nope"], "has no nope; it has a_long_process, cancel_process"),
     (["examples/nope.py"], "there is no python file examples/nope.py"),
     (["json"], "no function with a callback"),
     (["examples.long_process", "examples.long_process"], "its route is taken"),

@@ -231,7 +231,7 @@ def test_no_such_name(write):
     assert "a_long_process" in text
     assert "__name__" not in text
     path = write("longop_bare.py")
-    assert error(path + ":x") == f"{path} has no x; it has nothing"
+    assert error(path + ":x") == f"{path} has no x; it has no function"
     assert "has no time.x" in error("examples.long_process:time.x")
 
 
