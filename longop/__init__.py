@@ -31,7 +31,7 @@ serve        ``python -m longop.serve``
 ===========  =====================================================================================
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .callback import Callback
 from .errors import (BadParameters, Busy, ForgottenJob, LongOperationError, OperationCancelled,
@@ -41,19 +41,14 @@ from .job import Job
 from .operation import LongOperation
 from .status import State, Status
 
-if TYPE_CHECKING:
-    from .embed import handler
-
 __version__ = "0.1.0"
 __all__ = ["BadParameters", "Busy", "Callback", "ForgottenJob", "History", "Job", "LongOperation",
            "LongOperationError", "OperationCancelled", "State", "Status", "TargetError",
            "UnknownJob", "handler"]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the HTTP door when it is first asked for: ``import longop`` loads the core alone."""
-    if name == "handler":
-        from .embed import handler
+def handler(*operations: LongOperation, page: Any = "/") -> Any:
+    """Return a request handler class for ``http.server``: see `longop.embed.handler`."""
+    from . import embed  # ``import longop`` loads no HTTP
 
-        return handler
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return embed.handler(*operations, page=page)

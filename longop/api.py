@@ -7,7 +7,6 @@ code that runs, is said as it is. Everything under ``/v1/jobs`` is our own.
 
 from __future__ import annotations
 
-import logging
 import os
 import pkgutil
 import time
@@ -18,12 +17,12 @@ from urllib.parse import quote, unquote
 
 from .errors import (BadParameters, Busy, ForgottenJob, LongOperationError, RequestError,
                      UnknownJob)
+from .job import logger
 from .jsontext import dumps
 from .operation import LongOperation
 from .status import State, Status
 from .wire import Request, Response, http_date, json_response, parameters
 
-logger = logging.getLogger("longop")
 View = Callable[[Request], Response]
 
 # That server's words. Its page reads on until a status is `completed`, `failed` or not a success.
@@ -128,7 +127,8 @@ class Api:
             before, _, after = text.rpartition(b'"elapsed":null,"eta":null')
             if len(self._shown) > 100:
                 self._shown.clear()
-            self._shown[id] = status.version, before, after
+            if len(text) < 10_000:  # so that they hold 1 MB at most
+                self._shown[id] = status.version, before, after
         times = f'"elapsed":{status.elapsed},"eta":{status.eta}'.replace("None", "null")
         return Response(200, b"".join((before, times.encode(), after)))
 
@@ -202,9 +202,9 @@ def _command_status(operations: list[LongOperation], request: Request) -> Respon
     reply = partial(_reply, request, operations[0], "get_command_status")
     try:
         _, status = _find_command(operations, request)
-    except UnknownJob as error:
+    except LongOperationError as error:
         known = "not started" if str(error) == _NOTHING_RUNS else "unknown"
-        return reply(False, commandStatus=known, error=str(error))
+        return reply(False, _code(error), commandStatus=known, error=str(error))
     reply = partial(reply, message=_MESSAGES[status.state], commandId=status.id,
                     commandStatus=status.state.value)
     if not status.state.is_terminal:
@@ -221,8 +221,8 @@ def _cancel_command(operations: list[LongOperation], request: Request) -> Respon
     reply = partial(_reply, request, operations[0], "cancel_command")
     try:
         status = _cancel(*_find_command(operations, request))
-    except UnknownJob as error:
-        return reply(False, error=str(error))
+    except LongOperationError as error:
+        return reply(False, _code(error), error=str(error))
     state = status.state
     if state in (State.CANCELLING, State.CANCELLED):
         return reply(True, message=_MESSAGES[state], commandId=status.id, commandStatus=state.value)
@@ -241,6 +241,11 @@ def _find_command(operations: list[LongOperation],
     except (UnknownJob, ForgottenJob):
         known = any(operation.jobs() for operation in operations)
         raise UnknownJob(_OTHER_ID if known else _NOTHING_RUNS) from None
+
+
+def _code(error: LongOperationError) -> int:
+    """Return the status that an error has on that server's routes: 200 for what it knows."""
+    return 200 if isinstance(error, UnknownJob) else error.status
 
 
 def _reply(request: Request, operation: LongOperation, command: str, success: bool,

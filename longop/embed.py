@@ -39,17 +39,19 @@ class Handler(BaseHTTPRequestHandler):
         """Serve one request; set ``close_connection`` if it was the last one."""
         self.close_connection = True
         try:
-            self._serve()
+            not_ours = self._serve()
         except (EOFError, ConnectionError, socket.timeout):
-            pass  # the client is gone, or was silent for too long
+            return  # the client is gone, or was silent for too long
+        if not_ours:
+            self._serve_stock(not_ours.head)
 
-    def _serve(self) -> None:
+    def _serve(self) -> Request | None:
+        """Serve one request, unless it is one for a ``do_...`` method: that one is returned."""
         try:
             request = Request(self._read_head())
             view = self.api.find(request)
             if view is None and hasattr(self, "do_" + request.method):
-                self._serve_stock(request.head)
-                return
+                return request
             if request.headers.get("expect", "").lower() == "100-continue":
                 self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.body = read_body(request, self.rfile)
@@ -59,6 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         except RequestError as error:  # the rest is not read, so the connection cannot go on
             self.connection.sendall(problem(error).render(False))
             self._discard()
+        return None
 
     def _serve_stock(self, head: bytes) -> None:
         """Let ``http.server`` parse the head once more, and serve the request its own way."""

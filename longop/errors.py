@@ -56,9 +56,10 @@ class ForgottenJob(LongOperationError):
 
 
 class Busy(LongOperationError):
-    """The operation takes no further job now: it rejects it (409), or its queue is full (429).
+    """Something is not possible while jobs are alive, of which ``job_id`` is one.
 
-    ``job_id`` is a job that is alive, ``retry_after`` a guess in seconds where waiting helps.
+    A start that is rejected or a job that cannot be forgotten yet (409), or, with ``retry_after``,
+    a guess in seconds, a queue that is full (429).
     """
 
     def __init__(self, message: str, job_id: str, retry_after: int | None = None) -> None:

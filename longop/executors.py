@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 import threading
 from dataclasses import dataclass
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
 from .callback import AdaptedCallback, Callback
-from .job import Job
+from .job import Job, logger
 from .signature import Signature
-
-logger = logging.getLogger("longop")
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,9 @@ class Call:
                 return _drive_generator(value, callback)
             if inspect.isasyncgen(value):
                 value = _drain(value, callback)
-            return _drive_coroutine(value, callback) if inspect.isawaitable(value) else value
+            if inspect.isawaitable(value):
+                return _drive_coroutine(value, callback, self.grace)
+            return value
         finally:
             ended.set()
 
@@ -72,6 +71,7 @@ def run_in_thread(job: Job, call: Call) -> None:
 
 
 def _run(job: Job, call: Call) -> None:
+    logger.info("%r", job)
     try:
         value = call.run(job.callback)
     except BaseException as error:  # SystemExit too: whatever it is, the code has ended
@@ -104,7 +104,7 @@ async def _drain(generator: AsyncGenerator[Any, Any], callback: Callback) -> Non
         _report(callback, item, step)
 
 
-def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback) -> Any:
+def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback, grace: float) -> Any:
     """Run it in a loop of its own. On a cancel its task is cancelled where it waits."""
     import asyncio  # costs more than all of longop, and few need it
 
@@ -112,9 +112,10 @@ def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback) -> Any:
         loop, task = asyncio.get_running_loop(), asyncio.ensure_future(awaitable)
 
         def stop() -> None:
-            if not callback.told:  # else the callback has raised, and it is on its way out
-                callback.told = True
-                task.cancel()
+            if callback.told:  # the callback has raised, here or in a task beside this one
+                loop.call_later(grace, task.cancel)
+            else:
+                callback.told = task.cancel()  # False if it has ended
 
         callback.on_cancel(lambda: loop.call_soon_threadsafe(stop))
         return await task

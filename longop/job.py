@@ -22,7 +22,6 @@ from .jsontext import to_text
 from .status import TRANSITIONS, State, Status, timestamp
 
 logger = logging.getLogger("longop")
-_STOP_REASONS = {State.COMPLETED: "completed", State.FAILED: "error", State.CANCELLED: "cancelled"}
 
 
 class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
@@ -135,20 +134,18 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         with self._lock:
             self._move(State.RUNNING, started_at=timestamp(), queue_position=None)
             self._began = self._clock()
-        self._tell()
+        self._notify()
 
     def finish(self, value: Any = None, error: BaseException | None = None) -> None:
         """Say that the code has ended: with a value, or with an error.
 
         What ends after it was told to stop was cancelled, however it ended; its error is kept.
         """
+        stopped = self.callback.told or isinstance(error, OperationCancelled)
+        error = None if isinstance(error, OperationCancelled) else error
+        state = State.COMPLETED if error is None else State.FAILED
         with self._lock:
-            if self.callback.told or isinstance(error, OperationCancelled):
-                state = State.CANCELLED
-            else:
-                state = State.COMPLETED if error is None else State.FAILED
-            error = None if isinstance(error, OperationCancelled) else error
-            self._end(state, value, error)
+            self._end(State.CANCELLED if stopped else state, value, error)
         self._tell(error)
 
     def queue_at(self, position: int) -> None:
@@ -167,7 +164,9 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         count, result, step, total, message = self.callback.latest
         elapsed = None if self._began is None else round(self._clock() - self._began, 3)
         progress = _fraction(step, total)
-        eta = round(elapsed / progress - elapsed, 3) if elapsed and progress else None
+        eta = None
+        if elapsed and progress and progress > 1e-6:  # before that it says nothing
+            eta = round(elapsed / progress - elapsed, 3)
         return status.but(result=result, step=step, total=total, progress=progress,
                           message=message, elapsed=elapsed, eta=eta, version=status.version + count)
 
@@ -186,8 +185,9 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         self._move(
             state, last, result=value, eta=None, queue_position=None, finished_at=timestamp(),
             progress=1.0 if state is State.COMPLETED else last.progress,
-            error=error and ": ".join(filter(None, (type(error).__name__, to_text(error)))),
-            stop_reason=_STOP_REASONS[state], **facts)
+            error=None if error is None else ": ".join(
+                filter(None, (type(error).__name__, to_text(error)))),
+            stop_reason="error" if state is State.FAILED else state.value, **facts)
         # To Future the job was pending until here, whence it may go to each of its ends.
         if state is State.COMPLETED:
             self.set_result(value)
@@ -223,6 +223,6 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
 def _fraction(step: Any, total: Any) -> float | None:
     try:
         fraction = float(step) / float(total)
-    except (TypeError, ValueError, ArithmeticError):
+    except Exception:  # whatever a number of the function's own raises
         return None
     return min(fraction, 1.0) if fraction >= 0 else None  # so NaN is None

@@ -65,7 +65,7 @@ class LongOperation:
             raise ValueError(f"limit must be at least 1, not {limit}")
         if when_busy not in WHEN_BUSY:
             raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {when_busy!r}")
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())  # what it holds is its own
         plain = unwrap_partial(function)
         self.function = function
         self.module = _module_name(plain)
@@ -76,7 +76,7 @@ class LongOperation:
         if report is None and self.signature.callback == "reporthook":
             report = _reporthook
         self._report = report
-        self._cancel, self._grace = cancel, grace
+        self.companion, self._grace = cancel, grace
         self._lock = threading.RLock()  # of this operation and all its jobs: see Job
         #: The jobs that have not ended, by their id: running and queued, oldest first.
         self.live: dict[str, Job] = {}
@@ -98,7 +98,7 @@ class LongOperation:
         self.signature.check(parameters)
         callback = Callback() if self._report is None else AdaptedCallback(self._report)
         job = Job(self.module, self.name, callback, lock=self._lock, ended=self._ended)
-        call = Call(self.function, self.signature, parameters, self._cancel, self._grace)
+        call = Call(self.function, self.signature, parameters, self.companion, self._grace)
         with self._lock:
             self._admit()
             self.live[job.id] = job
@@ -169,6 +169,5 @@ def _module_name(function: Callable[..., Any]) -> str:
 
 def _reporthook(block: int, size: int, total: int) -> Mapping[str, Any]:
     """Read what ``urllib.request.urlretrieve`` reports: blocks, bytes in each, bytes in all."""
-    if total <= 0:  # not known
-        return {"step": block * size}
-    return {"step": min(block * size, total), "total": total}
+    done = block * size
+    return {"step": min(done, total), "total": total} if total > 0 else {"step": done}

@@ -9,9 +9,9 @@ import errno
 import logging
 import signal
 import socket
+import socketserver
 import sys
 import webbrowser
-from http.server import HTTPServer, ThreadingHTTPServer
 
 from .embed import Handler, handler
 from .errors import TargetError
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(socketserver.ThreadingTCPServer):  # HTTPServer looks up the host's name, on and on
     daemon_threads = True
     request_queue_size = 128  # the default of 5 drops connections when many come at once
     allow_reuse_address = sys.platform != "win32"  # there it would let two servers share a port
@@ -63,12 +63,7 @@ class _Server(ThreadingHTTPServer):
             taken = getattr(error, "errno", 0) == errno.EADDRINUSE
             hint = ": stop what runs there, or choose another --port (0 is any free one)"
             raise OSError(f"cannot listen on {host}:{port}: {error}{hint * taken}") from error
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
-
-    def server_bind(self) -> None:
-        # Not HTTPServer's, which looks up the host's name: without a network that can take long.
-        super(HTTPServer, self).server_bind()
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_address[1]}/"
 
 
 def _stop(operations: list[LongOperation]) -> None:

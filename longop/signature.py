@@ -77,9 +77,9 @@ class Signature:
         self.check(values)
         parameters, errors = {}, {}
         for name, given in values.items():
-            convert = self._kinds.get(name, _ANY)[1]
+            value = given[0] if len(given) == 1 else given
             try:
-                parameters[name] = convert(given[0] if len(given) == 1 else given)
+                parameters[name] = self._kinds.get(name, _ANY)[1](value)
             except ValueError as error:
                 errors[name] = str(error)
         if errors:
@@ -128,7 +128,7 @@ def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspec
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    function = unwrap_partial(function)
+    function = inspect.unwrap(unwrap_partial(function))
     if not inspect.isroutine(function):  # an object that can be called, or a class
         function = getattr(function, "__init__" if inspect.isclass(function) else "__call__")
     hints: dict[str, Any] = {}
@@ -238,10 +238,6 @@ def _wrong(value: Any, what: str) -> ValueError:
     return ValueError(f"must be {what}, not {text if len(text) <= 80 else text[:77] + '...'}")
 
 
-def _bool(value: Any) -> bool:
-    return _BOOLEANS[str(value).lower()]
-
-
 def _str(value: Any) -> str:  # an upload is the text in the file
     return value.decode() if isinstance(value, bytes) else str.__str__(value)
 
@@ -254,7 +250,8 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
              "false": False, "no": False, "off": False, "0": False}
 _ANY: tuple[dict[str, Any], Converter] = {}, lambda value: value
 _SCALARS: dict[Any, tuple[dict[str, Any], Converter]] = {
-    bool: ({"type": "boolean"}, partial(_make, _bool, "true or false")),
+    bool: ({"type": "boolean"}, partial(_make, lambda value: _BOOLEANS[str(value).lower()],
+                                         "true or false")),
     int: ({"type": "integer"}, partial(_scalar, int, "a whole number")),
     float: ({"type": "number"}, partial(_scalar, float, "a number")),
     dict: ({"type": "object"}, partial(_scalar, dict, "a JSON object")),

@@ -27,10 +27,10 @@ class State(str, Enum):
         return self not in TRANSITIONS
 
 
-# Nothing follows the other states: they are terminal. `queued` follows itself as the queue moves
-# up. From `cancelling` a job may still complete or fail,
-# for a cancel is a request: a function that never looks, or that was past its last report, ends by
-# itself, and then that is what is said. From `running` a function may call itself cancelled.
+# Nothing follows the other states: they are terminal. `queued` follows itself as the queue goes on.
+# From `cancelling` a job may still complete or fail, for a cancel is a request: a function that
+# never looks, or that was past its last report, ends by itself, and then that is what is said. From
+# `running` a function may call itself cancelled.
 TRANSITIONS: dict[State, set[State]] = {
     State.QUEUED: {State.QUEUED, State.RUNNING, State.CANCELLED},
     State.RUNNING: {State.CANCELLING, State.COMPLETED, State.FAILED, State.CANCELLED},

@@ -30,17 +30,21 @@ def load(target: str) -> list[LongOperation]:
     own = [f for key, f in vars(module).items() if isinstance(f, FunctionType)
            and f.__module__ == module.__name__ and f.__name__ == key and key[0] != "_"]
     try:
-        found: list[Any] = [operator.attrgetter(name)(module)] if name else [
-            f for f in vars(module).values() if isinstance(f, LongOperation)] or [
+        all_: list[Any] = [f for f in vars(module).values() if isinstance(f, LongOperation)] or [
             f for f in own if Signature(f).certain]
+        found = [operator.attrgetter(name)(module)] if name else all_
         if not found:
             hint = f": name one, such as {place}:{own[0].__name__}" if own else ""
             raise TargetError(f"{place} has no LongOperation and no function with a callback{hint}")
         companions = [f for f in own if f.__name__.startswith("cancel") and f not in found
                       and not inspect.signature(f).parameters]
-        companion = companions[0] if len(found) == len(companions) == 1 else None
-        return [f if isinstance(f, LongOperation) else LongOperation(f, cancel=companion)
-                for f in {id(f): f for f in found}.values()]
+        single = len({id(f) for f in (*all_, *found)}) == len(companions) == 1
+        companion = companions[0] if single else None
+        found = [f if isinstance(f, LongOperation) else LongOperation(f)
+                 for f in {id(f): f for f in found}.values()]
+        for operation in found:
+            operation.companion = operation.companion or companion
+        return found
     except AttributeError:
         known = ", ".join(f.__name__ for f in own) or "no function"
         raise TargetError(f"{place} has no {name}; it has {known}") from None

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -195,6 +196,23 @@ def test_own_handler(server_class):
             assert exchange(connection, "GET", "/v1/jobs")[0].status == 200
             assert b"<title>longop</title>" in exchange(connection, "GET", "/jobs")[1]
             assert exchange(connection, "PUT", "/x")[0].status == 404
+
+
+def test_own_error_is_the_servers():
+    """An error of the subclass's own is told to the server, and not taken for a lost client."""
+    errors = []
+
+    class Broken(longop.handler(longop.LongOperation(echo))):
+        def do_GET(self):
+            raise ConnectionRefusedError("the database is down")
+
+    class Server(HTTPServer):
+        def handle_error(self, request, client_address):
+            errors.append(sys.exc_info()[1])
+
+    with serving(Broken, Server) as server:
+        assert raw(server.server_address, b"GET /mine HTTP/1.1\r\n\r\n") == b""
+    assert [str(error) for error in errors] == ["the database is down"]
 
 
 def test_beside_another_handler(tmp_path):

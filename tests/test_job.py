@@ -223,6 +223,19 @@ def test_time_is_monotonic_and_injected():
     assert (status.elapsed, status.eta, status.progress) == (20, None, 1.0)
 
 
+def test_number_that_raises():
+    """A step of which nothing can be made does not keep a job alive."""
+
+    class Odd:
+        def __float__(self):
+            raise RuntimeError("only one element tensors can be converted")
+
+    job = job_in(State.RUNNING)
+    job.callback(step=Odd(), total=3)
+    job.finish(1)
+    assert (job.state, job.status().progress) == (State.COMPLETED, 1.0)
+
+
 @pytest.mark.parametrize(("step", "total", "progress"), [
     (1, 2, 0.5), (3, 2, 1.0), (0, 0, None), (1, None, None), ("x", 2, None), (-1, 2, None),
     (float("nan"), 2, None), (1, float("inf"), 0.0), (10**400, 1, None), ("1", "2", 0.5),

@@ -334,6 +334,29 @@ def test_coroutine_cancelled_by_its_callback_cleans_up_in_peace():
     assert cleaned == [True]
 
 
+def test_coroutine_whose_other_task_met_the_cancel():
+    """A cancel that a task beside the main one met takes hold of the main one after the grace."""
+    import asyncio
+
+    entered = threading.Event()
+
+    async def worker(callback):
+        while True:
+            callback()
+            entered.set()
+            await asyncio.sleep(0)
+
+    async def work(callback):
+        task = asyncio.ensure_future(worker(callback))
+        await asyncio.wait([task])
+        await asyncio.sleep(3600)
+
+    job = LongOperation(work, grace=0).start()
+    assert entered.wait(WAIT)
+    job.cancel()
+    assert end_of(job).state is State.CANCELLED
+
+
 def test_report_adapter():
     """``report`` turns what the function passes into what is shown, or into nothing."""
 
@@ -460,6 +483,15 @@ def test_decorator():
     assert plain.__doc__.startswith("Do it.")
     assert configured.start().result(WAIT) == "configured"
     assert (configured.name, configured.limit) == ("other", 3)
+
+
+def test_attributes_of_an_object_are_its_own():
+    """What an object that can be called holds does not get in the operation's way."""
+    steps = Steps()
+    steps.start = steps.limit = steps.status = "mine"
+    steps.last = True
+    steps.go.release()
+    assert LongOperation(steps).start().result(WAIT) == "value"
 
 
 def test_names():

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from longop import LongOperation, State, TargetError, target
+from longop import State, TargetError
 from longop.target import load
 
 WAIT = 10  # seconds after which a test has failed; nothing waits for so long
@@ -38,18 +38,10 @@ def write(tmp_path):
     return write
 
 
-@pytest.fixture
-def companions(monkeypatch):
-    """Return the names of the companions of the operations that are made, by their names."""
-    found = {}
-
-    class Recorder(LongOperation):
-        def __init__(self, function, **options):
-            super().__init__(function, **options)
-            found[self.name] = getattr(options.get("cancel"), "__name__", None)
-
-    monkeypatch.setattr(target, "LongOperation", Recorder)
-    return found
+def companions(place):
+    """Return the names of the companions of the operations there, by the operations' names."""
+    return {operation.name: getattr(operation.companion, "__name__", None)
+            for operation in load(place)}
 
 
 def names(place):
@@ -72,19 +64,19 @@ REPORTING = ("def paint(callback):", "    return 'painted'")
 # What is found
 
 
-def test_module(companions):
+def test_module():
     """The example's function is found, and its companion; module:name is just that function."""
     found = load("examples.long_process")
     assert [operation.name for operation in found] == ["a_long_process"]
     assert found[0].module == "long_process"
     assert found[0].signature.callback == "callback"
-    assert companions == {"a_long_process": "cancel_process"}
+    assert found[0].companion.__name__ == "cancel_process"
     found = load("examples.long_process:a_long_process")
     assert [operation.name for operation in found] == ["a_long_process"]
     assert found[0].function is sys.modules["examples.long_process"].a_long_process
 
 
-def test_file(write, companions):
+def test_file(write):
     """A file is found by its path, and what it defines, with what is beside it, is run."""
     write("longop_beside.py", "COLOUR = 'red'")
     path = write("longop_file.py", "from longop_beside import COLOUR", "def paint(callback):",
@@ -93,7 +85,7 @@ def test_file(write, companions):
     assert [operation.name for operation in found] == ["paint"]
     assert found[0].module == "longop_file"
     assert found[0].start().result(WAIT) == "red"
-    assert companions == {"paint": "cancel"}
+    assert found[0].companion.__name__ == "cancel"
 
 
 def test_name_in_a_file(write):
@@ -159,13 +151,16 @@ def test_operations_win_over_functions(write):
     (["def cancel_a(): pass", "def cancel_b(): pass"], None), (["def stop(): pass"], None),
     (["cancel = 3"], None), (["def _cancel(): pass"], None),
     (["from os import abort as cancel"], None)])
-def test_companion(write, companions, lines, expected):
+def test_companion(write, lines, expected):
     """The only cancel... function without parameters is the companion of the only function."""
     path = write("longop_companion.py", *REPORTING, *lines)
-    load(path + ":paint")
-    assert companions == {"paint": expected}
-    load(write("longop_two.py", *REPORTING, "def print_it(callback): pass", *lines))
-    assert (companions["paint"], companions["print_it"]) == (None, None)
+    assert companions(path)["paint"] == companions(path + ":paint")["paint"] == expected
+    two = write("longop_two.py", *REPORTING, "def print_it(callback): pass", *lines)
+    assert companions(two) == {"paint": None, "print_it": None}
+    assert companions(two + ":paint") == {"paint": None}
+    decorated = write("longop_decorated.py", "from longop import LongOperation",
+                      "@LongOperation", *REPORTING, *lines)
+    assert companions(decorated) == {"paint": expected}
 
 
 def test_companion_is_called(write):
@@ -184,10 +179,9 @@ def test_companion_is_called(write):
     assert job.status().state in (State.COMPLETED, State.CANCELLED)
 
 
-def test_companion_of_itself(companions):
+def test_companion_of_itself():
     """A function is not its own companion."""
-    load("examples.long_process:cancel_process")
-    assert companions == {"cancel_process": None}
+    assert companions("examples.long_process:cancel_process") == {"cancel_process": None}
 
 
 # What is wrong
