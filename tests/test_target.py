@@ -156,11 +156,10 @@ def test_companion(write, lines, expected):
     path = write("longop_companion.py", *REPORTING, *lines)
     assert companions(path)["paint"] == companions(path + ":paint")["paint"] == expected
     two = write("longop_two.py", *REPORTING, "def print_it(callback): pass", *lines)
-    assert companions(two) == {"paint": None, "print_it": None}
-    assert companions(two + ":paint") == {"paint": None}
+    assert set(companions(two).values()) == set(companions(two + ":paint").values()) == {None}
     decorated = write("longop_decorated.py", "from longop import LongOperation",
                       "@LongOperation", *REPORTING, *lines)
-    assert companions(decorated) == {"paint": expected}
+    assert companions(decorated)["paint"] == expected
 
 
 def test_companion_is_called(write):
