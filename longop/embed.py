@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
+import socketserver
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -35,6 +36,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        """Keep a connection only if the server has a thread for each: others would have to wait."""
+        super().setup()
+        if not isinstance(self.server, socketserver.ThreadingMixIn):
+            self.protocol_version = "HTTP/1.0"
+
     def handle_one_request(self) -> None:
         """Serve one request; set ``close_connection`` if it was the last one."""
         self.close_connection = True
@@ -56,8 +63,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.body = read_body(request, self.rfile)
             answer = self.api.answer(request, view)
-            self.close_connection = not request.keep_alive
-            self.connection.sendall(answer.render(request.keep_alive, request.method))
+            self.close_connection = not (request.keep_alive
+                                         and self.protocol_version == "HTTP/1.1")
+            self.connection.sendall(answer.render(not self.close_connection, request.method))
         except RequestError as error:  # the rest is not read, so the connection cannot go on
             self.connection.sendall(problem(error).render(False))
             self._discard()

@@ -198,6 +198,15 @@ def test_own_handler(server_class):
             assert exchange(connection, "PUT", "/x")[0].status == 404
 
 
+@pytest.mark.parametrize("path", ["/v1/jobs", "/mine"])
+def test_server_without_threads(path):
+    """A client that stays does not keep others waiting where the server has no threads."""
+    with serving(Own, HTTPServer) as server, connected(server.server_address) as first, \
+            connected(server.server_address) as second:
+        for connection in (first, second, first):
+            assert exchange(connection, "GET", path, headers={"X-Test": "y"})[0].status == 200
+
+
 def test_own_error_is_the_servers():
     """An error of the subclass's own is told to the server, and not taken for a lost client."""
     errors = []
