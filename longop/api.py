@@ -101,7 +101,8 @@ class Api:
         if parts[1:2] == ["jobs"] and parts[3:] == ["cancel"]:
             return {"POST": partial(self._cancel, parts[2])}
         own = {"v1": self._describe, "v1/jobs": self._list, "v1/status/ping": _ping}
-        return {"GET": own["/".join(parts)]} if "/".join(parts) in own else {}
+        view = own.get("/".join(parts))
+        return {"GET": view} if view else {}
 
     def _describe(self, request: Request) -> Response:
         return json_response({"operations": [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import threading
 from dataclasses import dataclass
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator, Mapping
@@ -82,26 +83,28 @@ def _run(job: Job, call: Call) -> None:
 
 def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:
     """Report what it yields; return what it returns. On a cancel its ``finally`` runs."""
-    step = 0
+    report = _reporter(callback)
     with contextlib.closing(generator):
         while True:
             try:
                 item = next(generator)
             except StopIteration as stop:
                 return stop.value
-            step += 1
-            _report(callback, item, step)
-
-
-def _report(callback: Callback, item: Any, step: int) -> None:
-    callback(*([item] if isinstance(callback, AdaptedCallback) else [item, step]))
+            report(item)
 
 
 async def _drain(generator: AsyncGenerator[Any, Any], callback: Callback) -> None:
-    step = 0
+    report = _reporter(callback)
     async for item in generator:
-        step += 1
-        _report(callback, item, step)
+        report(item)
+
+
+def _reporter(callback: Callback) -> Callable[[Any], None]:
+    """Return what reports an item: as its adapter has it, else with the count of the items."""
+    if isinstance(callback, AdaptedCallback):
+        return callback
+    steps = itertools.count(1)
+    return lambda item: callback(item, next(steps))
 
 
 def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback, grace: float) -> Any:

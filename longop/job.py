@@ -151,8 +151,9 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
     def queue_at(self, position: int) -> None:
         """Say where in the queue the job is, 1 being next."""
         with self._lock:
-            if position != self._status.queue_position:
-                self._move(State.QUEUED, queue_position=position)
+            if position == self._status.queue_position:
+                return
+            self._move(State.QUEUED, queue_position=position)
         self._notify()
 
     # With the lock held
@@ -201,7 +202,8 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
     # Without it
 
     def _tell(self, error: BaseException | None = None) -> None:
-        logger.log(logging.ERROR if error else logging.INFO, "%r", self, exc_info=error)
+        level = logging.INFO if error is None else logging.ERROR
+        logger.log(level, "%r", self, exc_info=error)
         self._notify()
         self._run_callbacks()
 

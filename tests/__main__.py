@@ -26,8 +26,8 @@ def environment() -> str:
     """Return the Python of a virtual environment that has pytest."""
     folder = ROOT / ".venv-tests" / "{}.{}".format(*sys.version_info)
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    if subprocess.call([python, "-c", "import pytest"], stderr=subprocess.DEVNULL) if Path(
-            python).exists() else True:
+    check = [python, "-c", "import pytest"]
+    if not Path(python).exists() or subprocess.call(check, stderr=subprocess.DEVNULL):
         print(f"no pytest here: making {folder.relative_to(ROOT)}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
         subprocess.check_call([python, "-m", "pip", "install", "--quiet", "pytest"])
