@@ -36,6 +36,7 @@ _MESSAGES = {
     State.COMPLETED: "Command has completed",
     State.FAILED: "The command has failed",
     State.CANCELLED: "The command has been cancelled",
+    State.INTERRUPTED: "The command was interrupted: its server ended",
 }
 
 
@@ -155,7 +156,8 @@ def _key(name: str) -> str:
 
 
 def _find(operations: Iterable[LongOperation], id: str) -> tuple[LongOperation, Status]:
-    for operation in operations:
+    live = [operation for operation in operations if id in operation.live]
+    for operation in live or operations:
         try:
             return operation, operation.status(id)
         except UnknownJob:
@@ -186,17 +188,24 @@ def _show_page(request: Request) -> Response:
 
 def _start(operation: LongOperation, request: Request) -> Response:
     reply = partial(_reply, request, operation, operation.name)
+    plain = "respond-async" in request.headers.get("prefer", "")  # RFC 7240 section 4.1
+    key = request.headers.get("idempotency-key")
     try:
-        job = operation.start(**operation.signature.parse(parameters(request)))
+        values = operation.signature.parse(parameters(request))
+        job = operation.start_once(key, **values) if key else operation.start(**values)
     except LongOperationError as error:
+        if plain:
+            raise
         if isinstance(error, Busy) and error.status == 409:  # which that server knows
             return reply(False, commandId=error.job_id, error=str(error))
         more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
         return reply(False, error.status, error.headers, error=str(error), **more)
-    reply = partial(reply, True, headers={"Location": f"/v1/jobs/{job.id}"})
-    if job.state is State.QUEUED:
-        return reply(message=_MESSAGES[State.QUEUED], commandId=job.id, commandStatus="queued")
-    return reply(message=_STARTED, commandId=job.id, commandStatus="running")
+    status, headers = job.status(), {"Location": f"/v1/jobs/{job.id}"}
+    if plain:
+        return json_response(vars(status), 202, headers=headers)
+    began = status.state is State.RUNNING
+    return reply(True, message=_STARTED if began else _MESSAGES[status.state], commandId=job.id,
+                 commandStatus=status.state.value, headers=headers)
 
 
 def _command_status(operations: list[LongOperation], request: Request) -> Response:

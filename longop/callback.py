@@ -49,6 +49,13 @@ class Callback:
         if self._is_cancelled():
             self.check()
 
+    def receive(self, latest: tuple[int, Any, Any, Any, Any]) -> None:
+        """Take over what this callback's twin, in another process, was called with."""
+        self.latest = latest
+        notify = self.notify
+        if notify is not None:
+            notify()
+
     @property
     def cancelled(self) -> bool:
         """True once the job is to stop, for functions that would rather ask than be raised in."""

@@ -69,6 +69,24 @@ class Busy(LongOperationError):
         self.job_id = job_id
 
 
+class KeyReused(LongOperationError):
+    """A job was started under this key before, with other parameters."""
+
+    status = 422
+
+
+class DeadlineExceeded(LongOperationError):
+    """A job ran longer than its ``timeout``, or was silent longer than its ``stall_timeout``."""
+
+
+class WorkerLost(LongOperationError):
+    """The process that ran the function has died, on this machine or on another one."""
+
+
+class HistoryError(LongOperationError):
+    """The file that is to remember the jobs cannot be used."""
+
+
 class RequestError(LongOperationError):
     """An HTTP request that cannot be served."""
 

@@ -1,84 +1,118 @@
-"""Where a function's code runs. So far: in a daemon thread of its own for each job.
+"""A call of a function, and where its code runs: here, in a thread.
 
-An executor takes a `Job` and a `Call`, and sees to it that ``job.finish`` is called once, when
-the code has ended. Knows nothing of HTTP.
+`processes` and `remote` run it elsewhere. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import itertools
-import threading
+import operator
+import sys
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
 from .callback import AdaptedCallback, Callback
-from .job import Job, logger
-from .signature import Signature
+from .guard import Rung
+from .job import Job
 
 
-@dataclass(frozen=True)
+class Callbacks(Enum):
+    """Stands among a call's arguments for the callback, which is made where the code runs."""
+
+    HERE = 1
+
+
+@dataclass
 class Call:
     """One call of a function, ready to be made wherever its code is to run.
 
-    ``cancel`` is the function's companion or None. It is called when a cancel has not taken hold
-    after ``grace`` seconds; at once if the function takes no callback.
+    ``report`` is what turns its reports into longop's, ``stop`` its companion, or None. It can be
+    pickled if its function is one that another process finds under its name.
     """
 
     function: Callable[..., Any]
-    signature: Signature
-    parameters: Mapping[str, Any]
-    cancel: Callable[[], object] | None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    report: Callable[..., Mapping[str, Any] | None] | None
+    stop: Callable[[], object] | None
     grace: float
+    data: bytes = b""  # of the pickled call, for whoever sends it
+
+    def __reduce__(self) -> Any:
+        return Call, (_by_name(self.function), self.args, self.kwargs, _by_name(self.report),
+                      _by_name(self.stop), self.grace)
+
+    def callback(self) -> Callback:
+        """Return the callback that the function is to be handed."""
+        return Callback() if self.report is None else AdaptedCallback(self.report)
 
     def run(self, callback: Callback) -> Any:
         """Make the call and return the function's value, whatever shape the function has."""
-        ended = threading.Event()
-        if self.cancel is not None:
-            # In a thread, for it waits, may block, and must not hold up whoever cancels.
-            companion = threading.Thread(target=self._companion, args=(callback, ended),
-                                         name="longop-cancel", daemon=True)
-            callback.on_cancel(companion.start)
-        try:
-            args, kwargs = self.signature.bind(self.parameters, callback)
-            value = self.function(*args, **kwargs)
-            # A generator or a coroutine has only begun here, and is brought to its end.
-            if inspect.isgenerator(value):
-                return _drive_generator(value, callback)
-            if inspect.isasyncgen(value):
-                value = _drain(value, callback)
-            if inspect.isawaitable(value):
-                return _drive_coroutine(value, callback, self.grace)
-            return value
-        finally:
-            ended.set()
-
-    def _companion(self, callback: Callback, ended: threading.Event) -> None:
-        if self.cancel and not ended.wait(self.grace if self.signature.callback else 0):
-            callback.told = True
-            try:
-                self.cancel()
-            except Exception:
-                logger.exception("%r, called to stop %r, raised", self.cancel, self.function)
+        args = [callback if arg is Callbacks.HERE else arg for arg in self.args]
+        kwargs = {name: callback if arg is Callbacks.HERE else arg
+                  for name, arg in self.kwargs.items()}
+        value = self.function(*args, **kwargs)
+        # A generator or a coroutine has only begun here, and is brought to its end.
+        if inspect.isgenerator(value):
+            return _drive_generator(value, callback)
+        if inspect.isasyncgen(value):
+            value = _drain(value, callback)
+        if inspect.isawaitable(value):
+            return _drive_coroutine(value, callback, self.grace)
+        return value
 
 
-def run_in_thread(job: Job, call: Call) -> None:
-    """Run a call in a daemon thread of its own.
+class Threads:
+    """Runs calls in this process, in the thread of the job."""
 
-    Not in a pool: a job that is stuck must hold up neither another one nor the interpreter's exit.
-    """
-    threading.Thread(target=_run, args=(job, call), name=f"longop-{job.id}", daemon=True).start()
+    def check(self, call: Call, parameters: Mapping[str, Any]) -> None:
+        """Raise if a call cannot be made."""
+
+    def perform(self, job: Job, call: Call) -> Any:
+        """Make a call for a job; return its value once the code has ended."""
+        return call.run(job.callback)
+
+    def rungs(self, job: Job, call: Call) -> list[Rung]:
+        """Return what stops a job, beyond its callback: the companion, if there is one.
+
+        It is not kept waiting where there is no callback to stop the function.
+        """
+        if call.stop is None:
+            return []
+        reports = any(arg is Callbacks.HERE for arg in (*call.args, *call.kwargs.values()))
+        name = getattr(call.stop, "__name__", repr(call.stop))
+        return [(reports, name, lambda: call.stop and call.stop())]
+
+    def close(self) -> None:
+        """End what was kept for the next call."""
 
 
-def _run(job: Job, call: Call) -> None:
-    logger.info("%r", job)
-    try:
-        value = call.run(job.callback)
-    except BaseException as error:  # SystemExit too: whatever it is, the code has ended
-        job.finish(error=error)
-    else:
-        job.finish(value)
+@dataclass
+class _Decorated:
+    """Stands for a function that is decorated where it is defined: pickle would not take it."""
+
+    module: str
+    name: str
+
+    def __reduce__(self) -> Any:
+        return _find, (self.module, self.name)
+
+
+def _by_name(part: Any) -> Any:
+    module, name = getattr(part, "__module__", None), getattr(part, "__qualname__", "")
+    with contextlib.suppress(AttributeError, KeyError):
+        found = operator.attrgetter(name)(sys.modules[str(module)])
+        if found is not part and found.__wrapped__ is part:
+            return _Decorated(str(module), name)
+    return part
+
+
+def _find(module: str, name: str) -> Any:
+    return operator.attrgetter(name)(importlib.import_module(module)).__wrapped__
 
 
 def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:

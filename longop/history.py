@@ -1,14 +1,12 @@
-"""Finished jobs, remembered within bounds. A job that is still alive is never in here.
-
-Not locked: whoever owns a history guards it.
-"""
+"""Finished jobs, remembered within bounds. A job that is still alive is never in here."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections import deque
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 
 from .errors import ForgottenJob, UnknownJob
 from .status import Status
@@ -20,39 +18,64 @@ class History:
     The newest one is kept however large it is, so that whoever waits for a result gets it.
     """
 
+    #: Seconds between two `track` of a job that runs, or None where that is of no use.
+    interval: float | None = None
+
     def __init__(self, max_jobs: int = 100, max_bytes: int = 16 * 1024 * 1024) -> None:
         self._max_jobs = max_jobs
         self._max_bytes = max_bytes
+        self._lock = threading.RLock()  # guards what is below: operations may share a history
         self._bytes = 0
         self._kept: dict[str, tuple[Status, int]] = {}  # with their sizes, oldest first
         self._forgotten: deque[str] = deque(maxlen=10_000)  # ids: about 1 MB
 
     def __iter__(self) -> Iterator[Status]:
         """Go through the finished jobs, newest first."""
-        return reversed([status for status, _ in self._kept.values()])
+        with self._lock:
+            return reversed([status for status, _ in self._kept.values()])
 
     def add(self, status: Status) -> None:
         """Remember a finished job; forget the oldest ones beyond the bounds."""
         size = _sizeof(vars(status), self._max_bytes)
-        self._kept[status.id] = status, size
-        self._bytes += size
-        while len(self._kept) > max(1, self._max_jobs) or (
-                len(self._kept) > 1 and self._bytes > self._max_bytes):
-            self.forget(next(iter(self._kept)))
+        with self._lock:
+            self._kept[status.id] = status, size
+            self._bytes += size
+            while len(self._kept) > max(1, self._max_jobs) or (
+                    len(self._kept) > 1 and self._bytes > self._max_bytes):
+                History.forget(self, next(iter(self._kept)))
 
     def get(self, id: str) -> Status:
         """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""
-        if id in self._kept:
-            return self._kept[id][0]
-        if id in self._forgotten:
-            raise ForgottenJob(f"job {id} has ended and is no longer kept")
+        with self._lock:
+            if id in self._kept:
+                return self._kept[id][0]
+            if id in self._forgotten:
+                raise ForgottenJob(f"job {id} has ended and is no longer kept")
         raise UnknownJob(f"there is no job {id}")
+
+    def find(self, prefix: str) -> str | None:
+        """Return the id that begins so of a job that has ended, or None."""
+        with self._lock:
+            return next((id for id in (*self._kept, *self._forgotten) if id.startswith(prefix)),
+                        None)
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `UnknownJob` or `ForgottenJob` where there is none."""
-        self.get(id)
-        self._bytes -= self._kept.pop(id)[1]
-        self._forgotten.append(id)
+        with self._lock:
+            History.get(self, id)
+            self._bytes -= self._kept.pop(id)[1]
+            self._forgotten.append(id)
+
+    def track(self, status: Status, parameters: Mapping[str, Any] | None = None) -> None:
+        """Do nothing: what is in memory does not outlive the jobs that are alive."""
+
+    def take_requeued(self, module: str,
+                      operation: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the jobs of an operation that are to wait again: none."""
+        return []
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def _sizeof(value: Any, limit: int) -> int:

@@ -17,7 +17,7 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any, Callable, ContextManager, Iterator
 
 from .callback import Callback
-from .errors import OperationCancelled
+from .errors import DeadlineExceeded, LongOperationError, OperationCancelled, WorkerLost
 from .jsontext import to_text
 from .status import TRANSITIONS, State, Status, timestamp
 
@@ -32,17 +32,23 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
 
     def __init__(self, module: str, operation: str, callback: Callback, *,
                  lock: ContextManager[Any], ended: Callable[[Job], None],
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 record: Callable[[Status], object] = lambda status: None,
+                 clock: Callable[[], float] = time.monotonic, id: str | None = None) -> None:
         super().__init__()
-        self.id = os.urandom(16).hex()
+        self.id = id or os.urandom(16).hex()
         self.callback = callback
         # One lock, which may be taken twice, for an operation and all its jobs, so that a job's
         # end, its place in the operation and its Future change at one stroke. It guards all that
         # is below. Reports do not take it.
         self._lock = lock
         self._ended = ended  # called once, with the lock held
+        self._record = record  # called with the last status, before anybody can see it
         self._clock = clock
         self._began: float | None = None
+        self._reason: str | None = None  # why it was told to stop, if it was
+        self._overdue: DeadlineExceeded | None = None
+        self._means: str | None = None  # of stopping it, beyond the callback
+        self._final: Status | None = None  # there as soon as the code has ended
         self._status = Status(self.id, module, operation, created_at=timestamp())
         self._watchers: tuple[Callable[[], None], ...] = ()
         self._callbacks: list[Callable[[Job], object]] = []
@@ -50,6 +56,15 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
     def __repr__(self) -> str:
         status = self._status
         return f"<Job {self.id} {status.module}/{status.operation} {status.state.value}>"
+
+    @classmethod
+    def of(cls, status: Status) -> Job:
+        """Return a job that has ended, made of the status that is left of it."""
+        job = cls(status.module, status.operation, Callback(), lock=threading.RLock(),
+                  ended=lambda job: None, id=status.id)
+        job._final = status
+        job._publish(LongOperationError(status.error))
+        return job
 
     # For everybody
 
@@ -90,17 +105,7 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         A queued job is cancelled at once. A running one is `cancelling` until its code has ended,
         which is at its next report; only then is it `cancelled`.
         """
-        with self._lock:
-            state = self._status.state
-            if state is State.QUEUED:
-                self._end(State.CANCELLED, cancel_requested_at=timestamp())
-            elif state is State.RUNNING:
-                self._move(State.CANCELLING, cancel_requested_at=timestamp())
-            else:
-                return not state.is_terminal
-        self.callback.cancel()
-        self._tell()
-        return True
+        return self.stop("cancelled")
 
     def running(self) -> bool:
         """Return True while the code runs, told to stop or not."""
@@ -136,16 +141,38 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
             self._began = self._clock()
         self._notify()
 
+    def stop(self, reason: str, overdue: DeadlineExceeded | None = None) -> bool:
+        """Tell the job to stop, as `cancel` does; the first reason for it is its stop_reason."""
+        with self._lock:
+            state = self._status.state
+            if self._final or state not in (State.QUEUED, State.RUNNING):
+                return not (self._final or state.is_terminal)
+            self._reason, self._overdue = reason, overdue
+            now = timestamp()
+            if state is State.QUEUED:
+                self.callback.told = True
+                self._conclude(None, None, cancel_requested_at=now)
+                self._publish(None)
+            else:
+                self._move(State.CANCELLING, cancel_requested_at=now)
+        self.callback.cancel()
+        self._tell()
+        return True
+
+    def stop_by(self, means: str) -> None:
+        """Say what is about to stop the job, now that its callback has not."""
+        self.callback.told = True
+        self._means = means
+
     def finish(self, value: Any = None, error: BaseException | None = None) -> None:
         """Say that the code has ended: with a value, or with an error.
 
-        What ends after it was told to stop was cancelled, however it ended; its error is kept.
+        What ends after it was told to stop was cancelled, however it ended; its error is kept. What
+        ends after its deadline has failed.
         """
-        stopped = self.callback.told or isinstance(error, OperationCancelled)
-        error = None if isinstance(error, OperationCancelled) else error
-        state = State.COMPLETED if error is None else State.FAILED
         with self._lock:
-            self._end(State.CANCELLED if stopped else state, value, error)
+            error = self._conclude(value, error)
+        self._publish(error)
         self._tell(error)
 
     def queue_at(self, position: int) -> None:
@@ -160,7 +187,7 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
 
     def _snapshot(self) -> Status:
         status = self._status
-        if status.state.is_terminal:
+        if self._final:
             return status
         count, result, step, total, message = self.callback.latest
         elapsed = None if self._began is None else round(self._clock() - self._began, 3)
@@ -171,35 +198,68 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         return status.but(result=result, step=step, total=total, progress=progress,
                           message=message, elapsed=elapsed, eta=eta, version=status.version + count)
 
-    def _move(self, state: State, base: Status | None = None, **facts: Any) -> None:
-        """Change the state; nothing else does. An illegal change raises and changes nothing."""
-        base = base or self._status
-        if state not in TRANSITIONS.get(base.state, ()):
+    def _next(self, state: State, base: Status, **facts: Any) -> Status:
+        """Return the status that follows; an illegal one raises and changes nothing."""
+        if self._final or state not in TRANSITIONS[base.state]:
             raise InvalidStateError(f"{self!r} cannot become {state.value}")
-        self._status = base.but(state=state, version=base.version + 1, **facts)
+        return base.but(state=state, version=base.version + 1, **facts)
 
-    def _end(self, state: State, value: Any = None, error: BaseException | None = None,
-             **facts: Any) -> None:
+    def _move(self, state: State, **facts: Any) -> None:
+        self._status = self._next(state, self._status, **facts)
+
+    def _conclude(self, value: Any, error: BaseException | None,
+                  **facts: Any) -> BaseException | None:
+        """Settle the last status, which is not shown yet; return the error of it."""
+        state, reason, error = self._judge(error)
         last = self._snapshot()
         if value is None:
             value = last.result  # of a function that only reports, the last report is the result
-        self._move(
+        texts = [] if error is None else [": ".join(
+            filter(None, (type(error).__name__, to_text(error))))]
+        if self._means and reason != "completed":
+            texts.append(f"stopped by {self._means}")
+        self._final = self._next(
             state, last, result=value, eta=None, queue_position=None, finished_at=timestamp(),
-            progress=1.0 if state is State.COMPLETED else last.progress,
-            error=None if error is None else ": ".join(
-                filter(None, (type(error).__name__, to_text(error)))),
-            stop_reason="error" if state is State.FAILED else state.value, **facts)
-        # To Future the job was pending until here, whence it may go to each of its ends.
-        if state is State.COMPLETED:
-            self.set_result(value)
-        elif state is State.FAILED:
-            self.set_exception(error)
-        else:
-            super().cancel()
-            self.set_running_or_notify_cancel()
-        self._ended(self)
+            progress=1.0 if state is State.COMPLETED else last.progress, stop_reason=reason,
+            error="; ".join(texts) or None, **facts)
+        self._status = last
+        return error
+
+    def _judge(self, error: BaseException | None) -> tuple[State, str, BaseException | None]:
+        """Return how the job has ended: its state, its stop_reason and its error."""
+        stopped = self.callback.told or isinstance(error, OperationCancelled)
+        if isinstance(error, OperationCancelled) or (self._means and isinstance(error, WorkerLost)):
+            error = None  # it ended as it was told to
+        if self._overdue is not None:
+            self._overdue.__cause__ = error
+            return State.FAILED, str(self._reason), self._overdue
+        if stopped:
+            state = State.INTERRUPTED if self._reason == "interrupted" else State.CANCELLED
+            return state, state.value, error
+        return (State.COMPLETED, "completed", None) if error is None else (
+            State.FAILED, "error", error)
 
     # Without it
+
+    def _publish(self, error: BaseException | None) -> None:
+        """Show the last status, once it is recorded."""
+        final = self._final
+        assert final is not None
+        try:
+            self._record(final)  # without the lock, for a disk may be slow
+        except Exception:
+            logger.exception("the end of %r is not recorded", self)
+        with self._lock:
+            self._status = final
+            # To Future the job was pending until here, whence it may go to each of its ends.
+            if final.state is State.COMPLETED:
+                self.set_result(final.result)
+            elif final.state is State.FAILED:
+                self.set_exception(error)
+            else:
+                super().cancel()
+                self.set_running_or_notify_cancel()
+            self._ended(self)
 
     def _tell(self, error: BaseException | None = None) -> None:
         level = logging.INFO if error is None else logging.ERROR

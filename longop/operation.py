@@ -6,21 +6,25 @@ Owns how many run and who is next; what becomes of one run is `job`'s. Knows not
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import os
 import sys
 import threading
-from typing import Any, Callable, Mapping
+from concurrent.futures import wait
+from typing import Any, Callable, Mapping, Sequence
 
-from .callback import AdaptedCallback, Callback
-from .errors import Busy
-from .executors import Call, run_in_thread
+from .errors import Busy, KeyReused, LongOperationError
+from .executors import Call, Callbacks, Threads
+from .guard import Clock, Guard
 from .history import History
-from .job import Job
+from .job import Job, logger
+from .jsontext import dumps
 from .signature import Signature, unwrap_partial
 from .status import Status
 
-WHEN_BUSY = ("queue", "reject")
+EXECUTORS = ("thread", "process")
+WHEN_BUSY = ("queue", "reject", "replace", "join")
 
 
 class LongOperation:
@@ -39,12 +43,23 @@ class LongOperation:
         with some of ``result, step, total, message``. A ``reporthook`` needs none.
     :param cancel: the function's own companion, called without arguments when a cancel has not
         taken hold after ``grace`` seconds.
+    :param executor: where the code runs: ``"thread"``, ``"process"``, which can be killed, or any
+        ``concurrent.futures.Executor``.
+    :param report_to: the host and the port at which such an executor's workers reach this
+        machine; a port of 0 is any free one.
+    :param timeout: how many seconds a job may run.
+    :param stall_timeout: how many seconds it may run without a report.
+    :param grace: how many seconds a job that is told to stop has, before each further means is
+        tried: the companion, then, for a process, SIGTERM and SIGKILL.
     :param limit: how many jobs may run at once.
-    :param when_busy: what a start does when so many run: ``"queue"`` it, or ``"reject"`` it.
+    :param when_busy: what a start does when so many run: ``"queue"`` it, ``"reject"`` it,
+        ``"replace"`` the oldest, which is cancelled first, or ``"join"`` it: return that job.
     :param max_queued: how many jobs may wait.
-    :param history: what remembers the finished jobs; by default 100 of them, or 16 MiB.
+    :param history: what remembers the finished jobs: a `History`, or the name of an sqlite3 file;
+        by default 100 of them, or 16 MiB, in memory.
+    :param clock: tells the time to the deadlines.
 
-    Raises ``TypeError`` or ``ValueError`` for what does not fit the function.
+    Raises ``TypeError`` or ``ValueError`` for what does not fit, and `HistoryError`.
     """
 
     def __new__(cls, function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -56,13 +71,19 @@ class LongOperation:
     def __init__(self, function: Callable[..., Any], *, name: str | None = None,
                  callback: str | bool | None = None,
                  report: Callable[..., Mapping[str, Any] | None] | None = None,
-                 cancel: Callable[[], object] | None = None, grace: float = 2.0,
-                 limit: int = 1, when_busy: str = "queue", max_queued: int = 100,
-                 history: History | None = None) -> None:
+                 cancel: Callable[[], object] | None = None, executor: Any = "thread",
+                 report_to: tuple[str, int] = ("127.0.0.1", 0), timeout: float | None = None,
+                 stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
+                 when_busy: str = "queue", max_queued: int = 100,
+                 history: History | str | os.PathLike[str] | None = None,
+                 clock: Clock | None = None) -> None:
+        self._options = {key: value for key, value in locals().items()
+                         if key not in ("self", "function", "__class__")}
         if not callable(function):
             raise TypeError(f"{function!r} is not a function")
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, not {limit}")
+        for key, lowest in ("limit", 1), ("max_queued", 0), ("timeout", 0), ("stall_timeout", 0):
+            if self._options[key] is not None and self._options[key] < lowest:
+                raise ValueError(f"{key} must be at least {lowest}, not {self._options[key]}")
         if when_busy not in WHEN_BUSY:
             raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {when_busy!r}")
         functools.update_wrapper(self, function, updated=())  # what it holds is its own
@@ -75,13 +96,17 @@ class LongOperation:
         self.limit, self.when_busy, self.max_queued = limit, when_busy, max_queued
         if report is None and self.signature.callback == "reporthook":
             report = _reporthook
-        self._report = report
-        self.companion, self._grace = cancel, grace
+        self._report, self.companion = report, cancel
+        self._guard = Guard(grace, timeout, stall_timeout, clock or Clock())
+        self._executor = _make_executor(executor, report_to)
         self._lock = threading.RLock()  # of this operation and all its jobs: see Job
         #: The jobs that have not ended, by their id: running and queued, oldest first.
         self.live: dict[str, Job] = {}
         self._queue: dict[Job, Call] = {}  # of them the ones that wait, next first
-        self._history = History() if history is None else history
+        self._closed = False
+        self._history = _make_history(history)
+        for id, parameters in self._history.take_requeued(self.module, self.name):
+            self._requeue(id, parameters)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function."""
@@ -90,27 +115,38 @@ class LongOperation:
     def __repr__(self) -> str:
         return f"<LongOperation {self.module}/{self.name}>"
 
+    def but(self, **options: Any) -> LongOperation:
+        """Return the same operation with some options changed, and without its jobs."""
+        return LongOperation(self.function, **{**self._options, "cancel": self.companion, **options})
+
     def start(self, /, **parameters: Any) -> Job:
         """Start a job with the function's parameters, the callback left out.
 
-        Raises `BadParameters` for one that is missing or unknown, and `Busy`.
+        Raises `BadParameters` for one that is missing or unknown, `TargetError` for a function
+        that another process cannot import, and `Busy`.
         """
-        self.signature.check(parameters)
-        callback = Callback() if self._report is None else AdaptedCallback(self._report)
-        job = Job(self.module, self.name, callback, lock=self._lock, ended=self._ended)
-        call = Call(self.function, self.signature, parameters, self.companion, self._grace)
-        with self._lock:
-            self._admit()
-            self.live[job.id] = job
-            self._queue[job] = call
-            self._start_next()
-        return job
+        return self._start(parameters)
+
+    def start_once(self, key: str, /, **parameters: Any) -> Job:
+        """Start a job, or return the one that was started with this key before.
+
+        Raises as `start` does, `KeyReused` if that one's parameters were others, and
+        `ForgottenJob` if it is no longer kept.
+        """
+        texts = f"{self.module}/{self.name}/{key}", dumps(sorted(parameters.items()))
+        return self._start(parameters, "".join(
+            hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts))
+
+    def close(self) -> None:
+        """End the operation, its jobs, its processes and its history: see `close_all`."""
+        close_all([self])
 
     def jobs(self) -> list[Status]:
         """Return the status of every job that is known, newest first."""
         with self._lock:
-            live = [job.status() for job in self.live.values()]
-            return live[::-1] + list(self._history)
+            live = [job.status() for job in self.live.values()][::-1]
+            return live + [status for status in self._history if status.id not in self.live
+                           and (status.module, status.operation) == (self.module, self.name)]
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
@@ -125,28 +161,97 @@ class LongOperation:
                 raise Busy(f"job {id} has not ended: cancel it first", id)
             self._history.forget(id)
 
+    def _start(self, parameters: Mapping[str, Any], id: str | None = None,
+               is_new: bool = True) -> Job:
+        self.signature.check(parameters)
+        call = Call(self.function, *self.signature.bind(parameters, Callbacks.HERE), self._report,
+                    self.companion, self._guard.grace)
+        self._executor.check(call, parameters)
+        job = Job(self.module, self.name, call.callback(), lock=self._lock, ended=self._ended,
+                  record=self._remember, clock=self._guard.clock.now, id=id)
+        with self._lock:
+            known = (self._known(job.id) if id and is_new else None) or self._admit()
+            if known:
+                return known
+            self.live[job.id] = job
+            self._queue[job] = call
+            self._start_next()
+            if job in self._queue:
+                self._history.track(job.status(), parameters)
+            surplus = len(self.live) - self.limit if self.when_busy == "replace" else 0
+            replaced = [*self.live.values()][:max(0, surplus)]
+        for old in replaced:
+            old.cancel()
+        return job
+
+    def _requeue(self, id: str, parameters: Mapping[str, Any]) -> None:
+        """Start a job again that waited when its server ended."""
+        try:
+            self._start(self.signature.parse({name: [value] for name, value in parameters.items()}),
+                        id, is_new=False)
+        except LongOperationError as error:
+            logger.error("job %s does not wait again: %s", id, error)
+
+    def _run(self, job: Job, call: Call) -> None:
+        """Make a job's call, in a thread of its own.
+
+        Not in a pool: a job that is stuck must hold up neither another one nor the exit.
+        """
+        logger.info("%r", job)
+        try:
+            self._guard(job, self._executor.rungs(job, call),
+                        self._history.track if self._history.interval else None)
+            value = self._executor.perform(job, call)
+        except BaseException as error:  # SystemExit too: whatever it is, the code has ended
+            job.finish(error=error)
+        else:
+            job.finish(value)
+
+    def _remember(self, status: Status) -> None:
+        # What waits when the operation is closed, the next one may want to start.
+        if status.started_at or not self._closed:
+            self._history.add(status)
+
     # With the lock held
 
     def _is_full(self) -> bool:
         return len(self.live) - len(self._queue) >= self.limit
 
-    def _admit(self) -> None:
-        """Raise `Busy` if one job more is too many."""
-        if not self._is_full():
-            return
-        oldest = next(iter(self.live))
+    def _known(self, id: str) -> Job | None:
+        """Return the job that was started with the same key as this id is made of."""
+        key = id[:16]
+        found = next((known for known in self.live if known.startswith(key)),
+                     None) or self._history.find(key)
+        if found is None:
+            return None
+        if found != id:
+            raise KeyReused(f"job {found} was started with this key and other parameters")
+        return self.live.get(id) or Job.of(self._history.get(id))
+
+    def _admit(self) -> Job | None:
+        """Raise `Busy` if one job more is too many; return the job that it is to join, if so."""
+        if self._closed:
+            raise Busy(f"{self!r} is closed", "", retry_after=5)
+        if not self._is_full() or self.when_busy == "replace":
+            return None
+        oldest = next(iter(self.live.values()))
+        if self.when_busy == "join":
+            return oldest
         if self.when_busy == "reject":
-            raise Busy("A long running command is already in progress", oldest)
+            raise Busy("A long running command is already in progress", oldest.id)
         if len(self._queue) >= self.max_queued:
-            raise Busy(f"{len(self._queue)} jobs are waiting already", oldest, retry_after=5)
+            raise Busy(f"{len(self._queue)} jobs are waiting already", oldest.id, retry_after=5)
+        return None
 
     def _start_next(self) -> None:
-        while self._queue and not self._is_full():
+        while self._queue and not self._is_full() and not self._closed:
             job = next(iter(self._queue))
             call = self._queue.pop(job)
             job.begin()
+            self._history.track(job.status())
             try:
-                run_in_thread(job, call)
+                threading.Thread(target=self._run, args=(job, call), name=f"longop-{job.id}",
+                                 daemon=True).start()
             except RuntimeError as error:  # no further thread can be had
                 job.finish(error=error)
         for position, job in enumerate(self._queue, 1):
@@ -155,8 +260,56 @@ class LongOperation:
     def _ended(self, job: Job) -> None:
         self._queue.pop(job, None)  # if it was cancelled before its turn
         del self.live[job.id]
-        self._history.add(job.status())
         self._start_next()
+
+    def _stop_running(self) -> list[Job]:
+        with self._lock:
+            self._closed = True
+            running = [job for job in self.live.values() if job not in self._queue]
+        for job in running:
+            job.stop("interrupted")
+        return running
+
+
+def close_all(operations: Sequence[LongOperation]) -> None:
+    """End operations: nothing is started any more, and what runs is told to stop.
+
+    What still runs after the grace is killed if it is in a process; a thread cannot be. What waits
+    is `interrupted`.
+    """
+    running = [job for operation in operations for job in operation._stop_running()]
+    wait(running, max(operation._guard.grace for operation in operations))
+    for operation in operations:
+        operation._executor.close()
+    for job in wait(running, 0.5).not_done:
+        logger.warning("%r did not stop", job)
+    for operation in operations:
+        operation._history.close()
+        for job in [*operation._queue]:
+            job.stop("interrupted")
+
+
+def _make_executor(executor: Any, report_to: tuple[str, int]) -> Any:
+    if executor == "thread":
+        return Threads()
+    if executor == "process":
+        from .processes import Processes  # which few need, and which loads much
+
+        return Processes()
+    if hasattr(executor, "submit"):
+        from .remote import Remote
+
+        return Remote(executor, report_to)
+    raise ValueError(f"executor must be one of {EXECUTORS} or a concurrent.futures.Executor, "
+                     f"not {executor!r}")
+
+
+def _make_history(history: Any) -> History:
+    if history is None or isinstance(history, History):
+        return history or History()
+    from .archive import FileHistory
+
+    return FileHistory(history)
 
 
 def _module_name(function: Callable[..., Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import contextlib
 import errno
 import logging
@@ -11,12 +10,15 @@ import signal
 import socket
 import socketserver
 import sys
+import types
 import webbrowser
 
 from .embed import Handler, handler
-from .errors import TargetError
-from .operation import WHEN_BUSY, LongOperation
+from .errors import LongOperationError
+from .operation import EXECUTORS, WHEN_BUSY, close_all
 from .target import load
+
+_OPTIONS = "limit", "when_busy", "executor", "timeout", "stall_timeout", "grace"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,13 +26,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO,
                         format="%(asctime)s %(message)s")
+    changes = {name: getattr(options, name) for name in _OPTIONS
+               if getattr(options, name) is not None}
     try:
         operations = [operation for target in options.target for operation in load(target)]
-        for operation in operations:
-            operation.limit = options.limit or operation.limit
-            operation.when_busy = options.when_busy or operation.when_busy
+        if options.history:
+            from .archive import FileHistory  # which loads sqlite3
+
+            changes["history"] = FileHistory(options.history, requeue=options.requeue)
+        operations = [operation.but(**changes) for operation in operations]
         server = _Server(options.host, options.port, handler(*operations))
-    except (TargetError, ValueError, OSError) as error:
+    except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
         return 2
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -45,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         with contextlib.suppress(KeyboardInterrupt):  # a second one ends it at once
             server.server_close()
-            _stop(operations)
+            close_all(operations)
     return 0
 
 
@@ -66,15 +72,6 @@ class _Server(socketserver.ThreadingTCPServer):  # HTTPServer looks up the host'
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_address[1]}/"
 
 
-def _stop(operations: list[LongOperation]) -> None:
-    """Tell all jobs to stop, the queued ones first, and give them a moment."""
-    live = [job for operation in operations for job in [*operation.live.values()][::-1]]
-    for job in live:
-        job.cancel()
-    for left in concurrent.futures.wait(live, timeout=3).not_done:
-        logging.getLogger("longop").warning("%r did not stop", left)
-
-
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m longop.serve",
@@ -86,13 +83,17 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--port", type=int, default=32168, help="0 is any free one (default: %(default)s)")
     add("--limit", type=int, help="how many jobs of an operation may run at once (default: 1)")
     add("--when-busy", choices=WHEN_BUSY, help="what a start does then (default: queue)")
+    add("--executor", choices=EXECUTORS, help="where jobs run; a process can be killed")
+    add("--timeout", type=float, metavar="S", help="how many seconds a job may run")
+    add("--stall-timeout", type=float, metavar="S", help="... and how many without a report")
+    add("--grace", type=float, metavar="S", help="seconds that a job has to stop by itself (2)")
+    add("--history", metavar="FILE", help="an sqlite3 file in which jobs outlive the server")
+    add("--requeue", action="store_true", help="start the jobs that waited when it ended")
     add("--quiet", action="store_true", help="do not log the jobs' starts and ends")
     add("--open", action="store_true", help="open the page in the browser")
-    options = parser.parse_args(arguments)
-    if options.limit is not None and options.limit < 1:
-        parser.error("--limit must be at least 1")
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
+    sys.modules["__main__"] = types.ModuleType("__main__")  # or each worker process would load this
     sys.exit(main())

@@ -20,6 +20,7 @@ class State(str, Enum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"  # told to stop, and stopped
+    INTERRUPTED = "interrupted"  # the same, but nobody asked: its server ended
 
     @property
     def is_terminal(self) -> bool:
@@ -32,9 +33,9 @@ class State(str, Enum):
 # never looks, or that was past its last report, ends by itself, and then that is what is said. From
 # `running` a function may call itself cancelled.
 TRANSITIONS: dict[State, set[State]] = {
-    State.QUEUED: {State.QUEUED, State.RUNNING, State.CANCELLED},
+    State.QUEUED: {State.QUEUED, State.RUNNING, State.CANCELLED, State.INTERRUPTED},
     State.RUNNING: {State.CANCELLING, State.COMPLETED, State.FAILED, State.CANCELLED},
-    State.CANCELLING: {State.COMPLETED, State.FAILED, State.CANCELLED},
+    State.CANCELLING: {State.COMPLETED, State.FAILED, State.CANCELLED, State.INTERRUPTED},
 }
 
 

@@ -33,6 +33,9 @@ def job_in(state):
             job.begin()
         if state is State.CANCELLING or state is State.CANCELLED:
             job.cancel()
+        elif state is State.INTERRUPTED:
+            job.stop("interrupted")
+            job.finish(error=OperationCancelled())
         elif state is State.COMPLETED:
             job.finish("value")
         elif state is State.FAILED:
@@ -89,19 +92,20 @@ def test_transitions(state, event):
     (State.COMPLETED, State.COMPLETED, False),
     (State.FAILED, State.FAILED, False),
     (State.CANCELLED, State.CANCELLED, False),
+    (State.INTERRUPTED, State.INTERRUPTED, False),
 ])
 def test_cancel_in_every_state(state, after, alive):
     """A cancel says whether the job was alive, and never that code has stopped which runs."""
     job = job_in(state)
     assert job.cancel() is alive
     assert job.state is after
-    assert job.cancelled() is (after is State.CANCELLED)
+    assert job.cancelled() is (after in (State.CANCELLED, State.INTERRUPTED))
 
 
 def test_only_terminal_states_are_final():
     """A state is terminal exactly if nothing follows it."""
     assert [state.value for state in State if state.is_terminal] == [
-        "completed", "failed", "cancelled"]
+        "completed", "failed", "cancelled", "interrupted"]
 
 
 @pytest.mark.parametrize("state", State)
@@ -112,7 +116,7 @@ def test_report_in_every_state(state):
     try:
         job.callback("partial", 1)
     except OperationCancelled:
-        assert state in (State.CANCELLING, State.CANCELLED)
+        assert state in (State.CANCELLING, State.CANCELLED, State.INTERRUPTED)
     after = job.status()
     if state.is_terminal:
         assert after == before

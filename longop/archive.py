@@ -1,0 +1,192 @@
+"""Finished jobs in an sqlite3 file: they survive ``kill -9`` and a power cut.
+
+A job's row is written when it starts, at most once a second while it runs, and at its end; only
+that last write waits until the disk has it, so an SD card lives long. What the file cannot take is
+remembered in memory, and written as soon as it can be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from typing import Any, Iterator, Mapping
+
+from .errors import ForgottenJob, HistoryError, UnknownJob
+from .history import History
+from .job import logger
+from .jsontext import dumps, loads
+from .status import State, Status
+
+_OURS = 0x6C6F6E67  # "long"
+# `place` is the order in which the jobs ended, `total` the size of all up to it, `at` the time. A
+# job that is alive has none of them. Of forgotten jobs the ids are kept, about 10 MB of them.
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, place INTEGER UNIQUE, total INTEGER UNIQUE,
+                                 at REAL, status TEXT, result TEXT, parameters TEXT);
+CREATE INDEX IF NOT EXISTS ages ON jobs (at);
+CREATE TABLE IF NOT EXISTS forgotten (id TEXT PRIMARY KEY);
+CREATE TRIGGER IF NOT EXISTS forget AFTER DELETE ON jobs BEGIN
+    INSERT INTO forgotten VALUES (old.id);
+    DELETE FROM forgotten WHERE rowid <= (SELECT max(rowid) FROM forgotten) - 100000; END;
+PRAGMA application_id = {_OURS};"""
+_SAVE = """INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+    place = excluded.place, total = excluded.total, at = excluded.at, status = excluded.status,
+    result = excluded.result WHERE place IS NULL"""
+
+
+class FileHistory(History):
+    """Keep ``max_jobs`` finished jobs, or ``max_bytes``, for ``max_age`` seconds, in a file.
+
+    With ``requeue`` jobs that waited when the server ended wait again, as soon as their operation
+    is there; without it they are `interrupted`, as those are that ran. Raises `HistoryError` if
+    the file cannot be used.
+    """
+
+    interval = 1.0
+
+    def __init__(self, file: str | os.PathLike[str], max_jobs: int = 100_000,
+                 max_bytes: int = 256 * 1024 * 1024, max_age: float = float("inf"),
+                 requeue: bool = False) -> None:
+        super().__init__()
+        self._file = os.path.abspath(file)
+        self._limits = max_jobs, max_bytes, max_age
+        self._failing = False  # the last write has failed
+        try:
+            self._db = self._open()
+            (self._place, self._total), = self._rows(
+                "SELECT ifnull(max(place), 0), ifnull(max(total), 0) FROM jobs")
+            self._interrupt(requeue)
+        except (sqlite3.Error, HistoryError) as error:
+            hint = ": another server uses it" if "locked" in str(error) else ""
+            raise HistoryError(f"cannot keep the history in {file}: {error}{hint}") from error
+
+    def __iter__(self) -> Iterator[Status]:
+        """Go through the thousand newest finished jobs, newest first, without their results."""
+        with self._lock:
+            rows = self._rows("SELECT status FROM jobs WHERE place IS NOT NULL "
+                              "ORDER BY place DESC LIMIT 1000")
+            return iter([*super().__iter__(), *(_read(*row) for row in rows)])
+
+    def add(self, status: Status) -> None:
+        """Remember a finished job, on the disk by the time this returns."""
+        with self._lock:
+            super().add(status)  # until the file has it
+            rows, place, total = [], self._place, self._total
+            for one in [*super().__iter__()][::-1]:
+                texts = _texts(one)
+                place, total = place + 1, total + sum(map(len, texts))
+                rows.append((one.id, place, total, time.time(), *texts, None))
+            if self._write("FULL", _SAVE, *rows):
+                self._kept.clear()
+                self._bytes, self._place, self._total = 0, place, total
+                max_jobs, max_bytes, max_age = self._limits
+                self._write("NORMAL", "DELETE FROM jobs WHERE place <= ? OR total <= ? OR at < ?",
+                            (place - max_jobs, total - max_bytes, time.time() - max_age))
+
+    def get(self, id: str) -> Status:
+        """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""
+        with self._lock, contextlib.suppress(UnknownJob):
+            return super().get(id)
+        for row in self._rows("SELECT status, result FROM jobs WHERE id = ? AND place > 0", id):
+            return _read(*row)
+        if self._rows("SELECT 1 FROM forgotten WHERE id = ?", id):
+            raise ForgottenJob(f"job {id} has ended and is no longer kept")
+        raise UnknownJob(f"there is no job {id}")
+
+    def find(self, prefix: str) -> str | None:
+        """Return the id that begins so of a job that was ever known, or None."""
+        for id, in self._rows("SELECT id FROM jobs WHERE id BETWEEN ?1 AND ?2 UNION ALL "
+                              "SELECT id FROM forgotten WHERE id BETWEEN ?1 AND ?2",
+                              prefix, prefix + "g"):
+            return str(id)
+        return super().find(prefix)
+
+    def forget(self, id: str) -> None:
+        """Drop a finished job; raise `UnknownJob` or `ForgottenJob` where there is none."""
+        with self._lock:
+            self.get(id)
+            if id in self._kept:
+                super().forget(id)
+            elif not self._write("NORMAL", "DELETE FROM jobs WHERE id = ?", (id,)):
+                raise HistoryError(f"cannot write the history {self._file}")
+
+    def track(self, status: Status, parameters: Mapping[str, Any] | None = None) -> None:
+        """Write down a job that is alive; with its parameters if it waits."""
+        self._write("NORMAL", _SAVE, (status.id, None, None, None, *_texts(status),
+                                      dumps(parameters)))
+
+    def take_requeued(self, module: str, operation: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the jobs of an operation that are to wait again: their ids and parameters."""
+        return self._requeued.pop((module, operation), [])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._file, timeout=0, check_same_thread=False)
+        try:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second server is to find it locked
+            db.execute("PRAGMA journal_mode = WAL")  # in which a commit is one fsync, or none
+            if db.execute("PRAGMA application_id").fetchone() != (_OURS,) and db.execute(
+                    "SELECT 1 FROM sqlite_master").fetchone():
+                raise sqlite3.DatabaseError("it is the database of another program")
+            db.executescript(_SCHEMA)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _interrupt(self, requeue: bool) -> None:
+        """End the jobs that were alive when the last server ended, but for those that wait on."""
+        self._requeued: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
+        for status, result, parameters in self._rows(
+                "SELECT status, result, parameters FROM jobs WHERE place IS NULL ORDER BY rowid"):
+            job = _read(status, result)
+            if requeue and job.state is State.QUEUED:
+                self._requeued.setdefault((job.module, job.operation), []).append(
+                    (job.id, loads(parameters)))
+            else:
+                self.add(job.but(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
+                                 error="the server ended before the job did", queue_position=None,
+                                 version=job.version + 1))
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise HistoryError(f"cannot read the history {self._file}: {error}") from error
+
+    def _write(self, synchronous: str, sql: str, *rows: tuple[Any, ...]) -> bool:
+        """Change the file; return whether that worked."""
+        with self._lock:
+            try:
+                if not os.path.exists(self._file):
+                    logger.error("the history %s was deleted; it is written anew", self._file)
+                    with contextlib.closing(self._db) as old:
+                        self._db = self._open()
+                        old.backup(self._db)
+                self._db.execute(f"PRAGMA synchronous = {synchronous}")
+                with self._db:
+                    self._db.executemany(sql, rows)
+            except sqlite3.Error as error:
+                if not self._failing:  # said once, not every second
+                    logger.error("cannot write the history %s: %s; until that can be done, what "
+                                 "ends is remembered in memory", self._file, error)
+                self._failing = True
+            else:
+                self._failing = False
+            return not self._failing
+
+
+def _texts(status: Status) -> tuple[str, str]:
+    return dumps(vars(status.but(result=None))), dumps(status.result)
+
+
+def _read(text: str, result: str = "null") -> Status:
+    fields = loads(text)
+    return Status(**{**fields, "state": State(fields["state"]), "result": loads(result)})
