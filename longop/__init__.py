@@ -11,7 +11,8 @@ Who hands what to whom, values to the right; to the left goes one ``threading.Ev
 
     your function ─ callback ─┐
           signature ─ executors ─ job ─ operation ─ api ─ wire ─ embed ─ serve ─ page.html
-                                 status ┘   └ history      target ─────────┘
+      processes, remote ┘     status, guard  └ history, archive     target ┘
+      worker ┘
 
 ===========  =====================================================================================
 errors       every exception
@@ -19,8 +20,13 @@ callback     what the function is handed: its reports go out, and a cancel comes
 status       the states of a job, and the record of it that every door shows
 job          the life of one run, a ``concurrent.futures.Future``
 signature    which parameter takes the callback, and what the others are
-executors    where the function's code runs
-history      the finished jobs
+guard        what stops a job that does not stop by itself: deadlines, the ladder of a cancel
+executors    a call of the function, and where its code runs: in a thread
+worker       code that runs elsewhere, and what goes to and fro between it and its job
+processes    in a process, which is kept for the next job, and which can be killed
+remote       in any ``concurrent.futures.Executor``
+history      the finished jobs, in memory
+archive      ... in an sqlite3 file, which outlives the server
 operation    `LongOperation`: how many run at once, and which is next
 jsontext     any value as JSON
 wire         HTTP/1.1 bytes to a request, a response to bytes
@@ -34,17 +40,18 @@ serve        ``python -m longop.serve``
 from typing import Any
 
 from .callback import Callback
-from .errors import (BadParameters, Busy, ForgottenJob, LongOperationError, OperationCancelled,
-                     TargetError, UnknownJob)
+from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError, KeyReused,
+                     LongOperationError, OperationCancelled, TargetError, UnknownJob, WorkerLost)
 from .history import History
 from .job import Job
 from .operation import LongOperation
 from .status import State, Status
 
 __version__ = "0.1.0"
-__all__ = ["BadParameters", "Busy", "Callback", "ForgottenJob", "History", "Job", "LongOperation",
-           "LongOperationError", "OperationCancelled", "State", "Status", "TargetError",
-           "UnknownJob", "handler"]
+__all__ = ["BadParameters", "Busy", "Callback", "DeadlineExceeded", "ForgottenJob", "History",
+           "HistoryError", "Job", "KeyReused", "LongOperation", "LongOperationError",
+           "OperationCancelled", "State", "Status", "TargetError", "UnknownJob", "WorkerLost",
+           "handler"]
 
 
 def handler(*operations: LongOperation, page: Any = "/") -> Any:

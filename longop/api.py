@@ -188,7 +188,7 @@ def _show_page(request: Request) -> Response:
 
 def _start(operation: LongOperation, request: Request) -> Response:
     reply = partial(_reply, request, operation, operation.name)
-    plain = "respond-async" in request.headers.get("prefer", "")  # RFC 7240 section 4.1
+    plain = "respond-async" in request.headers.get("prefer", "").lower()  # RFC 7240
     key = request.headers.get("idempotency-key")
     try:
         values = operation.signature.parse(parameters(request))

@@ -20,20 +20,22 @@ from .jsontext import dumps, loads
 from .status import State, Status
 
 _OURS = 0x6C6F6E67  # "long"
-# `place` is the order in which the jobs ended, `total` the size of all up to it, `at` the time. A
+# `place` is the order in which the jobs ended, `total` the size of all before it, `at` the time. A
 # job that is alive has none of them. Of forgotten jobs the ids are kept, about 10 MB of them.
 _SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, place INTEGER UNIQUE, total INTEGER UNIQUE,
+CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, place INTEGER UNIQUE, total INTEGER,
                                  at REAL, status TEXT, result TEXT, parameters TEXT);
+CREATE INDEX IF NOT EXISTS totals ON jobs (total);
 CREATE INDEX IF NOT EXISTS ages ON jobs (at);
 CREATE TABLE IF NOT EXISTS forgotten (id TEXT PRIMARY KEY);
 CREATE TRIGGER IF NOT EXISTS forget AFTER DELETE ON jobs BEGIN
     INSERT INTO forgotten VALUES (old.id);
     DELETE FROM forgotten WHERE rowid <= (SELECT max(rowid) FROM forgotten) - 100000; END;
 PRAGMA application_id = {_OURS};"""
-_SAVE = """INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
-    place = excluded.place, total = excluded.total, at = excluded.at, status = excluded.status,
-    result = excluded.result WHERE place IS NULL"""
+_INSERT = ("INSERT INTO jobs SELECT ?1, ?, ?, ?, ?, ?, ? "
+           "WHERE ?1 NOT IN (SELECT id FROM forgotten) ON CONFLICT (id) DO ")
+_SAVE = _INSERT + """UPDATE SET place = excluded.place, total = excluded.total, at = excluded.at,
+    status = excluded.status, result = excluded.result WHERE place IS NULL"""
 
 
 class FileHistory(History):
@@ -55,11 +57,15 @@ class FileHistory(History):
         self._failing = False  # the last write has failed
         try:
             self._db = self._open()
-            (self._place, self._total), = self._rows(
-                "SELECT ifnull(max(place), 0), ifnull(max(total), 0) FROM jobs")
-            self._interrupt(requeue)
+            newest: list[list[int]] = self._rows(
+                "SELECT place, total + length(status) + length(result) FROM jobs "
+                "WHERE place > 0 ORDER BY place DESC LIMIT 1")
+            self._place, self._total = newest[0] if newest else [0, 0]
+            self._interrupt_all(requeue)
         except (sqlite3.Error, HistoryError) as error:
             hint = ": another server uses it" if "locked" in str(error) else ""
+            if os.path.exists(file) and not os.access(file, os.W_OK):
+                hint = ": it may not be written"
             raise HistoryError(f"cannot keep the history in {file}: {error}{hint}") from error
 
     def __iter__(self) -> Iterator[Status]:
@@ -73,17 +79,7 @@ class FileHistory(History):
         """Remember a finished job, on the disk by the time this returns."""
         with self._lock:
             super().add(status)  # until the file has it
-            rows, place, total = [], self._place, self._total
-            for one in [*super().__iter__()][::-1]:
-                texts = _texts(one)
-                place, total = place + 1, total + sum(map(len, texts))
-                rows.append((one.id, place, total, time.time(), *texts, None))
-            if self._write("FULL", _SAVE, *rows):
-                self._kept.clear()
-                self._bytes, self._place, self._total = 0, place, total
-                max_jobs, max_bytes, max_age = self._limits
-                self._write("NORMAL", "DELETE FROM jobs WHERE place <= ? OR total <= ? OR at < ?",
-                            (place - max_jobs, total - max_bytes, time.time() - max_age))
+            self._flush()
 
     def get(self, id: str) -> Status:
         """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""
@@ -113,46 +109,65 @@ class FileHistory(History):
                 raise HistoryError(f"cannot write the history {self._file}")
 
     def track(self, status: Status, parameters: Mapping[str, Any] | None = None) -> None:
-        """Write down a job that is alive; with its parameters if it waits."""
-        self._write("NORMAL", _SAVE, (status.id, None, None, None, *_texts(status),
-                                      dumps(parameters)))
+        """Write down a job that is alive, with its parameters if it has just been started."""
+        sql = _SAVE if parameters is None else _INSERT + "NOTHING"  # for it may run by now
+        self._write("NORMAL", sql, (status.id, None, None, None, *_texts(status),
+                                    dumps(parameters)))
 
-    def take_requeued(self, module: str, operation: str) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return the jobs of an operation that are to wait again: their ids and parameters."""
+    def take_requeued(self, module: str, operation: str) -> list[tuple[Status, Mapping[str, Any]]]:
+        """Return the jobs of an operation that are to wait again, with their parameters."""
         return self._requeued.pop((module, operation), [])
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
+            self._flush()
             self._db.close()
+
+    def interrupt(self, status: Status) -> None:
+        """Remember a job of which the server has ended before it did."""
+        self.add(status.but(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
+                            error="the server ended before the job did", queue_position=None,
+                            version=status.version + 1))
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._file, timeout=0, check_same_thread=False)
         try:
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second server is to find it locked
-            db.execute("PRAGMA journal_mode = WAL")  # in which a commit is one fsync, or none
             if db.execute("PRAGMA application_id").fetchone() != (_OURS,) and db.execute(
                     "SELECT 1 FROM sqlite_master").fetchone():
                 raise sqlite3.DatabaseError("it is the database of another program")
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second server is to find it locked
+            db.execute("PRAGMA journal_mode = WAL")  # in which a commit is one fsync, or none
             db.executescript(_SCHEMA)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _interrupt(self, requeue: bool) -> None:
+    def _interrupt_all(self, requeue: bool) -> None:
         """End the jobs that were alive when the last server ended, but for those that wait on."""
-        self._requeued: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
+        self._requeued: dict[tuple[str, str], list[tuple[Status, Mapping[str, Any]]]] = {}
         for status, result, parameters in self._rows(
                 "SELECT status, result, parameters FROM jobs WHERE place IS NULL ORDER BY rowid"):
             job = _read(status, result)
             if requeue and job.state is State.QUEUED:
                 self._requeued.setdefault((job.module, job.operation), []).append(
-                    (job.id, loads(parameters)))
+                    (job, loads(parameters)))
             else:
-                self.add(job.but(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
-                                 error="the server ended before the job did", queue_position=None,
-                                 version=job.version + 1))
+                self.interrupt(job)
+
+    def _flush(self) -> None:
+        """Write what is remembered in memory; each job by itself, for one may be too large."""
+        for status in [*super().__iter__()][::-1]:
+            texts, place = _texts(status), self._place + 1
+            row = status.id, place, self._total, time.time(), *texts, None
+            if self._write("FULL", _SAVE, row):
+                self._bytes -= self._kept.pop(status.id)[1]
+                self._place, self._total = place, self._total + sum(map(len, texts))
+                max_jobs, max_bytes, max_age = self._limits
+                self._write("NORMAL", "DELETE FROM jobs WHERE place < ?1 AND "
+                            "(place <= ?1 - ? OR total < ? OR at < ?)",
+                            (place, max_jobs, self._total - max_bytes, time.time() - max_age))
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
@@ -161,18 +176,19 @@ class FileHistory(History):
             except sqlite3.Error as error:
                 raise HistoryError(f"cannot read the history {self._file}: {error}") from error
 
-    def _write(self, synchronous: str, sql: str, *rows: tuple[Any, ...]) -> bool:
+    def _write(self, synchronous: str, sql: str, row: tuple[Any, ...]) -> bool:
         """Change the file; return whether that worked."""
         with self._lock:
             try:
                 if not os.path.exists(self._file):
                     logger.error("the history %s was deleted; it is written anew", self._file)
-                    with contextlib.closing(self._db) as old:
-                        self._db = self._open()
-                        old.backup(self._db)
+                    old, new = self._db, self._open()
+                    old.backup(new)
+                    old.close()
+                    self._db = new
                 self._db.execute(f"PRAGMA synchronous = {synchronous}")
                 with self._db:
-                    self._db.executemany(sql, rows)
+                    self._db.execute(sql, row)
             except sqlite3.Error as error:
                 if not self._failing:  # said once, not every second
                     logger.error("cannot write the history %s: %s; until that can be done, what "

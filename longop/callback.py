@@ -33,6 +33,9 @@ class Callback:
         self.notify: Callable[[], None] | None = None  # there only while somebody watches
         self.told = False  # the function was shown that it is to stop
 
+    def __reduce__(self) -> Any:  # in another process it begins anew
+        return Callback, ()
+
     def __call__(self, result: Any = None, step: Any = None, total: Any = None,
                  message: Any = None) -> None:
         """Report, then raise `OperationCancelled` if the job is to stop."""
@@ -83,6 +86,10 @@ class Callback:
         if self._is_cancelled():
             self._run_hooks()
 
+    def end(self) -> None:
+        """Let go of the hooks, which may hold much: the function has ended."""
+        self._hooks.clear()
+
     def _run_hooks(self) -> None:
         while self._hooks:
             # Another thread may have taken it, and what it was to wake may be gone.
@@ -102,6 +109,9 @@ class AdaptedCallback(Callback):
     def __init__(self, adapter: Callable[..., Mapping[str, Any] | None]) -> None:
         super().__init__()
         self._adapter = adapter
+
+    def __reduce__(self) -> Any:
+        return AdaptedCallback, (self._adapter,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Report what the adapter makes of it, then raise as `Callback` does."""

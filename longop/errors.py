@@ -80,7 +80,14 @@ class DeadlineExceeded(LongOperationError):
 
 
 class WorkerLost(LongOperationError):
-    """The process that ran the function has died, on this machine or on another one."""
+    """The process that ran the function has died, on this machine or on another one.
+
+    ``means`` names the signal that has killed it, if that is known.
+    """
+
+    def __init__(self, message: str, means: str | None = None) -> None:
+        super().__init__(message)
+        self.means = means
 
 
 class HistoryError(LongOperationError):

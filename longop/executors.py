@@ -6,75 +6,56 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import inspect
 import itertools
-import operator
-import sys
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from typing import Any, AsyncGenerator, Awaitable, Callable, Generator
 
 from .callback import AdaptedCallback, Callback
 from .guard import Rung
 from .job import Job
 
 
-class Callbacks(Enum):
-    """Stands among a call's arguments for the callback, which is made where the code runs."""
-
-    HERE = 1
-
-
 @dataclass
 class Call:
     """One call of a function, ready to be made wherever its code is to run.
 
-    ``report`` is what turns its reports into longop's, ``stop`` its companion, or None. It can be
-    pickled if its function is one that another process finds under its name.
+    The ``callback`` is among the arguments, if the function takes one; ``stop`` is its companion,
+    or None. Pickled, the call has a new callback.
     """
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    report: Callable[..., Mapping[str, Any] | None] | None
+    callback: Callback
     stop: Callable[[], object] | None
     grace: float
     data: bytes = b""  # of the pickled call, for whoever sends it
 
-    def __reduce__(self) -> Any:
-        return Call, (_by_name(self.function), self.args, self.kwargs, _by_name(self.report),
-                      _by_name(self.stop), self.grace)
-
-    def callback(self) -> Callback:
-        """Return the callback that the function is to be handed."""
-        return Callback() if self.report is None else AdaptedCallback(self.report)
-
-    def run(self, callback: Callback) -> Any:
+    def run(self) -> Any:
         """Make the call and return the function's value, whatever shape the function has."""
-        args = [callback if arg is Callbacks.HERE else arg for arg in self.args]
-        kwargs = {name: callback if arg is Callbacks.HERE else arg
-                  for name, arg in self.kwargs.items()}
-        value = self.function(*args, **kwargs)
+        value = self.function(*self.args, **self.kwargs)
         # A generator or a coroutine has only begun here, and is brought to its end.
         if inspect.isgenerator(value):
-            return _drive_generator(value, callback)
+            return _drive_generator(value, self.callback)
         if inspect.isasyncgen(value):
-            value = _drain(value, callback)
+            value = _drain(value, self.callback)
         if inspect.isawaitable(value):
-            return _drive_coroutine(value, callback, self.grace)
+            return _drive_coroutine(value, self.callback, self.grace)
         return value
 
 
 class Threads:
     """Runs calls in this process, in the thread of the job."""
 
-    def check(self, call: Call, parameters: Mapping[str, Any]) -> None:
+    is_local = True  # the callback that the function gets is the job's own
+
+    def check(self, call: Call) -> None:
         """Raise if a call cannot be made."""
 
     def perform(self, job: Job, call: Call) -> Any:
         """Make a call for a job; return its value once the code has ended."""
-        return call.run(job.callback)
+        return call.run()
 
     def rungs(self, job: Job, call: Call) -> list[Rung]:
         """Return what stops a job, beyond its callback: the companion, if there is one.
@@ -83,36 +64,12 @@ class Threads:
         """
         if call.stop is None:
             return []
-        reports = any(arg is Callbacks.HERE for arg in (*call.args, *call.kwargs.values()))
+        reports = any(arg is call.callback for arg in (*call.args, *call.kwargs.values()))
         name = getattr(call.stop, "__name__", repr(call.stop))
         return [(reports, name, lambda: call.stop and call.stop())]
 
     def close(self) -> None:
         """End what was kept for the next call."""
-
-
-@dataclass
-class _Decorated:
-    """Stands for a function that is decorated where it is defined: pickle would not take it."""
-
-    module: str
-    name: str
-
-    def __reduce__(self) -> Any:
-        return _find, (self.module, self.name)
-
-
-def _by_name(part: Any) -> Any:
-    module, name = getattr(part, "__module__", None), getattr(part, "__qualname__", "")
-    with contextlib.suppress(AttributeError, KeyError):
-        found = operator.attrgetter(name)(sys.modules[str(module)])
-        if found is not part and found.__wrapped__ is part:
-            return _Decorated(str(module), name)
-    return part
-
-
-def _find(module: str, name: str) -> Any:
-    return operator.attrgetter(name)(importlib.import_module(module)).__wrapped__
 
 
 def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:

@@ -13,86 +13,91 @@ from typing import Callable, Sequence, Tuple
 
 from .errors import DeadlineExceeded
 from .job import Job, logger
-from .status import Status
+from .status import State, Status
 
 # A rung of the ladder: whether to wait for ``grace`` before it, what the job is said to have been
 # stopped by, and the doing.
 Rung = Tuple[bool, str, Callable[[], object]]
-Save = Callable[[Status], object]
+
+
+NEVER = threading.TIMEOUT_MAX
 
 
 class Clock:
     """Time that only goes forward, in seconds, so that a set clock changes nothing."""
 
-    now: Callable[[], float] = staticmethod(time.monotonic)
-    wait: Callable[[threading.Event, float], bool] = staticmethod(threading.Event.wait)
+    now = staticmethod(time.monotonic)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait for an event, for so long at most; return whether it has come."""
+        return event.wait(min(seconds, NEVER))
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Guards jobs: ``grace``, ``timeout`` and ``stall_timeout`` are seconds."""
+    """Guards jobs; ``save`` gets a status each ``interval``. Times are seconds, or `NEVER`."""
 
     grace: float
-    timeout: float | None
-    stall_timeout: float | None
+    timeout: float
+    stall_timeout: float
+    interval: float
+    save: Callable[[Status], object]
     clock: Clock
 
-    def __call__(self, job: Job, rungs: Sequence[Rung], save: Save | None) -> None:
-        """Guard a job that is about to run; ``save`` gets its status, once a second at most.
-
-        In a thread of its own, which is there only if there is something to wait for.
-        """
-        thread = threading.Thread(target=self._watch, args=(job, rungs, save),
+    def __call__(self, job: Job, rungs: Sequence[Rung]) -> None:
+        """Guard a job that is about to run, in a thread if there is something to wait for."""
+        thread = threading.Thread(target=self._watch, args=(job, [*rungs], job.status().version),
                                   name=f"longop-guard-{job.id}", daemon=True)
-        if save or self.timeout is not None or self.stall_timeout is not None:
+        if min(self.timeout, self.stall_timeout, self.interval) < NEVER:
             thread.start()
         elif rungs:
             job.callback.on_cancel(thread.start)
 
-    def _watch(self, job: Job, rungs: Sequence[Rung], save: Save | None) -> None:
-        wake, ended = threading.Event(), threading.Event()
-        job.callback.on_cancel(wake.set)
-        job.add_done_callback(lambda job: ended.set())
-        job.add_done_callback(lambda job: wake.set())
-        self._wait_for_cancel(job, wake, save)
-        for wait, means, rung in rungs:
-            if self.clock.wait(ended, self.grace * wait):
-                return
-            job.stop_by(means)
-            try:
-                rung()
-            except Exception:
-                logger.exception("%s, which was to stop %r, raised", means, job)
-
-    def _wait_for_cancel(self, job: Job, wake: threading.Event, save: Save | None) -> None:
-        """Return when the job is told to stop, by its deadlines or by others, or has ended."""
-        began = heard = saved = self.clock.now()
-        version = job.status().version
+    def _watch(self, job: Job, rungs: list[Rung], version: int) -> None:
+        told = heard = saved = began = self.clock.now()
+        changed = threading.Event()
 
         def listen() -> None:
             nonlocal heard
             heard = self.clock.now()
 
-        if self.stall_timeout is not None:
+        def tell() -> None:
+            nonlocal told
+            told = self.clock.now()
+            changed.set()
+
+        if self.stall_timeout < NEVER:
             job.watch(listen)
-        while not wake.is_set():
-            due = {"timeout": began + _or_never(self.timeout),
-                   "stalled": heard + _or_never(self.stall_timeout),
-                   "save": saved + _or_never(1.0 if save else None)}
-            first, now = min(due, key=lambda key: due[key]), self.clock.now()
-            if now < due[first]:
-                self.clock.wait(wake, due[first] - now)
-            elif first == "save" and save:
-                status, saved = job.status(), now
-                if status.version != version:
-                    save(status)
-                version = status.version
+        job.callback.on_cancel(tell)
+        job.add_done_callback(lambda job: changed.set())
+        while not job.done():
+            changed.clear()  # before the look, so that what changes after it is not missed
+            status, now = job.status(), self.clock.now()
+            due = [(saved + self.interval, "save", "")]
+            if status.state is State.RUNNING:
+                due += [(began + self.timeout, "timeout", f"it ran longer than {self.timeout} s"),
+                        (heard + self.stall_timeout, "stalled",
+                         f"it reported nothing for {self.stall_timeout} s")]
+            elif rungs:
+                due += [(told + self.grace * rungs[0][0], "climb", "")]
+            when, what, text = min(due)
+            if now < when:
+                self.clock.wait(changed, when - now)
+            elif what == "climb":
+                told = now
+                _climb(job, *rungs.pop(0)[1:])
+            elif text:
+                job.stop(what, DeadlineExceeded(text))
             else:
-                text = (f"it ran longer than {self.timeout} s" if first == "timeout"
-                        else f"it reported nothing for {self.stall_timeout} s")
-                job.stop(first, DeadlineExceeded(text))
-                return
+                saved = now
+                if status.version != version:
+                    self.save(status)
+                version = status.version
 
 
-def _or_never(seconds: float | None) -> float:
-    return threading.TIMEOUT_MAX if seconds is None else seconds
+def _climb(job: Job, means: str, rung: Callable[[], object]) -> None:
+    job.stop_by(means)
+    try:
+        rung()
+    except Exception:
+        logger.exception("%s, which was to stop %r, raised", means, job)

@@ -18,8 +18,8 @@ class History:
     The newest one is kept however large it is, so that whoever waits for a result gets it.
     """
 
-    #: Seconds between two `track` of a job that runs, or None where that is of no use.
-    interval: float | None = None
+    #: Seconds between two `track` of a job that runs.
+    interval = float("inf")
 
     def __init__(self, max_jobs: int = 100, max_bytes: int = 16 * 1024 * 1024) -> None:
         self._max_jobs = max_jobs
@@ -69,10 +69,12 @@ class History:
     def track(self, status: Status, parameters: Mapping[str, Any] | None = None) -> None:
         """Do nothing: what is in memory does not outlive the jobs that are alive."""
 
-    def take_requeued(self, module: str,
-                      operation: str) -> list[tuple[str, Mapping[str, Any]]]:
+    def take_requeued(self, module: str, operation: str) -> list[tuple[Status, Any]]:
         """Return the jobs of an operation that are to wait again: none."""
         return []
+
+    def interrupt(self, status: Status) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""

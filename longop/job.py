@@ -51,7 +51,6 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         self._final: Status | None = None  # there as soon as the code has ended
         self._status = Status(self.id, module, operation, created_at=timestamp())
         self._watchers: tuple[Callable[[], None], ...] = ()
-        self._callbacks: list[Callable[[Job], object]] = []
 
     def __repr__(self) -> str:
         status = self._status
@@ -111,12 +110,6 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         """Return True while the code runs, told to stop or not."""
         return self.state in (State.RUNNING, State.CANCELLING)
 
-    def add_done_callback(self, fn: Callable[[Job], object]) -> None:
-        """Call ``fn(job)`` when the job has ended, or now if it has."""
-        with self._lock:  # not Future's list of them, which it calls with the lock held
-            self._callbacks.append(fn)
-        self._run_callbacks()
-
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call a watcher at each change from now on, in whichever thread brings the change.
 
@@ -152,10 +145,11 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
             if state is State.QUEUED:
                 self.callback.told = True
                 self._conclude(None, None, cancel_requested_at=now)
-                self._publish(None)
             else:
                 self._move(State.CANCELLING, cancel_requested_at=now)
         self.callback.cancel()
+        if state is State.QUEUED:
+            self._publish(None)
         self._tell()
         return True
 
@@ -178,8 +172,9 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
     def queue_at(self, position: int) -> None:
         """Say where in the queue the job is, 1 being next."""
         with self._lock:
-            if position == self._status.queue_position:
-                return
+            status = self._status
+            if position == status.queue_position or (self._final and status.state is State.QUEUED):
+                return  # or it has been cancelled just now
             self._move(State.QUEUED, queue_position=position)
         self._notify()
 
@@ -188,7 +183,7 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
     def _snapshot(self) -> Status:
         status = self._status
         if self._final:
-            return status
+            return self._final if self.done() else status
         count, result, step, total, message = self.callback.latest
         elapsed = None if self._began is None else round(self._clock() - self._began, 3)
         progress = _fraction(step, total)
@@ -228,8 +223,11 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
     def _judge(self, error: BaseException | None) -> tuple[State, str, BaseException | None]:
         """Return how the job has ended: its state, its stop_reason and its error."""
         stopped = self.callback.told or isinstance(error, OperationCancelled)
-        if isinstance(error, OperationCancelled) or (self._means and isinstance(error, WorkerLost)):
-            error = None  # it ended as it was told to
+        if isinstance(error, WorkerLost) and self._means:
+            self._means = error.means or self._means
+            error = None
+        if isinstance(error, OperationCancelled):
+            error = None
         if self._overdue is not None:
             self._overdue.__cause__ = error
             return State.FAILED, str(self._reason), self._overdue
@@ -250,36 +248,27 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         except Exception:
             logger.exception("the end of %r is not recorded", self)
         with self._lock:
-            self._status = final
-            # To Future the job was pending until here, whence it may go to each of its ends.
-            if final.state is State.COMPLETED:
-                self.set_result(final.result)
-            elif final.state is State.FAILED:
-                self.set_exception(error)
-            else:
-                super().cancel()
-                self.set_running_or_notify_cancel()
             self._ended(self)
+        # To Future the job was pending until here, whence it may go to each of its ends. That
+        # shows the last status too, and calls the done callbacks.
+        if final.state is State.COMPLETED:
+            self.set_result(final.result)
+        elif final.state is State.FAILED:
+            self.set_exception(error)
+        else:
+            super().cancel()
+            self.set_running_or_notify_cancel()
+        self._status = final
+        self.callback.end()
 
     def _tell(self, error: BaseException | None = None) -> None:
         level = logging.INFO if error is None else logging.ERROR
         logger.log(level, "%r", self, exc_info=error)
         self._notify()
-        self._run_callbacks()
 
     def _notify(self) -> None:
         for watcher in self._watchers:
             watcher()
-
-    def _run_callbacks(self) -> None:
-        while self.done() and self._callbacks:
-            with self._lock:
-                callbacks, self._callbacks = self._callbacks, []
-            for fn in callbacks:
-                try:
-                    fn(self)
-                except Exception:
-                    logger.exception("a done callback of %r raised", self)
 
 
 def _fraction(step: Any, total: Any) -> float | None:

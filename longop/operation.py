@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import inspect
 import os
 import sys
 import threading
-from concurrent.futures import wait
+from concurrent.futures import InvalidStateError, wait
 from typing import Any, Callable, Mapping, Sequence
 
+from .callback import AdaptedCallback, Callback
 from .errors import Busy, KeyReused, LongOperationError
-from .executors import Call, Callbacks, Threads
-from .guard import Clock, Guard
+from .executors import Call, Threads
+from .guard import NEVER, Clock, Guard
 from .history import History
 from .job import Job, logger
 from .jsontext import dumps
@@ -47,7 +49,7 @@ class LongOperation:
         ``concurrent.futures.Executor``.
     :param report_to: the host and the port at which such an executor's workers reach this
         machine; a port of 0 is any free one.
-    :param timeout: how many seconds a job may run.
+    :param timeout: how many seconds a job may run; None or 0 for any number, as below.
     :param stall_timeout: how many seconds it may run without a report.
     :param grace: how many seconds a job that is told to stop has, before each further means is
         tried: the companion, then, for a process, SIGTERM and SIGKILL.
@@ -97,16 +99,18 @@ class LongOperation:
         if report is None and self.signature.callback == "reporthook":
             report = _reporthook
         self._report, self.companion = report, cancel
-        self._guard = Guard(grace, timeout, stall_timeout, clock or Clock())
+        self._history = _make_history(history)
+        self._guard = Guard(grace, timeout or NEVER, stall_timeout or NEVER,
+                            self._history.interval, self._history.track, clock or Clock())
         self._executor = _make_executor(executor, report_to)
         self._lock = threading.RLock()  # of this operation and all its jobs: see Job
+        self._once = threading.Lock()  # one start_once at a time
         #: The jobs that have not ended, by their id: running and queued, oldest first.
         self.live: dict[str, Job] = {}
         self._queue: dict[Job, Call] = {}  # of them the ones that wait, next first
         self._closed = False
-        self._history = _make_history(history)
-        for id, parameters in self._history.take_requeued(self.module, self.name):
-            self._requeue(id, parameters)
+        for status, values in self._history.take_requeued(self.module, self.name):
+            self._requeue(status, values)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function."""
@@ -115,9 +119,19 @@ class LongOperation:
     def __repr__(self) -> str:
         return f"<LongOperation {self.module}/{self.name}>"
 
+    def __reduce__(self) -> Any:
+        # To another process it goes by its name if it decorates a function, else by that one's.
+        name = getattr(self, "__qualname__", "")
+        found = getattr(sys.modules.get(self.__module__), name, None)
+        if getattr(found, "function", None) is self.function:
+            return _find, (self.__module__, name)
+        return functools.partial, (self.function,)
+
     def but(self, **options: Any) -> LongOperation:
         """Return the same operation with some options changed, and without its jobs."""
-        return LongOperation(self.function, **{**self._options, "cancel": self.companion, **options})
+        history = self._options["history"] and self._history
+        options = {**self._options, "cancel": self.companion, "history": history, **options}
+        return LongOperation(self.function, **options)
 
     def start(self, /, **parameters: Any) -> Job:
         """Start a job with the function's parameters, the callback left out.
@@ -133,9 +147,17 @@ class LongOperation:
         Raises as `start` does, `KeyReused` if that one's parameters were others, and
         `ForgottenJob` if it is no longer kept.
         """
-        texts = f"{self.module}/{self.name}/{key}", dumps(sorted(parameters.items()))
-        return self._start(parameters, "".join(
-            hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts))
+        key, rest = (hashlib.sha256(text.encode()).hexdigest()[:16] for text in (
+            f"{self.module}/{self.name}/{key}", dumps(sorted(parameters.items()))))
+        with self._once:
+            # Without the other lock, for the history may be slow. A job is in one or both of them.
+            known = next((id for id in [*self.live] if id.startswith(key)), None)
+            known = known or self._history.find(key)
+            if known is None:
+                return self._start(parameters, key + rest)
+        if known != key + rest:
+            raise KeyReused(f"job {known} was started with this key and other parameters")
+        return self.live.get(known) or Job.of(self._history.get(known))
 
     def close(self) -> None:
         """End the operation, its jobs, its processes and its history: see `close_all`."""
@@ -144,53 +166,54 @@ class LongOperation:
     def jobs(self) -> list[Status]:
         """Return the status of every job that is known, newest first."""
         with self._lock:
-            live = [job.status() for job in self.live.values()][::-1]
-            return live + [status for status in self._history if status.id not in self.live
-                           and (status.module, status.operation) == (self.module, self.name)]
+            live = {job.id: job.status() for job in reversed([*self.live.values()])}
+        ended = {status.id: status for status in self._history
+                 if (status.module, status.operation) == (self.module, self.name)}
+        return [*{**live, **ended}.values()]
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
-        with self._lock:
-            job = self.live.get(id)
-            return job.status() if job else self._history.get(id)
+        job = self.live.get(id)  # without the lock: it is in one of them at any moment
+        return job.status() if job else self._history.get(id)
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
-        with self._lock:
-            if id in self.live:
-                raise Busy(f"job {id} has not ended: cancel it first", id)
-            self._history.forget(id)
+        if id in self.live:
+            raise Busy(f"job {id} has not ended: cancel it first", id)
+        self._history.forget(id)
 
-    def _start(self, parameters: Mapping[str, Any], id: str | None = None,
-               is_new: bool = True) -> Job:
+    def _start(self, parameters: Mapping[str, Any], id: str | None = None) -> Job:
         self.signature.check(parameters)
-        call = Call(self.function, *self.signature.bind(parameters, Callbacks.HERE), self._report,
-                    self.companion, self._guard.grace)
-        self._executor.check(call, parameters)
-        job = Job(self.module, self.name, call.callback(), lock=self._lock, ended=self._ended,
-                  record=self._remember, clock=self._guard.clock.now, id=id)
+        callback = Callback() if self._report is None else AdaptedCallback(self._report)
+        call = Call(self, *self.signature.bind(parameters, callback), callback, self.companion,
+                    self._guard.grace)
+        self._admit()  # so that nothing is done for what is refused
+        self._executor.check(call)
+        job = Job(self.module, self.name, callback if self._executor.is_local else Callback(),
+                  lock=self._lock, ended=self._ended, record=self._remember,
+                  clock=self._guard.clock.now, id=id)
         with self._lock:
-            known = (self._known(job.id) if id and is_new else None) or self._admit()
-            if known:
-                return known
+            joined = self._admit()
+            if joined:
+                return joined
             self.live[job.id] = job
             self._queue[job] = call
             self._start_next()
-            if job in self._queue:
-                self._history.track(job.status(), parameters)
             surplus = len(self.live) - self.limit if self.when_busy == "replace" else 0
             replaced = [*self.live.values()][:max(0, surplus)]
+        self._history.track(job.status(), parameters)  # without the lock, for a disk may be slow
         for old in replaced:
             old.cancel()
         return job
 
-    def _requeue(self, id: str, parameters: Mapping[str, Any]) -> None:
+    def _requeue(self, status: Status, values: Mapping[str, Any]) -> None:
         """Start a job again that waited when its server ended."""
         try:
-            self._start(self.signature.parse({name: [value] for name, value in parameters.items()}),
-                        id, is_new=False)
+            self._start(self.signature.parse({name: [value] for name, value in values.items()}),
+                        status.id)
         except LongOperationError as error:
-            logger.error("job %s does not wait again: %s", id, error)
+            logger.error("job %s does not wait again: %s", status.id, error)
+            self._history.interrupt(status)
 
     def _run(self, job: Job, call: Call) -> None:
         """Make a job's call, in a thread of its own.
@@ -198,9 +221,9 @@ class LongOperation:
         Not in a pool: a job that is stuck must hold up neither another one nor the exit.
         """
         logger.info("%r", job)
+        self._history.track(job.status())
         try:
-            self._guard(job, self._executor.rungs(job, call),
-                        self._history.track if self._history.interval else None)
+            self._guard(job, self._executor.rungs(job, call))
             value = self._executor.perform(job, call)
         except BaseException as error:  # SystemExit too: whatever it is, the code has ended
             job.finish(error=error)
@@ -216,17 +239,6 @@ class LongOperation:
 
     def _is_full(self) -> bool:
         return len(self.live) - len(self._queue) >= self.limit
-
-    def _known(self, id: str) -> Job | None:
-        """Return the job that was started with the same key as this id is made of."""
-        key = id[:16]
-        found = next((known for known in self.live if known.startswith(key)),
-                     None) or self._history.find(key)
-        if found is None:
-            return None
-        if found != id:
-            raise KeyReused(f"job {found} was started with this key and other parameters")
-        return self.live.get(id) or Job.of(self._history.get(id))
 
     def _admit(self) -> Job | None:
         """Raise `Busy` if one job more is too many; return the job that it is to join, if so."""
@@ -247,11 +259,12 @@ class LongOperation:
         while self._queue and not self._is_full() and not self._closed:
             job = next(iter(self._queue))
             call = self._queue.pop(job)
-            job.begin()
-            self._history.track(job.status())
             try:
+                job.begin()
                 threading.Thread(target=self._run, args=(job, call), name=f"longop-{job.id}",
                                  daemon=True).start()
+            except InvalidStateError:
+                pass  # it was cancelled just now
             except RuntimeError as error:  # no further thread can be had
                 job.finish(error=error)
         for position, job in enumerate(self._queue, 1):
@@ -307,9 +320,16 @@ def _make_executor(executor: Any, report_to: tuple[str, int]) -> Any:
 def _make_history(history: Any) -> History:
     if history is None or isinstance(history, History):
         return history or History()
+    process = sys.modules.get("multiprocessing.process")
+    if process and process.current_process().name == "longop":
+        return History()  # of a worker that imports the module where all this stands
     from .archive import FileHistory
 
     return FileHistory(history)
+
+
+def _find(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
 
 
 def _module_name(function: Callable[..., Any]) -> str:

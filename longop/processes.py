@@ -19,14 +19,13 @@ import subprocess
 import threading
 import weakref
 from multiprocessing.connection import Pipe
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable
 
-from .channel import PICKLE, Channel, attend, revive, settle
-from .errors import BadParameters, TargetError, WorkerLost
+from .errors import TargetError, WorkerLost
 from .executors import Call, Threads
 from .guard import Rung
 from .job import Job
-from .worker import main
+from .worker import PICKLE, Channel, attend, main, revive, settle
 
 PATIENCE = 5.0  # seconds that a first start waits to hear that the function can be imported
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # which Windows has not
@@ -35,23 +34,21 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # which Windows has not
 class Processes(Threads):
     """Runs calls in warm processes, one for each job that runs at the same time."""
 
+    is_local = False
+
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards what is below
-        self._idle: list[_Process] = []
-        self._busy: dict[Job, _Process] = {}
-        self._all: set[_Process] = set()
+        self._lock = threading.Lock()  # guards the processes and what they are for
+        self._all: list[_Process] = []
+        self._closed = False
         self._checked = threading.Lock()  # taken by the one start that finds out, and kept
         weakref.finalize(self, _end_all, self._all)
-        atexit.register(_end_all, self._all)  # before multiprocessing waits for them
 
-    def check(self, call: Call, parameters: Mapping[str, Any]) -> None:
-        """Raise `TargetError` or `BadParameters` if a call cannot be made in another process."""
+    def check(self, call: Call) -> None:
+        """Raise `TargetError` if a call cannot be made in another process."""
         try:
             call.data = pickle.dumps(call)
         except Exception as error:
-            bad = {name: "cannot be sent to another process"
-                   for name, value in parameters.items() if not _can_be_pickled(value)}
-            raise BadParameters(bad) if bad else _cannot_run(call, error) from error
+            raise _cannot_run(call, error) from error
         if self._checked.acquire(blocking=False):
             try:
                 self._check_import(call)
@@ -61,9 +58,9 @@ class Processes(Threads):
 
     def _check_import(self, call: Call) -> None:
         """Have a process import the function; it is the one that the job then gets."""
-        process = self._take()
+        process = self._take("check")
         try:
-            process.send("check", "", call.data)
+            process.send("check", "check", call.data)
             if process.connection.poll(PATIENCE):
                 for error in process.receive()[5:]:
                     raise revive(*error)
@@ -71,7 +68,7 @@ class Processes(Threads):
             how = self._end(process)
             lost = isinstance(error, (EOFError, OSError))
             raise _cannot_run(call, how if lost else error) from error
-        self._idle.append(process)
+        process.job = None
 
     def perform(self, job: Job, call: Call) -> Any:
         """Make a call in an idle process, or in a new one."""
@@ -79,14 +76,13 @@ class Processes(Threads):
         try:
             process.send("call", job.id, call.data)
             outcome = attend(job, call, process)
-        except BaseException as error:
-            how = self._end(process, job)
-            if isinstance(error, (EOFError, OSError)):
-                raise WorkerLost(how) from None
-            raise  # of a report that cannot be read here
+        except (EOFError, OSError):
+            raise self._end(process) from None
+        except BaseException:  # of a report that cannot be read here
+            self._end(process)
+            raise
         with self._lock:
-            del self._busy[job]
-            self._idle.append(process)
+            process.job = None
         return settle(job, outcome)
 
     def rungs(self, job: Job, call: Call) -> list[Rung]:
@@ -98,37 +94,32 @@ class Processes(Threads):
     def close(self) -> None:
         """End all processes, even those that still run a job."""
         with self._lock:
-            idle, self._idle = self._idle, []
-            self._all.difference_update(idle)
-        _end_all(idle)
-        for job in [*self._busy]:
-            job.stop_by("SIGKILL")
-            self._kill(job, KILL)
+            self._closed = True
+        _end_all(self._all)
+        self._all[:] = [process for process in self._all if process.is_alive()]
 
-    def _take(self, job: Job | None = None) -> _Process:
+    def _take(self, job: object) -> _Process:
         with self._lock:
-            while self._idle:
-                process = self._idle.pop()
-                if process.is_alive():  # somebody may have killed it meanwhile
-                    break
-                self._all.discard(process)
-            else:
-                process = _Process()
-                self._all.add(process)
-            if job:
-                self._busy[job] = process
-            return process
+            if self._closed:
+                raise WorkerLost("its operation was closed")
+            self._all[:] = [process for process in self._all if process.is_alive()]
+            idle = [process for process in self._all if process.job is None]
+            if not idle:
+                idle.append(_Process())
+                self._all.append(idle[-1])
+            idle[-1].job = job
+            return idle[-1]
 
     def _kill(self, job: Job, number: int) -> None:
-        with self._lock:  # so that it is not given to another job meanwhile
-            if job in self._busy:
-                self._busy[job].kill(number)
+        with self._lock:  # so that none is given to another job meanwhile
+            for process in self._all:
+                if process.job is job:
+                    process.kill(number)
 
-    def _end(self, process: _Process, job: Job | None = None) -> str:
+
+    def _end(self, process: _Process) -> WorkerLost:
         with self._lock:
-            self._all.discard(process)
-            if job:
-                del self._busy[job]
+            self._all.remove(process)
         return process.end()
 
 
@@ -137,24 +128,14 @@ class _Process(Channel):
 
     def __init__(self) -> None:
         here, there = Pipe()
+        self.job: object = None  # that it is for, if it is not idle
         self._process = multiprocessing.get_context("spawn").Process(
             target=main, args=(there,), name="longop", daemon=True)
         with there:
             self._process.start()
+        _ALIVE.add(self)
         self.is_alive = self._process.is_alive
         super().__init__(here, PICKLE)
-
-    def receive(self) -> Any:
-        """Wait for a message, or for the end of the process.
-
-        What the function has forked may hold the connection open.
-        """
-        while True:
-            alive = self.is_alive()
-            if self.connection.poll(0.5 if alive else 0):
-                return super().receive()
-            if not alive:
-                raise EOFError
 
     def kill(self, number: int) -> None:
         """Send a signal to the process and to all that it has started."""
@@ -164,31 +145,34 @@ class _Process(Channel):
                 os.killpg(pid, number)
         else:
             subprocess.call(["taskkill", "/F", "/T", "/PID", str(pid)], stdout=subprocess.DEVNULL)
+        # Its session begins only once what it imports for the script is imported.
+        (self._process.kill if number == KILL else self._process.terminate)()
 
-    def end(self) -> str:
+    def end(self) -> WorkerLost:
         """End the process; return how it ended, by itself perhaps."""
         self.kill(KILL)
-        self._process.kill()  # of which the session may not have begun
         self._process.join()
         code = self._process.exitcode or 0
         self.connection.close()
         if code < 0:
-            return f"its process was killed by {signal.Signals(-code).name}"
-        return f"its process ended with exit code {code}"
+            name = signal.Signals(-code).name
+            return WorkerLost(f"its process was killed by {name}", name)
+        return WorkerLost(f"its process ended with exit code {code}")
 
 
 def _end_all(processes: Iterable[_Process]) -> None:
     for process in [*processes]:
-        process.end()
+        if isinstance(process.job, Job):
+            process.job.stop_by("SIGKILL")
+            process.kill(KILL)  # the thread that attends it does the rest
+        else:
+            process.end()
 
 
-def _can_be_pickled(value: Any) -> bool:
-    try:
-        return bool(pickle.dumps(value))
-    except Exception:
-        return False
+_ALIVE: weakref.WeakSet[_Process] = weakref.WeakSet()
+atexit.register(_end_all, _ALIVE)  # before multiprocessing waits for them
 
 
 def _cannot_run(call: Call, why: object) -> TargetError:
     return TargetError(f"{call.function!r} cannot run in another process, which must be able to "
-                       f"import it by its name: {why}")
+                       f"import the function by its name and to be sent its parameters: {why}")

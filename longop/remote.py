@@ -7,25 +7,28 @@ secret, which travels with the call; the messages are JSON.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import os
 import socket
-from concurrent.futures import CancelledError, Executor, Future, TimeoutError
+from concurrent.futures import Executor, Future
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Listener
 from typing import Any
 
-from .channel import JSON, Channel, attend, settle
 from .errors import OperationCancelled, WorkerLost
 from .executors import Call, Threads
 from .job import Job
-from .worker import perform_for
+from .status import State
+from .worker import JSON, Channel, attend, perform_for, settle
 
 PATIENCE = 5.0  # seconds that an executor has to say why a worker is lost
 
 
 class Remote(Threads):
     """Runs calls in an executor; each job listens at ``(host, port)`` for what is reported."""
+
+    is_local = False
 
     def __init__(self, executor: Executor, report_to: tuple[str, int]) -> None:
         self._executor, self._report_to = executor, report_to
@@ -41,29 +44,26 @@ class Remote(Threads):
         if connection:
             with connection, contextlib.suppress(EOFError, OSError):
                 attend(job, call, Channel(connection, JSON))
+        elif not future.done():
+            future.cancel()  # or it finds nobody here
+            raise OperationCancelled("it had not begun")
         try:
             return settle(job, future.result(PATIENCE))
-        except CancelledError:
-            raise OperationCancelled("it had not begun") from None
-        except TimeoutError:
+        except concurrent.futures.TimeoutError:
             raise WorkerLost("the connection to its worker broke") from None
 
 
 def _accept(listener: Listener, job: Job, future: Future[Any]) -> Any:
-    """Wait for the worker; return None if the call is over before it has connected."""
-    address, connection = listener.address, None
+    """Wait for the worker; return None if the call is over, or cancelled, before it comes."""
+    address = listener.address
 
-    def wake(future: Future[Any]) -> None:
+    def wake(*ignored: Any) -> None:
         with contextlib.suppress(OSError), socket.create_connection(address):
             pass
 
-    def cancel() -> None:
-        if connection is None:  # else it would run on, whatever Future says
-            future.cancel()
-
-    job.callback.on_cancel(cancel)
     future.add_done_callback(wake)
-    while connection is None and not future.done():
+    job.callback.on_cancel(wake)
+    while not future.done() and job.state is State.RUNNING:
         with contextlib.suppress(AuthenticationError, EOFError, OSError):
-            connection = listener.accept()
-    return connection
+            return listener.accept()
+    return None

@@ -1,6 +1,7 @@
 """Requests in, responses out, without a socket."""
 
 import enum
+import functools
 import json
 import threading
 import typing
@@ -316,6 +317,96 @@ def test_full_queue_over_http(gate):
     assert send(api, "POST /v1/test_api/gate")[1]["success"] is True
     status, value, headers = send(api, "POST /v1/test_api/gate")
     assert (status, value["success"], int(headers["Retry-After"]) > 0) == (429, False, True)
+
+
+def test_prefer_respond_async(gate):
+    """A client that prefers to be answered as it is gets 202, the status, and where it is."""
+    api = Api([LongOperation(gate)])
+    status, value, headers = send(api, "POST /v1/test_api/gate", Prefer="wait=1, Respond-Async")
+    assert (status, value["state"], value["operation"]) == (202, "running", "gate")
+    assert headers["Location"] == "/v1/jobs/" + value["id"]
+    assert list(value) == list(send(api, "GET " + headers["Location"])[1])
+    assert send(api, "POST /v1/test_api/gate", Prefer="respond-async")[1]["state"] == "queued"
+
+
+@pytest.mark.parametrize(("options", "query", "plain", "codeproject"), [
+    ({}, "?n=1", 400, 400), ({"when_busy": "reject"}, "", 409, 200),
+    ({"max_queued": 0}, "", 429, 429)])
+def test_refusals(gate, options, query, plain, codeproject):
+    """A start that is refused is a problem to those who prefer it, else as that server says it."""
+    api = Api([LongOperation(gate, **options)])
+    id = send(api, "POST /v1/test_api/gate")[1]["commandId"]
+    line = "POST /v1/test_api/gate" + query
+    status, value, headers = send(api, line, Prefer="respond-async")
+    assert (status, value["type"], value["status"]) == (plain, "about:blank", plain)
+    assert value["title"]
+    assert value["detail"]
+    assert ("Retry-After" in headers) == (plain == 429)
+    status, value, headers = send(api, line)
+    assert (status, value["success"]) == (codeproject, False)
+    assert value["error"]
+    assert ("Retry-After" in headers) == (codeproject == 429)
+    assert value.get("commandId") == (id if codeproject == 200 else None)
+    assert [job["id"] for job in send(api, "GET /v1/jobs")[1]["jobs"]] == [id]
+
+
+def test_join_over_http(gate):
+    """With ``when_busy="join"`` the client is told the job that runs."""
+    api = Api([LongOperation(gate, when_busy="join")])
+    id = send(api, "POST /v1/test_api/gate")[1]["commandId"]
+    again = send(api, "POST /v1/test_api/gate")[1]
+    assert (again["success"], again["commandId"], again["commandStatus"]) == (True, id, "running")
+    status, value, headers = send(api, "POST /v1/test_api/gate", Prefer="respond-async")
+    assert (status, value["id"], headers["Location"]) == (202, id, "/v1/jobs/" + id)
+
+
+def test_replace_over_http(gate):
+    """With ``when_busy="replace"`` the job that runs is cancelled, and the new one waits for it."""
+    api = Api([LongOperation(gate, when_busy="replace")])
+    old, new = [send(api, "POST /v1/test_api/gate")[1] for _ in range(2)]
+    assert new["commandStatus"] == "queued"
+    assert send(api, "GET /v1/jobs/" + old["commandId"])[1]["state"] == "cancelling"
+    gate.open.set()
+    assert finish(api, old["commandId"])["state"] == "cancelled"
+    assert finish(api, new["commandId"])["state"] == "completed"
+
+
+@pytest.mark.parametrize(("content_type", "body", "other"), [
+    ("application/json", b'{"n": 1, "note": "a"}', b'{"n": 1, "note": "b"}'),
+    ("application/x-www-form-urlencoded", b"n=1&note=a", b"n=2&note=a")])
+def test_idempotency_key(content_type, body, other):
+    """A key given twice is one job, also after its end; with another body it is a 422."""
+    operation = LongOperation(paint)
+    api = Api([operation])
+    post = functools.partial(send, api, "POST /v1/test_api/paint", content_type=content_type,
+                             **{"Idempotency-Key": '"8e03978e"'})
+    first = post(body=body)[1]
+    finish(api, first["commandId"])
+    again = post(body=body)[1]
+    assert (again["success"], again["commandId"]) == (True, first["commandId"])
+    assert again["commandStatus"] == "completed"
+    status, value, _ = post(body=other)
+    assert (status, value["success"], value["code"]) == (422, False, 422)
+    assert first["commandId"] in value["error"]
+    assert "commandId" not in value
+    status, value, _ = post(body=other, Prefer="respond-async")
+    assert (status, value["type"], value["status"]) == (422, "about:blank", 422)
+    assert len(operation.jobs()) == 1
+    operation.forget(first["commandId"])
+    assert post(body=body)[0] == 410
+    assert post(body=body, Prefer="respond-async")[1]["title"] == "Gone"
+    assert operation.jobs() == []
+
+
+def test_idempotency_key_while_busy(gate):
+    """A key whose job runs gets that job, though no other one could be started."""
+    api = Api([LongOperation(gate, when_busy="reject")])
+    key = {"Idempotency-Key": "a"}
+    id = send(api, "POST /v1/test_api/gate", **key)[1]["commandId"]
+    assert send(api, "POST /v1/test_api/gate", **key)[1]["commandId"] == id
+    assert send(api, "POST /v1/test_api/gate", Prefer="respond-async")[0] == 409
+    status, value, _ = send(api, "POST /v1/test_api/gate", Prefer="respond-async", **key)
+    assert (status, value["id"], value["state"]) == (202, id, "running")
 
 
 def test_commands_see_their_module_only(gate):

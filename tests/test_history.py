@@ -1,8 +1,15 @@
 """`longop.history`: finished jobs, remembered within bounds."""
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 
-from longop import ForgottenJob, History, State, Status, UnknownJob
+from longop import ForgottenJob, History, LongOperation, State, Status, UnknownJob
+from longop.archive import FileHistory
+
+WAIT = 10
 
 
 def job(id, result=None):
@@ -160,3 +167,79 @@ class Unsized:
 def test_object_that_does_not_tell_its_size():
     """A result that cannot be measured is kept all the same."""
     assert ids(filled(job("a", Unsized()))) == ["a"]
+
+
+def test_find():
+    """A job is found by the beginning of its id, kept or forgotten."""
+    ids = [32 * digit for digit in "0af"]
+    history = filled(*map(job, ids), max_jobs=2)
+    assert [history.find(id[:16]) for id in ids] == ids
+    assert history.find(ids[1]) == ids[1]
+    assert history.find(16 * "b") is None
+
+
+@pytest.fixture(params=["memory", "file"])
+def shared(request, tmp_path):
+    """A history for fifty jobs."""
+    history = (History(max_jobs=50) if request.param == "memory"
+               else FileHistory(tmp_path / "history.sqlite3", max_jobs=50))
+    with contextlib.closing(history):
+        yield history
+
+
+def test_used_from_several_threads(shared):
+    """Whatever several threads do to a history, a job is kept or forgotten, and never unknown."""
+    barrier = threading.Barrier(8)
+
+    def use(thread):
+        barrier.wait(WAIT)
+        for number in range(30):
+            id = f"{thread:x}{number:02}"
+            shared.add(job(id, id))
+            assert shared.find(id) == id
+            with contextlib.suppress(ForgottenJob):
+                assert shared.get(id).result == id
+            if number % 7 == 0:
+                with contextlib.suppress(ForgottenJob):
+                    shared.forget(id)
+            listed = ids(shared)
+            assert len({*listed}) == len(listed) <= 50
+        return [f"{thread:x}{number:02}" for number in range(30)]
+
+    with ThreadPoolExecutor(8) as pool:
+        names = [name for done in [pool.submit(use, thread) for thread in range(8)]
+                 for name in done.result(WAIT)]
+    left = ids(shared)
+    assert 35 <= len(left) <= 50
+    assert all(shared.get(name).result == name for name in left)
+    for name in {*names} - {*left}:
+        with pytest.raises(ForgottenJob):
+            shared.get(name)
+
+
+def test_shared_by_operations(shared):
+    """Operations that share a history, from several threads, each list their own jobs."""
+    operations = [LongOperation(lambda callback, n: n, history=shared, name=f"number{n}", limit=3)
+                  for n in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [*pool.map(lambda n: operations[n % 4].start(n=n), range(40))]
+    assert [job.result(WAIT) for job in jobs] == [*range(40)]
+    for number, operation in enumerate(operations):
+        assert {status.id for status in operation.jobs()} == {job.id for job in jobs[number::4]}
+        assert [operation.status(job.id).result for job in jobs] == [*range(40)]
+
+
+def test_job_that_ends_while_it_is_listed():
+    """A job that ends while the jobs are listed is in the list, once."""
+
+    class Slow(History):
+        def __iter__(self):
+            found = [*super().__iter__()]
+            gate.set()
+            wait([running], 0.5)
+            return iter(found)
+
+    gate = threading.Event()
+    operation = LongOperation(lambda callback: gate.wait(WAIT), history=Slow())
+    running = operation.start()
+    assert [status.id for status in operation.jobs()] == [running.id]

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, InvalidStateError
 import pytest
 
 from longop.callback import Callback
-from longop.errors import OperationCancelled
+from longop.errors import DeadlineExceeded, LongOperationError, OperationCancelled
 from longop.job import Job
 from longop.status import TRANSITIONS, State
 
@@ -209,6 +209,84 @@ def test_function_that_asked_and_returned_is_cancelled():
     assert job.status().result == "partial"
 
 
+@pytest.mark.parametrize(("begun", "end", "state"), [
+    (False, None, State.INTERRUPTED),
+    (True, lambda job: job.finish(error=OperationCancelled()), State.INTERRUPTED),
+    (True, lambda job: job.callback.cancelled and job.finish("late"), State.INTERRUPTED),
+    (True, lambda job: job.finish("late"), State.COMPLETED),
+    (True, lambda job: job.finish(error=ValueError("wrong")), State.FAILED)])
+def test_interrupted(begun, end, state):
+    """A job that the end of its server stops is interrupted; one that ends by itself is not."""
+    job = job_in(State.RUNNING if begun else State.QUEUED)
+    assert job.stop("interrupted")
+    if end:
+        assert job.state is State.CANCELLING
+        end(job)
+    status = job.status()
+    assert status.state is state
+    assert (status.stop_reason == "interrupted") == (state is State.INTERRUPTED)
+    assert status.cancel_requested_at is not None
+    assert not job.stop("interrupted")
+
+
+@pytest.mark.parametrize(("first", "then", "state"), [
+    ("cancelled", "interrupted", State.CANCELLED), ("interrupted", "cancelled", State.INTERRUPTED)])
+def test_first_reason_counts(first, then, state):
+    """A job that was told to stop twice was stopped for the first reason."""
+    job = job_in(State.RUNNING)
+    assert job.stop(first)
+    assert job.stop(then)
+    job.finish(error=OperationCancelled())
+    assert (job.state, job.status().stop_reason) == (state, first)
+
+
+@pytest.mark.parametrize(("value", "error"), [
+    (None, OperationCancelled()), ("value", None), (None, ValueError("wrong"))])
+def test_end_after_a_deadline(value, error):
+    """What ends after its deadline has failed, however it ended; what there is of it is kept."""
+    job = job_in(State.RUNNING)
+    job.callback("partial", 1, 4)
+    overdue = DeadlineExceeded("too late")
+    assert job.stop("timeout", overdue)
+    assert job.state is State.CANCELLING
+    job.finish(value, error)
+    status = job.status()
+    assert (status.state, status.stop_reason) == (State.FAILED, "timeout")
+    assert (status.result, status.progress) == (value or "partial", 0.25)
+    assert status.error == "DeadlineExceeded: too late"
+    assert job.exception(0) is overdue
+    assert overdue.__cause__ is (error if isinstance(error, ValueError) else None)
+
+
+def test_deadline_after_a_cancel():
+    """A deadline that passes after a cancel changes nothing."""
+    job = job_in(State.CANCELLING)
+    assert job.stop("timeout", DeadlineExceeded("too late"))
+    job.finish(error=OperationCancelled())
+    assert (job.state, job.status().error) == (State.CANCELLED, None)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state.is_terminal])
+def test_job_of_its_last_status(state):
+    """A job that is made of what is left of one says of itself what that one said."""
+    old = job_in(state)
+    job = Job.of(old.status())
+    assert (job.id, job.status(), job.cancel()) == (old.id, old.status(), False)
+    assert (job.done(), job.running(), job.cancelled()) == (True, False, old.cancelled())
+    assert list(job.updates()) == [old.status()]
+    called = []
+    job.add_done_callback(called.append)
+    assert called == [job]
+    if state is State.COMPLETED:
+        assert job.result(0) == "value"
+    elif state is State.FAILED:
+        with pytest.raises(LongOperationError, match=r"^ValueError: wrong$"):
+            job.result(0)
+    else:
+        with pytest.raises(CancelledError):
+            job.result(0)
+
+
 def test_time_is_monotonic_and_injected():
     """Elapsed and remaining time come from the injected clock, and stop at the end."""
     clock = Clock()
@@ -268,11 +346,11 @@ def test_moments_are_iso_8601_in_utc():
 def test_bookkeeping_comes_before_the_result():
     """Whoever waits for the result finds the operation's books in order."""
     seen = []
-    job = make_job(ended=lambda job: seen.append(job.status()))
+    job = make_job(ended=lambda job: seen.append("books"))
     job.add_done_callback(lambda job: seen.append("callback"))
     job.begin()
     job.finish(1)
-    assert seen == [job.status(), "callback"]
+    assert seen == ["books", "callback"]
 
 
 def test_callbacks_run_without_the_lock():
@@ -338,7 +416,7 @@ def test_future_says_what_the_state_says():
         job = job_in(state)
         assert job.running() == (state in (State.RUNNING, State.CANCELLING))
         assert job.done() == state.is_terminal
-        assert job.cancelled() == (state is State.CANCELLED)
+        assert job.cancelled() == (state in (State.CANCELLED, State.INTERRUPTED))
 
 
 def test_result_of_a_cancelled_job():

@@ -10,6 +10,7 @@ import pytest
 
 import longop
 from longop import BadParameters, Busy, ForgottenJob, History, LongOperation, State, UnknownJob
+from longop.errors import KeyReused
 
 WAIT = 10  # seconds until a test that hangs fails
 
@@ -432,7 +433,7 @@ def test_companion_is_not_called_in_vain(steps):
     steps.step()
     assert end_of(job).state is State.CANCELLED
     for thread in threading.enumerate():
-        if thread.name == "longop-cancel":
+        if thread.name.startswith("longop-guard-"):
             thread.join(WAIT)
     assert called == []
 
@@ -453,7 +454,7 @@ def test_companion_that_raises_is_logged(caplog):
     job.cancel()
     assert end_of(job).state is State.CANCELLED
     for thread in threading.enumerate():
-        if thread.name == "longop-cancel":
+        if thread.name.startswith("longop-guard-"):
             thread.join(WAIT)
     assert "broken companion" in caplog.text
 
@@ -622,6 +623,159 @@ def test_full_queue(steps):
     assert int(info.value.headers["Retry-After"]) > 0
     jobs[2].cancel()
     assert operation.start().state is State.QUEUED
+
+
+def test_replace(steps):
+    """With ``when_busy="replace"`` the newest start counts: what runs is cancelled first."""
+    operation = LongOperation(steps, when_busy="replace", max_queued=0)
+    jobs = [operation.start()]
+    assert steps.entered.acquire(timeout=WAIT)
+    jobs += [operation.start(), operation.start()]
+    assert [job.state for job in jobs] == [State.CANCELLING, State.CANCELLED, State.QUEUED]
+    assert jobs[1].status().started_at is None
+    assert not steps.entered.acquire(blocking=False)  # one at a time still
+    steps.step()
+    assert end_of(jobs[0]).state is State.CANCELLED
+    assert steps.entered.acquire(timeout=WAIT)
+    assert jobs[2].state is State.RUNNING
+    steps.end()
+    assert jobs[2].result(WAIT) == "value"
+    assert operation.start().state is State.RUNNING  # nothing is there to be replaced
+
+
+def test_replace_the_oldest(steps):
+    """Of several jobs that run the oldest is replaced."""
+    operation = LongOperation(steps, when_busy="replace", limit=2)
+    jobs = [operation.start() for _ in range(3)]
+    assert [job.state for job in jobs] == [State.CANCELLING, State.RUNNING, State.QUEUED]
+
+
+def test_join(steps):
+    """With ``when_busy="join"`` a start while a job runs is that job, and not after it."""
+    operation = LongOperation(steps, when_busy="join")
+    job = operation.start()
+    assert operation.start() is job
+    steps.end()
+    assert job.result(WAIT) == "value"
+    other = operation.start()
+    assert other is not job
+    assert {status.id for status in operation.jobs()} == {job.id, other.id}
+
+
+def test_join_the_oldest(steps):
+    """As many jobs run as the limit says before a start joins one, which is the oldest."""
+    operation = LongOperation(steps, when_busy="join", limit=2)
+    jobs = [operation.start() for _ in range(4)]
+    assert jobs[1] is not jobs[0]
+    assert jobs[2:] == 2 * jobs[:1]
+
+
+# Once only
+
+
+def double(callback, n):
+    return 2 * n
+
+
+def test_start_once():
+    """The same key is the same job, while it runs and after it, and the function runs once."""
+    called, go = [], threading.Event()
+
+    def function(callback, a, b):
+        called.append((a, b))
+        assert go.wait(WAIT)
+        return a + b
+
+    operation = LongOperation(function)
+    job = operation.start_once("key", a=1, b=2)
+    assert operation.start_once("key", b=2, a=1) is job
+    go.set()
+    assert job.result(WAIT) == 3
+    again = operation.start_once("key", a=1, b=2)
+    assert (again.id, again.status(), again.result(0)) == (job.id, job.status(), 3)
+    assert operation.start_once("other key", a=1, b=2).result(WAIT) == 3
+    assert operation.start(a=1, b=2).result(WAIT) == 3
+    assert called == 3 * [(1, 2)]
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_key_with_other_parameters(n):
+    """A key that was given with other parameters is an error, while its job runs and after it."""
+    go = threading.Event()
+
+    def function(callback, n):
+        assert go.wait(WAIT)
+        return 1 / n  # or it fails
+
+    operation = LongOperation(function)
+    job = operation.start_once("key", n=n)
+    with pytest.raises(KeyReused, match=job.id):
+        operation.start_once("key", n=2)
+    go.set()
+    end_of(job)
+    with pytest.raises(KeyReused) as info:
+        operation.start_once("key", n=str(n))
+    assert info.value.status == 422
+    assert [status.id for status in operation.jobs()] == [job.id]
+
+
+def test_key_of_a_forgotten_job():
+    """The key of a job that is no longer kept does not start it again."""
+    operation = LongOperation(double, history=History(max_jobs=1))
+    jobs = [operation.start_once(key, n=1) for key in "ab"]
+    for job in jobs:
+        end_of(job)
+    with pytest.raises(ForgottenJob):
+        operation.start_once("a", n=1)
+    operation.forget(jobs[1].id)
+    with pytest.raises(ForgottenJob):
+        operation.start_once("b", n=1)
+
+
+def test_key_is_the_operations_own():
+    """The same key is another job for another operation, though they share a history."""
+    history = History()
+    jobs = [LongOperation(double, name=name, history=history).start_once("key", n=1)
+            for name in ("one", "two")]
+    assert [end_of(job).operation for job in jobs] == ["one", "two"]
+    assert jobs[0].id != jobs[1].id
+
+
+def test_key_of_what_was_not_started(steps):
+    """A key that did not start anything is free still."""
+    operation = LongOperation(steps, when_busy="reject")
+    with pytest.raises(BadParameters):
+        operation.start_once("key", n=1)
+    first = operation.start()
+    with pytest.raises(Busy):
+        operation.start_once("key")
+    steps.end()
+    end_of(first)
+    steps.last = False
+    job = operation.start_once("key")
+    assert operation.start_once("key") is job  # and no refusal
+    steps.end()
+    assert end_of(job).state is State.COMPLETED
+
+
+def test_key_given_by_many_at_once():
+    """However many threads start with one key at once, there is one job."""
+    called, barrier, jobs = [], threading.Barrier(16), []
+
+    def start():
+        barrier.wait(WAIT)
+        jobs.append(operation.start_once("key", n=1))
+
+    operation = LongOperation(lambda callback, n: called.append(n), limit=16)
+    threads = [threading.Thread(target=start) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert len(jobs) == 16
+    assert len({job.id for job in jobs}) == 1
+    end_of(jobs[0])
+    assert called == [1]
 
 
 def test_no_thread_to_be_had(monkeypatch):

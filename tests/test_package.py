@@ -19,8 +19,9 @@ from .test_serve import get, served, wait_for_log
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ORDER = ["errors", "jsontext", "callback", "status", "job", "signature", "executors", "history",
-         "operation", "wire", "api", "embed", "target", "serve"]
+ORDER = ["errors", "jsontext", "callback", "status", "job", "guard", "signature", "executors",
+         "worker", "processes", "remote", "history", "archive", "operation", "wire", "api", "embed",
+         "target", "serve"]
 
 
 def imports_of(path):
@@ -90,7 +91,7 @@ def test_example_scripts():
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_copied(form, tmp_path):
-    """A copy of the folder, or a zip on the path, is all that is needed."""
+    """A copy of the folder, or a zip on the path, is all that is needed; processes find it too."""
     if form == "folder":
         shutil.copytree(str(ROOT / "longop"), str(tmp_path / "longop"))
         path = tmp_path
@@ -103,7 +104,8 @@ def test_copied(form, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "work.py").write_text("def work(callback):\n    callback('done')\n")
-    with served("work.py", cwd=elsewhere, PYTHONPATH=str(path)) as (process, _, url):
+    with served("work.py", "--executor", "process", cwd=elsewhere,
+                PYTHONPATH=str(path)) as (process, _, url):
         get(url + "v1/work/work", b"")
         wait_for_log(process, "completed")
         with urllib.request.urlopen(url, timeout=20) as page:
@@ -114,7 +116,8 @@ def blocks(kind):
     return re.findall(rf"```{kind}\n(.*?)```", README, re.S)
 
 
-@pytest.mark.parametrize(("code", "output"), list(zip(blocks("python"), [*blocks("text"), ""])))
+@pytest.mark.parametrize(("code", "output"), list(
+    zip(blocks("python"), [*blocks("text"), *[""] * len(blocks("python"))])))
 def test_readme_python(code, output):
     """The README's Python prints what the README says."""
     done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", code],
@@ -168,5 +171,7 @@ def test_readme_routes():
         path = re.sub(r"<(\w+)>", r"\1", path.replace("<id>", 32 * "0"))
         for method in methods.split(" or "):
             assert api.find(Request(f"{method} {path} HTTP/1.1\r\n\r\n".encode())), path
+    headings = {"#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+                for heading in re.findall("^#+ (.*)", README, re.M)}
     for link in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / link).exists()
+        assert link in headings or (ROOT / link).exists(), link

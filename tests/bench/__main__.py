@@ -6,11 +6,17 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from http.server import BaseHTTPRequestHandler
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import longop
+from longop.archive import FileHistory
+
+from .work import idle, talk
 
 ROUNDS = 9
 
@@ -177,6 +183,64 @@ def bench_polls():
         process.kill()
 
 
+def bench_process():
+    """A job in a process, warm and cold, and what its reports cost."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        operation = longop.LongOperation(idle, executor="process", callback=False)
+        pool.submit(idle).result(), operation.start().result()
+        compare("a job in a warm process, to submit() to a pool (ms)",
+                lambda: timed(lambda: operation.start().result()) * 1e3,
+                lambda: timed(lambda: pool.submit(idle).result()) * 1e3, "under 20 ms")
+        operation.close()
+
+    def cold():
+        operation = longop.LongOperation(idle, executor="process", callback=False)
+        try:
+            return timed(lambda: operation.start().result())
+        finally:
+            operation.close()
+
+    compare("the first job in a process, to a Python that starts (s)", cold, lambda: timed(
+        lambda: subprocess.run([sys.executable, "-c", "import longop.worker, tests.bench.work"], check=True)),
+        "as fast as the interpreter starts")
+    operation, ages = longop.LongOperation(talk, executor="process"), []
+    job, cost = operation.start(seconds=2.0), time.process_time()
+    while not job.done():
+        time.sleep(0.01)
+        status = job.status()
+        if status.result and not job.done():
+            ages.append((time.monotonic() - status.result) * 1e3)
+    cost = (time.process_time() - cost) / 2
+    print(f"10,000 reports a second from a process: the status is {median(ages):.2f} ms old "
+          f"(median; worst {max(ages):.2f}; wanted: under 5), at {cost:.1%} of a core "
+          f"(wanted: under 10 %); {job.status().step + 1} reports", flush=True)
+    operation.close()
+
+
+def bench_history():
+    """A look-up in a history of 100,000 jobs, to one in a history of 10."""
+    with TemporaryDirectory() as folder:
+        histories = {}
+        for count in 10, 100_000:
+            history = histories[count] = FileHistory(Path(folder) / f"{count}.sqlite3")
+            history._db.execute("PRAGMA synchronous = OFF")
+            with history._db:
+                history._db.executemany("INSERT INTO jobs VALUES (?, ?, ?, 0, ?, ?, NULL)", (
+                    (f"{n:032x}", n + 1, n + 1, STATUS, '"done"') for n in range(count)))
+
+        def look_up(count):
+            ids = [f"{n * 7919 % count:032x}" for n in range(1000)]
+            return lambda: timed(lambda: [histories[count].get(id) for id in ids]) * 1e3
+
+        compare("a status in a file of 100,000 jobs, to one of 10 (µs)", look_up(100_000),
+                look_up(10), "about 1")
+        for history in histories.values():
+            history.close()
+
+
+STATUS = json.dumps({**vars(longop.Status("id", "module", "name")), "state": "completed"})
+
+
 def pinned(core):
     return ["taskset", "-c", str(core)] if os.cpu_count() > 1 and sys.platform == "linux" else []
 
@@ -198,5 +262,6 @@ def bench_memory():
 
 if __name__ == "__main__":
     print(f"Python {sys.version.split()[0]}, medians of {ROUNDS} interleaved rounds")
-    for name in sys.argv[1:] or ["import", "report", "cancel", "polls", "memory"]:
+    for name in sys.argv[1:] or ["import", "report", "cancel", "process", "history", "polls",
+                                 "memory"]:
         globals()[f"bench_{name}"]()

@@ -1,0 +1,946 @@
+"""`longop.archive`: finished jobs in a file, whatever becomes of the server, the disk, the clock.
+
+What a power cut or ``kill -9`` leaves is either made by one, or it is a copy of the files of a
+server that has not closed them.
+"""
+
+import contextlib
+import os
+import queue
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import types
+import typing
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from longop import (ForgottenJob, LongOperation, LongOperationError, OperationCancelled, State,
+                    Status, UnknownJob)
+from longop.archive import FileHistory
+from longop.errors import HistoryError, KeyReused
+from longop.guard import Clock
+from longop.jsontext import dumps, loads
+from longop.operation import close_all
+
+ROOT = Path(__file__).parent.parent
+WAIT = 10  # seconds until a test that hangs fails
+
+
+@pytest.fixture
+def file(tmp_path):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    return folder / "history.sqlite3"
+
+
+def copy(file):
+    """Return a copy of the file as it would be left by ``kill -9``."""
+    folder = tempfile.mkdtemp(dir=str(file.parent.parent))
+    for part in file.parent.iterdir():
+        shutil.copy(str(part), folder)
+    return Path(folder, file.name)
+
+
+def check(file):
+    """Check that the file is a database without a fault."""
+    with closing(sqlite3.connect(str(file))) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def end_of(job):
+    return list(job.updates())[-1]
+
+
+def job(id, result=None, state=State.COMPLETED, **fields):
+    return Status(id=str(id), module="m", operation="o", state=state, result=result, **fields)
+
+
+def filled(file, *jobs, **bounds):
+    history = FileHistory(file, **bounds)
+    for status in jobs:
+        history.add(status)
+    return history
+
+
+def kept(history, names):
+    """Return which of some ids can be got, and check that the others are said to be forgotten."""
+    found = []
+    for name in names:
+        with contextlib.suppress(ForgottenJob):
+            assert history.get(name).id == name
+            found.append(name)
+    assert [status.id for status in history] == found[::-1]
+    return "".join(found)
+
+
+class SetClock(Clock):
+    """A clock that a test sets, for one job."""
+
+    def __init__(self):
+        self.time = self.until = 0.0
+
+    def now(self):
+        return self.time
+
+    def wait(self, event, seconds):
+        self.until = until = self.time + seconds
+        while self.time < until and not event.wait(0.001):
+            pass
+        return event.is_set()
+
+    def settle(self):
+        """Wait until the job's guard has nothing to do at this time."""
+        wait_until(lambda: self.until > self.time)
+
+    def advance(self, seconds):
+        self.settle()
+        self.time += seconds
+        self.settle()
+
+
+class Reporter:
+    """A function that does what the test puts into its queue."""
+
+    __name__ = "reporter"
+
+    def __init__(self):
+        self.todo, self.reported = queue.Queue(), threading.Semaphore(0)
+
+    def __call__(self, callback, name=None):
+        for report in iter(self.todo.get, "end"):
+            callback(report)
+            self.reported.release()
+        return name
+
+    def report(self, value):
+        self.todo.put(value)
+        assert self.reported.acquire(timeout=WAIT)
+
+
+@pytest.fixture
+def reporter():
+    reporter = Reporter()
+    yield reporter
+    for _ in range(100):
+        reporter.todo.put("end")
+
+
+# What survives
+
+
+def test_finished_jobs_survive(file):
+    """A job that has ended is the same once the file was closed and opened: value, error, times."""
+
+    def function(callback, how):
+        callback(f"{how} it", 1, 2, "half")
+        if how == "fail":
+            raise ValueError("wrong")
+        while how == "cancel":
+            callback()
+        return [how, {"n": 1.5}]
+
+    with closing(LongOperation(function, history=file)) as operation:
+        ends = [end_of(operation.start(how="complete")), end_of(operation.start(how="fail"))]
+        job = operation.start(how="cancel")
+        job.cancel()
+        ends.append(end_of(job))
+    assert [status.state.value for status in ends] == ["completed", "failed", "cancelled"]
+    assert ends[1].error == "ValueError: wrong"
+    for _ in range(2):
+        with closing(LongOperation(function, history=file)) as operation:
+            assert [operation.status(status.id) for status in ends] == ends
+            assert operation.jobs() == [status.but(result=None) for status in reversed(ends)]
+    check(file)
+
+
+class Array:
+    """As numpy has them."""
+
+    def tolist(self):
+        return [1, 2]
+
+
+@pytest.mark.parametrize(("value", "read"), [
+    (b"bytes", "Ynl0ZXM="), (float("nan"), None), ((1, float("inf")), [1, None]),
+    (Array(), [1, 2]), ({1: {2}}, {"1": [2]}), ("\ud800 \0 \U0001f40c", "\ud800 \0 \U0001f40c")],
+    ids=["bytes", "nan", "infinity", "array", "keys", "text"])
+def test_values_that_json_does_not_know(file, value, read):
+    """Any value is kept as well as JSON can say it; whoever has the job has the value itself."""
+
+    def function(callback):
+        callback(None, value, None, value)
+        return value
+
+    with closing(LongOperation(function, history=file)) as operation:
+        job = operation.start()
+        assert job.result(WAIT) is value
+        status = operation.status(job.id)
+        assert (status.result, status.step, status.message) == (read, read, read)
+    with closing(FileHistory(file)) as history:
+        assert history.get(job.id) == status
+
+
+def test_interrupted_jobs(file, reporter):
+    """After a power cut what ran is `interrupted` with its last report, and so is what waited."""
+    clock = SetClock()
+    with closing(LongOperation(reporter, history=file, clock=clock)) as operation:
+        ran, waited = operation.start(), operation.start()
+        clock.settle()
+        reporter.report("last report")
+        clock.advance(1)
+        left = copy(file)
+        reporter.todo.put("end")
+        reporter.todo.put("end")
+        assert waited.result(WAIT) is None
+    for requeue in (False, True):  # then there is nothing left that waits
+        with closing(FileHistory(left, requeue=requeue)) as history:
+            statuses = [history.get(ran.id), history.get(waited.id)]
+            assert [status.state for status in statuses] == 2 * [State.INTERRUPTED]
+            assert [status.result for status in statuses] == ["last report", None]
+            assert [status.stop_reason for status in statuses] == 2 * ["interrupted"]
+            assert statuses[0].started_at == ran.status().started_at
+            assert statuses[1].created_at == waited.status().created_at
+            assert statuses[1].queue_position is None
+            assert {status.id for status in history} == {ran.id, waited.id}
+    check(left)
+
+
+def test_interrupted_by_close(file, reporter):
+    """A job that `close` stops is `interrupted` with its last report; what waited never begins."""
+    operation = LongOperation(reporter, history=file, grace=WAIT)
+    jobs = [operation.start(), operation.start()]
+    reporter.report("last report")
+    jobs[0].callback.on_cancel(lambda: reporter.todo.put("one more"))
+    operation.close()
+    assert [job.state for job in jobs] == 2 * [State.INTERRUPTED]
+    assert all(job.cancelled() for job in jobs)
+    with closing(FileHistory(file)) as history:
+        statuses = [history.get(job.id) for job in jobs]
+        assert [status.result for status in statuses] == ["one more", None]
+        assert [status.state for status in statuses] == 2 * [State.INTERRUPTED]
+        assert statuses[1].started_at is None
+
+
+@pytest.mark.parametrize(("annotation", "value"), [
+    (typing.Any, "007"), (typing.Any, [1, {"a": None}]), (typing.Any, [5]), (int, 5),
+    (typing.Optional[str], "null"), (typing.Optional[int], None), (tuple, (1, 2)),
+    (Path, Path("a b")), (State, State.FAILED), (bytes, b"\xff\0"), (typing.Any, b"\xff\0")],
+    ids=str)
+def test_requeue(file, annotation, value):
+    """With ``requeue`` what waited runs, in order, with its id and parameters; what ran, not."""
+    calls, gate = [], threading.Event()
+
+    def function(callback, value, number=0):
+        calls.append((value, number))
+        assert gate.wait(WAIT)
+        return number
+
+    function.__annotations__ = {"value": annotation}
+    with closing(LongOperation(function, history=file)) as operation:
+        jobs = [operation.start(value=value, number=number) for number in range(3)]
+        left = copy(file)
+        gate.set()
+        jobs[2].result(WAIT)
+    expected, calls[:] = calls[:], []
+    gate.clear()
+    with closing(LongOperation(function, history=FileHistory(left, requeue=True))) as operation:
+        assert operation.status(jobs[0].id).state is State.INTERRUPTED
+        states = [operation.live[job.id].status() for job in jobs[1:]]
+        assert [status.state for status in states] == [State.RUNNING, State.QUEUED]
+        gate.set()
+        assert operation.live[jobs[2].id].result(WAIT) == 2
+    with closing(LongOperation(function, history=FileHistory(left, requeue=True))) as operation:
+        assert not operation.live
+        assert [operation.status(job.id).result for job in jobs] == [None, 1, 2]
+    assert calls == expected[1:]
+    assert [type(value) for value, _ in calls] == 2 * [type(value)]
+
+
+def test_requeue_of_what_cannot_be_started(file, reporter, caplog):
+    """What waited and cannot be started any more is `interrupted`, and that is logged."""
+    with closing(LongOperation(reporter, history=file, name="changed")) as operation:
+        jobs = [operation.start(name="x") for _ in range(2)]
+        left = copy(file)
+        reporter.todo.put("end")
+        reporter.todo.put("end")
+        jobs[1].result(WAIT)
+
+    def changed(callback):
+        raise AssertionError("it was started without its parameter")
+
+    changed.__module__ = Reporter.__module__
+    with closing(LongOperation(changed, history=FileHistory(left, requeue=True))) as operation:
+        assert operation.status(jobs[1].id).state is State.INTERRUPTED
+    assert "parameter 'name' is unknown" in caplog.text
+
+
+def test_requeue_is_for_one_operation(file, reporter):
+    """With ``requeue`` each operation gets its own jobs back and no other's."""
+    history = FileHistory(file)
+    operations = [LongOperation(reporter, history=history, name=name) for name in ("one", "two")]
+    jobs = [operation.start() for operation in operations for _ in range(2)]
+    left = copy(file)
+    for _ in jobs:
+        reporter.todo.put("end")
+    for job in jobs:
+        job.result(WAIT)
+    close_all(operations)
+    history = FileHistory(left, requeue=True)
+    with closing(LongOperation(reporter, history=history, name="two")) as operation:
+        assert [*operation.live] == [jobs[3].id]
+        reporter.todo.put("end")
+        operation.live[jobs[3].id].result(WAIT)
+
+
+@pytest.mark.slow
+def test_kill_9(file, tmp_path):
+    """Twenty times killed at a random moment, no job that was told to be finished is lost."""
+    seed = random.randrange(10**6)
+    print("random seed:", seed)  # which pytest shows if this fails
+    moments = random.Random(seed)
+    told = tmp_path / "told"
+    for _ in range(20):
+        with told.open("ab") as output:
+            process = subprocess.Popen([sys.executable, "-m", "tests.kept", str(file)],
+                                       cwd=str(ROOT), stdout=output)
+        before = told.stat().st_size
+        if moments.random() < 0.8:  # else it is killed while it begins
+            wait_until(lambda before=before: told.stat().st_size > before)
+        time.sleep(moments.uniform(0, 0.25))
+        process.kill()
+        assert process.wait(WAIT) == -signal.SIGKILL
+        lines = told.read_bytes().splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):  # the kill came before it was told
+            told.write_bytes(b"".join(lines[:-1]))
+        if file.exists():
+            check(copy(file))
+    lines = told.read_text().splitlines()
+    print(len(lines), "jobs")
+    assert len(lines) > 100
+    with closing(FileHistory(file)) as history:
+        for line in lines:
+            assert dumps(vars(history.get(loads(line)["id"]))) == line
+
+
+# What is forgotten
+
+
+@pytest.mark.parametrize(("bound", "expected"), [
+    (1, "e"), (2, "de"), (4, "bcde"), (5, "abcde"), (6, "abcde")])
+def test_bound_by_count(file, bound, expected):
+    """The newest jobs are kept, as many as were asked for, and are the same ones ever after."""
+    with closing(filled(file, *map(job, "abcde"), max_jobs=bound)) as history:
+        assert kept(history, "abcde") == expected
+    with closing(FileHistory(file, max_jobs=bound)) as history:
+        assert kept(history, "abcde") == expected
+        history.add(job("f"))
+        assert kept(history, "abcdef") == (expected + "f")[-bound:]
+
+
+@pytest.mark.parametrize(("bound", "expected"), [
+    (5_000, "e"), (25_000, "de"), (35_000, "cde"), (100_000, "abcde")])
+def test_bound_by_bytes(file, bound, expected):
+    """The newest jobs are kept that take so many bytes together, but the newest one always."""
+    with closing(filled(file, *(job(name, 10_000 * name) for name in "abcde"),
+                        max_bytes=bound)) as history:
+        assert kept(history, "abcde") == expected
+    with closing(FileHistory(file, max_bytes=bound)) as history:
+        assert kept(history, "abcde") == expected
+
+
+def test_file_does_not_grow_for_ever(file):
+    """The room of forgotten jobs is used again."""
+    with closing(filled(file, max_bytes=1_000_000)) as history:
+        for number in range(100):
+            history.add(job(number, 100_000 * "x"))
+    assert file.stat().st_size < 2_500_000
+
+
+@pytest.fixture
+def wall(monkeypatch):
+    """The wall clock, as the test sets it."""
+    clock = types.SimpleNamespace(now=time.time())
+    monkeypatch.setattr(time, "time", lambda: clock.now)
+    return clock
+
+
+def test_bound_by_age(file, wall):
+    """Jobs that are older than was asked for are forgotten when the next one ends."""
+    with closing(filled(file, max_age=100)) as history:
+        for name in "abc":
+            history.add(job(name))
+            wall.now += 60
+        assert kept(history, "abc") == "bc"
+    with closing(FileHistory(file, max_age=100)) as history:
+        history.add(job("d"))
+        assert kept(history, "abcd") == "cd"
+
+
+def test_wall_clock_set_back(file, wall):
+    """With the wall clock set back a day the newest jobs are kept still, and their order is."""
+    history = filled(file, *map(job, "abc"), max_jobs=4, max_age=3600)
+    with closing(history):
+        wall.now -= 24 * 3600
+        history.add(job("d"))
+        history.add(job("e"))
+        assert kept(history, "abcde") == "bcde"
+    with closing(FileHistory(file, max_jobs=4, max_age=3600)) as history:
+        assert kept(history, "abcde") == "bcde"
+        history.add(job("f"))
+        assert kept(history, "abcdef") == "cdef"
+
+
+def test_forgotten_is_not_unknown(file):
+    """A job that is forgotten, by hand or by a bound, is known to have been, now and later."""
+    with closing(filled(file, *map(job, "xabc"), max_jobs=3)) as history:
+        history.forget("b")
+        assert kept(history, "xabc") == "ac"
+    with closing(FileHistory(file)) as history:
+        for name in "bx":
+            for look in (history.get, history.forget):
+                with pytest.raises(ForgottenJob, match=f"{name} has ended and is no") as gone:
+                    look(name)
+                with pytest.raises(UnknownJob, match="there is no job z") as unknown:
+                    look("z")
+                assert (gone.value.status, unknown.value.status) == (410, 404)
+        assert kept(history, "xabc") == "ac"
+
+
+def test_find(file):
+    """A job is found by the beginning of its id, whether it is kept, alive or forgotten."""
+    ids = [32 * digit for digit in "0af"]
+    with closing(filled(file, *map(job, ids[:2]))) as history:
+        history.forget(ids[0])
+        history.track(job(ids[2], state=State.RUNNING))
+        for _ in range(2):
+            assert [history.find(id[:16]) for id in ids] == ids
+            assert history.find(16 * "b") is None
+            history.close()
+            history = FileHistory(file)
+        history.close()
+
+
+# How it is written
+
+
+class Disk:
+    """What sqlite does to the disk, as its trace tells: each commit, when it is about to be."""
+
+    def __init__(self):
+        self.writes, self.connections = [], []
+        self.synchronous, self.changes = None, 0
+        self.works, self.waits = threading.Event(), threading.Event()
+        self.works.set()
+
+    def trace(self, sql):
+        self.synchronous = (re.findall(r"synchronous\s*=\s*(\w+)", sql) or [self.synchronous])[0]
+        changes = self.connections[-1].total_changes
+        if sql.startswith("COMMIT") and changes > self.changes:
+            self.changes = changes
+            self.writes.append(self.synchronous)
+            self.waits.set()
+            self.works.wait(WAIT)
+            self.waits.clear()
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    disk, connect = Disk(), sqlite3.connect
+
+    def traced(*args, **options):
+        db = connect(*args, **options)
+        disk.changes = 0
+        disk.connections.append(db)
+        db.set_trace_callback(disk.trace)
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    yield disk
+    disk.works.set()
+
+
+def test_no_write_for_each_report(file, disk, reporter):
+    """A job is written when it starts, once a second if it has changed, and at its end.
+
+    Only the end waits for the disk.
+    """
+    clock = SetClock()
+    with closing(LongOperation(reporter, history=file, clock=clock)) as operation:
+        job = operation.start()
+        clock.settle()
+        assert disk.writes in (["NORMAL"], 2 * ["NORMAL"])  # by the start, by the run, or both
+        disk.writes.clear()
+        for number in range(40):
+            reporter.report(number)
+            clock.advance(0.25)
+            assert len(disk.writes) == (number + 1) // 4
+        for _ in range(40):
+            clock.advance(0.25)
+        assert disk.writes == 10 * ["NORMAL"]
+        reporter.todo.put("end")
+        job.result(WAIT)
+        assert disk.writes == 10 * ["NORMAL"] + ["FULL"]
+
+
+def test_first_report_is_written(file, reporter):
+    """A report that comes as soon as the job runs is written as any other one."""
+
+    class LateGuard(SetClock):
+        def now(self):
+            if threading.current_thread().name.startswith("longop-guard"):
+                assert reported.wait(WAIT)
+            return self.time
+
+    reported, clock = threading.Event(), LateGuard()
+    with closing(LongOperation(reporter, history=file, clock=clock)) as operation:
+        job = operation.start()
+        reporter.report("loading, which takes long")
+        reported.set()
+        clock.advance(1)
+        left = copy(file)
+        reporter.todo.put("end")
+        job.result(WAIT)
+    with closing(FileHistory(left)) as history:
+        assert history.get(job.id).result == "loading, which takes long"
+
+
+def test_reports_of_what_does_not_stop_are_written(file, reporter):
+    """What a job reports that was told to stop, and does not, is written as before."""
+
+    def function(callback):
+        def swallowing(report):
+            with contextlib.suppress(OperationCancelled):
+                callback(report)
+
+        reporter(swallowing)
+
+    clock = SetClock()
+    with closing(LongOperation(function, history=file, clock=clock)) as operation:
+        job = operation.start()
+        clock.settle()
+        job.cancel()
+        reporter.report("it goes on")
+
+        def is_written():
+            clock.time += 1
+            return any(b"it goes on" in part.read_bytes() for part in file.parent.iterdir())
+
+        try:
+            wait_until(is_written)
+        finally:
+            reporter.todo.put("end")
+        assert end_of(job).state is State.CANCELLED
+
+
+def test_late_write_of_a_running_job(file):
+    """What is written of a running job once it has ended changes nothing, even if it is gone."""
+    with closing(filled(file, *map(job, "abc"), max_jobs=2)) as history:
+        history.forget("b")
+        for name in "abc":
+            history.track(job(name, "late", State.RUNNING))
+            history.track(job(name, "late", State.QUEUED), {"n": 1})
+        assert kept(history, "abc") == "c"
+    with closing(FileHistory(file)) as history:
+        assert kept(history, "abc") == "c"
+        assert history.get("c") == job("c")
+
+
+def in_time(call, *args):
+    """Return what a call returns, if it does so soon."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(call, *args).result(2)
+    finally:
+        pool.shutdown(wait=False)
+
+
+@pytest.mark.parametrize("meanwhile", [
+    "nothing", "start", "start_once", "cancel", "status", "jobs", "forget"])
+def test_slow_disk(file, disk, meanwhile):
+    """While the disk is slow what runs is shown and cancelled, and nobody sees an end too early.
+
+    Nor does it matter what else is asked of the operation meanwhile.
+    """
+    gates, told = {name: threading.Event() for name in "abc"}, []
+
+    def function(callback, name):
+        callback(name)
+        assert gates[name].wait(WAIT)
+        return name
+
+    with closing(LongOperation(function, limit=2, history=file)) as operation:
+        gates["a"].set()
+        ended = operation.start(name="a")
+        ended.result(WAIT)
+        running, ending, queued = (operation.start(name=name) for name in "bca")
+        wait_until(lambda: running.status().result and ending.status().result)
+        ending.add_done_callback(told.append)
+        disk.works.clear()
+        try:
+            gates["c"].set()
+            assert disk.waits.wait(WAIT)
+            other = ThreadPoolExecutor(1).submit({
+                "nothing": lambda: None, "start": lambda: operation.start(name="a"),
+                "start_once": lambda: operation.start_once("key", name="a"),
+                "cancel": queued.cancel, "status": lambda: operation.status(ended.id),
+                "jobs": operation.jobs, "forget": lambda: operation.forget(ended.id)}[meanwhile])
+            wait([other], 0.1)  # it may have to wait for the disk; the others must not
+            assert in_time(operation.status, running.id).result == "b"
+            assert in_time(running.status).state is State.RUNNING
+            assert in_time(running.cancel)
+            for status in in_time(ending.status), in_time(operation.status, ending.id):
+                assert status.state is State.RUNNING
+            assert not ending.done()
+            assert not told
+        finally:
+            disk.works.set()
+            gates["b"].set()
+        assert ending.result(WAIT) == "c"
+        wait_until(lambda: told == [ending])
+        other.result(WAIT)
+
+
+# What goes wrong
+
+
+@contextlib.contextmanager
+def unprivileged():
+    """Be somebody who may not write everywhere, if this is root."""
+    is_root = hasattr(os, "getuid") and os.getuid() == 0
+    if is_root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.setresuid(0, 0, 0)
+
+
+def make_text(file):
+    file.write_text("this is no database\n" * 100)
+    return "file is not a database"
+
+
+def make_another_programs(file):
+    with closing(sqlite3.connect(str(file))) as db, db:
+        db.execute("CREATE TABLE jobs (id TEXT PRIMARY KEY, salary INTEGER)")
+    return "it is the database of another program"
+
+
+def make_folder(file):
+    file.mkdir()
+    return "unable to open database file"
+
+
+def make_missing_folder(file):
+    file.parent.rmdir()
+    return "unable to open database file"
+
+
+def make_read_only(file):
+    filled(file, job("a")).close()
+    file.chmod(0o444)
+    return "read-?only|may not|denied"
+
+
+def make_read_only_folder(file):
+    filled(file, job("a")).close()
+    file.parent.chmod(0o555)
+    return "read-?only|may not|denied|unable to open"
+
+
+def make_torn(file):
+    filled(file, *(job(name, 100_000 * name) for name in "abc")).close()
+    os.truncate(str(file), 100_000)
+    return "malformed"
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="permissions are another thing here")
+@pytest.mark.parametrize("make", [
+    make_text, make_another_programs, make_folder, make_missing_folder, make_read_only,
+    make_read_only_folder, make_torn], ids=lambda make: make.__name__[5:])
+def test_file_that_cannot_be_used(make):
+    """A file that cannot be used is one clear line where it is given, and is left as it was."""
+    with tempfile.TemporaryDirectory() as folder:  # for pytest's own are closed to others
+        os.chmod(folder, 0o777)
+        file = Path(folder, "kept", "history.sqlite3")
+        with unprivileged():
+            file.parent.mkdir()
+            why = make(file)
+            before = file.read_bytes() if file.is_file() else None
+            for opening in FileHistory, lambda file: LongOperation(end_of, history=file):
+                with pytest.raises(HistoryError, match=why) as info:
+                    opening(str(file))
+                assert str(info.value).startswith(f"cannot keep the history in {file}: ")
+                assert len(str(info.value).splitlines()) == 1
+            assert before == (file.read_bytes() if file.is_file() else None)
+            if file.parent.exists():
+                file.parent.chmod(0o755)
+
+
+def test_second_server(file):
+    """A file that another server uses is refused, and that server goes on."""
+    with closing(filled(file, job("a"))) as history:
+        with pytest.raises(HistoryError, match="another server uses it"):
+            FileHistory(file)
+        script = "import sys; from longop.archive import FileHistory; FileHistory(sys.argv[1])"
+        done = subprocess.run([sys.executable, "-c", script, str(file)], cwd=str(ROOT),
+                              stderr=subprocess.PIPE, timeout=WAIT)
+        assert done.returncode == 1
+        assert b"another server uses it" in done.stderr.splitlines()[-1]
+        history.add(job("b"))
+        assert kept(history, "ab") == "ab"
+    with closing(FileHistory(file)) as history:
+        assert kept(history, "ab") == "ab"
+
+
+@contextlib.contextmanager
+def no_space(disk):
+    """Let the disk be full, so far as sqlite is concerned."""
+    db = disk.connections[-1]
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    yield
+    db.execute("PRAGMA max_page_count = 1000000")
+
+
+@contextlib.contextmanager
+def no_writing(disk):
+    """Let whatever is written to a file fail."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # Python ignores the signal
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("after", ["another job", "close"])
+@pytest.mark.parametrize("full", [no_space, no_writing])
+def test_full_disk(file, disk, caplog, full, after):
+    """What ends while the disk is full is remembered, with one error, and written afterwards."""
+
+    def function(callback, name):
+        callback("half")
+        return 100_000 * name
+
+    with closing(LongOperation(function, history=file)) as operation:
+        ids = [end_of(operation.start(name="a")).id]
+        with full(disk):
+            for name in "bc":
+                status = end_of(operation.start(name=name))
+                assert (status.state, status.result) == (State.COMPLETED, 100_000 * name)
+                assert operation.status(status.id) == status
+                ids.append(status.id)
+            assert [status.id for status in operation.jobs()] == ids[::-1]
+            errors = [record for record in caplog.records if record.levelname == "ERROR"]
+            assert [record.exc_info for record in errors] == [None] * len(errors)
+            assert f"cannot write the history {file}" in errors[0].getMessage()
+            assert len(errors) == 1 or full is no_space  # in which what is small has room
+        if after == "another job":
+            ids.append(end_of(operation.start(name="d")).id)
+            left = copy(file)
+    if after == "close":
+        left = file
+    check(left)
+    with closing(LongOperation(function, history=left)) as operation:
+        assert [status.id for status in operation.jobs()] == ids[::-1]
+        assert [operation.status(id).result for id in ids] == [
+            100_000 * name for name in "abcd"[:len(ids)]]
+
+
+def test_result_that_is_larger_than_the_disk(file, disk, caplog):
+    """A result for which the disk has no room keeps no other one out of the file."""
+    with closing(filled(file, *map(job, "ab"))) as history:
+        with no_space(disk):
+            history.add(job("large", 10**6 * "x"))
+            assert "disk is full" in caplog.text
+            history.add(job("c"))
+            left = copy(file)
+        assert [len(history.get(id).result or "") for id in ("b", "large", "c")] == [0, 10**6, 0]
+    with closing(FileHistory(left)) as history:
+        assert history.get("c") == job("c")
+
+
+def delete_file(file):
+    file.unlink()
+
+
+def delete_all(file):
+    for part in file.parent.iterdir():
+        part.unlink()
+
+
+@pytest.mark.parametrize("delete", [delete_file, delete_all])
+def test_deleted_file(file, caplog, delete):
+    """A file that is deleted under the server is written anew, with all that was in it."""
+    with closing(filled(file, *map(job, "xab"), max_jobs=2)) as history:
+        history.track(job("r", "last report", State.RUNNING))
+        delete(file)
+        assert kept(history, "xab") == "ab"
+        history.add(job("c"))
+        assert "was deleted; it is written anew" in caplog.text
+        lefts = [copy(file)]
+        history.add(job("d"))
+        lefts.append(copy(file))
+        assert kept(history, "abcd") == "cd"
+    assert len(caplog.records) == 1
+    for left, names, expected in (lefts[0], "xabcr", "bcr"), (lefts[1], "xabcdr", "cdr"), (
+            file, "xabcdr", "cdr"):
+        check(left)
+        with closing(FileHistory(left)) as history:
+            assert kept(history, names) == expected
+            assert history.get("r").state is State.INTERRUPTED
+
+
+def test_deleted_folder(file, caplog):
+    """What is in a file whose folder is gone is known still, and written once there is one."""
+    with closing(filled(file, *map(job, "ab"))) as history:
+        shutil.rmtree(str(file.parent))
+        for name in "cd":
+            history.add(job(name))
+        assert kept(history, "abcd") == "abcd"
+        file.parent.mkdir()
+        history.add(job("e"))
+        assert kept(history, "abcde") == "abcde"
+    with closing(FileHistory(file)) as history:
+        assert kept(history, "abcde") == "abcde"
+
+
+# Shared, and asked again
+
+
+def test_two_operations_share_a_file(file):
+    """Of two operations with one file each lists its own jobs, and finds those of both."""
+    history = FileHistory(file)
+    one, two = (LongOperation(lambda callback, n: n, history=history, name=name)
+                for name in ("one", "two"))
+    jobs = [end_of(operation.start(n=n)) for n, operation in enumerate((one, two, one, two))]
+    close_all([one, two])
+    history = FileHistory(file)
+    one, two = one.but(history=history), two.but(history=history)
+    for operation, own in (one, jobs[0::2]), (two, jobs[1::2]):
+        assert [status.id for status in operation.jobs()] == [status.id for status in own[::-1]]
+        assert [operation.status(status.id) for status in jobs] == jobs
+    close_all([one, two])
+
+
+def test_the_same_operation_with_other_options(file):
+    """What `but` makes of an operation keeps its jobs in the same file."""
+    with closing(LongOperation(lambda callback: "value", history=file)) as operation, closing(
+            operation.but(limit=2)) as other:
+        job = other.start()
+        assert job.result(WAIT) == "value"
+    with closing(FileHistory(file)) as history:
+        assert history.get(job.id).result == "value"
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_file_of_a_script(tmp_path, executor):
+    """A script may say where the history is kept, though its processes import it as well."""
+    (tmp_path / "script.py").write_text(
+        "import longop\n"
+        f"@longop.LongOperation(history='history.sqlite3', executor={executor!r})\n"
+        "def work(callback):\n"
+        "    return 'value'\n"
+        "if __name__ == '__main__':\n"
+        "    print(work.start().result())\n"
+        "    work.close()\n")
+    done = subprocess.run([sys.executable, "script.py"], cwd=str(tmp_path), capture_output=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=WAIT, text=True)
+    assert (done.stdout, done.stderr) == ("value\n", "")
+    with closing(FileHistory(tmp_path / "history.sqlite3")) as history:
+        assert [status.state for status in history] == [State.COMPLETED]
+
+
+def test_start_once_after_a_restart(file):
+    """A key is known after a restart: the job is the same one, and other parameters are refused."""
+    calls = []
+
+    def function(callback, n):
+        calls.append(n)
+        callback("half")
+        if n < 0:
+            raise ValueError("negative")
+        return n
+
+    with closing(LongOperation(function, history=file)) as operation:
+        good, bad = operation.start_once("good", n=1), operation.start_once("bad", n=-1)
+        ends = [end_of(good), end_of(bad)]
+        forgotten = operation.start_once("forgotten", n=2)
+        forgotten.result(WAIT)
+        operation.forget(forgotten.id)
+    with closing(LongOperation(function, history=file)) as operation:
+        again = [operation.start_once("good", n=1), operation.start_once("bad", n=-1)]
+        assert all(job.done() for job in again)
+        assert [job.status() for job in again] == ends
+        assert again[0].result(0) == 1
+        with pytest.raises(LongOperationError, match="ValueError: negative"):
+            again[1].result(0)
+        with pytest.raises(KeyReused, match=good.id):
+            operation.start_once("good", n=2)
+        with pytest.raises(ForgottenJob):
+            operation.start_once("forgotten", n=2)
+        assert calls == [1, -1, 2]
+        assert operation.start_once("new", n=3).result(WAIT) == 3
+
+
+def test_start_once_after_a_power_cut(file, reporter):
+    """A job that was interrupted is not run again for its key; it is said to be interrupted."""
+    with closing(LongOperation(reporter, history=file)) as operation:
+        job = operation.start_once("key", name="x")
+        left = copy(file)
+        reporter.todo.put("end")
+        job.result(WAIT)
+    with closing(LongOperation(reporter, history=left)) as operation:
+        again = operation.start_once("key", name="x")
+        assert (again.id, again.state) == (job.id, State.INTERRUPTED)
+        with pytest.raises(CancelledError):
+            again.result(0)
+
+
+@pytest.mark.slow
+def test_a_large_history_is_as_fast(file, tmp_path):
+    """A history of 100,000 jobs answers as fast as one of 10."""
+    small, large = file, tmp_path / "large.sqlite3"
+    names = [f"{number:032x}" for number in range(100_000)]
+    filled(small, *map(job, names[:10])).close()
+    shutil.copy(str(small), str(large))
+    with closing(sqlite3.connect(str(large))) as db, db:
+        (row,), = [db.execute("SELECT * FROM jobs WHERE id = ?", names[:1]).fetchall()]
+        db.executemany(f"INSERT INTO jobs VALUES ({', '.join('?' * len(row))})", (
+            (name, number + 1, 10_000 + number,
+             *(name.join(value.split(names[0])) if isinstance(value, str) else value
+               for value in row[3:]))
+            for number, name in enumerate(names) if number >= 10))
+    with closing(FileHistory(small)) as few, closing(FileHistory(large)) as many:
+        assert many.get(names[-1]) == job(names[-1])
+        spent = {few: [], many: []}
+        for _ in range(3000):
+            for history, count in (few, 10), (many, 100_000):
+                name = names[random.randrange(count)]
+                began = time.perf_counter()
+                history.get(name)
+                spent[history].append(time.perf_counter() - began)
+        few, many = (statistics.median(times) for times in spent.values())
+    assert many < 2 * few
