@@ -309,7 +309,7 @@ def _make_executor(executor: Any, report_to: tuple[str, int]) -> Any:
         from .processes import Processes  # which few need, and which loads much
 
         return Processes()
-    if hasattr(executor, "submit"):
+    if hasattr(executor, "submit") and not isinstance(executor, type):
         from .remote import Remote
 
         return Remote(executor, report_to)

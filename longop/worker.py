@@ -14,12 +14,13 @@ import contextlib
 import os
 import pickle
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
 from functools import partial
-from multiprocessing import current_process, parent_process
+from multiprocessing import AuthenticationError, current_process, parent_process
 from multiprocessing.connection import Client, Connection
 from typing import Any, Callable, Tuple
 
@@ -217,12 +218,25 @@ def _end_with_parent() -> None:
     os.killpg(0, signal.SIGKILL) if hasattr(os, "killpg") else os._exit(1)
 
 
-def perform_for(address: Any, key: bytes, id: str, call: Call) -> Any:
+def perform_for(address: Any, key: bytes, id: str, call: Call) -> tuple[Any, ...]:
     """Make a call for the job of this id, whose operation listens at an address."""
     try:
         connection = Client(address, authkey=key)
-    except (OSError, EOFError) as error:
-        raise WorkerLost(f"the worker cannot reach the job at {address}: {error}. Either it has "
+        # On Windows it cannot be told, and small messages wait a bit.
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as tcp:
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        channel = Channel(connection, JSON)
+        channel.send("call", id)
+        channel.receive()
+    except (OSError, EOFError, AuthenticationError) as error:
+        raise WorkerLost(f"the worker cannot reach the job at {address}: {error!r}. Either it has "
                          "ended, or report_to=(host, port) must say where it can") from error
     with connection:
-        return _Run(Channel(connection, JSON), id, call)(False)
+        return _Outcome(_Run(channel, id, call)(False))
+
+
+class _Outcome(tuple):  # type: ignore[type-arg]  # which Python 3.8 has not
+    """An outcome that any executor can send."""
+
+    def __reduce__(self) -> Any:
+        return pickle.loads, (_pickled(tuple(self)),)

@@ -230,7 +230,7 @@ def test_process_that_hangs_before_it_begins(tmp_path):
             out, _ = script.communicate(timeout=WAIT / 2)
         finally:
             script.kill()
-    assert out == "cancelled stopped by SIGTERM\n"
+    assert out.startswith("cancelled stopped by SIG")
 
 
 # Deadlines

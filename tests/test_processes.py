@@ -374,6 +374,17 @@ def test_process_that_dies(make, how, says):
     assert says in end_of(waiting).error
 
 
+def test_many_that_die_at_once(make):
+    """Of processes that die side by side each job says of what, and no file of theirs is open."""
+    operation = make(far.die, limit=4)
+    end_of(operation.start(how="SIGKILL"))
+    files = descriptors()
+    jobs = [operation.start(how="SIGKILL") for _ in range(16)]
+    assert {end_of(job).error for job in jobs} == {
+        "WorkerLost: its process was killed by SIGKILL"}
+    assert descriptors() <= files  # though the jobs are here still
+
+
 def test_killed_from_outside(make):
     """A process that somebody else kills is a failure; the next job works, in a new process."""
     operation = make(far.dozes)

@@ -454,6 +454,7 @@ def test_requeue_after_a_clean_end(tmp_path):
         ids = [start(url, "note", log=log, name=name, end=name != "a") for name in "ab"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT) == 0
+        assert "cannot write" not in process.stderr.read()
     with served(*arguments) as (_, _, url):
         assert wait_for(url, ids[1], state="completed")["result"] == "b"
         assert get(f"{url}v1/jobs/{ids[0]}")["state"] == "interrupted"
