@@ -57,6 +57,7 @@ class FileHistory(History):
         self._failing = False  # the last write has failed
         try:
             self._db = self._open()
+            self._inode = os.stat(self._file).st_ino
             newest: list[list[int]] = self._rows(
                 "SELECT place, total + length(status) + length(result) FROM jobs "
                 "WHERE place > 0 ORDER BY place DESC LIMIT 1")
@@ -169,6 +170,12 @@ class FileHistory(History):
                             "(place <= ?1 - ? OR total < ? OR at < ?)",
                             (place, max_jobs, self._total - max_bytes, time.time() - max_age))
 
+    def _is_gone(self) -> bool:
+        try:
+            return os.stat(self._file).st_ino != self._inode
+        except OSError:
+            return True
+
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
             try:
@@ -180,12 +187,12 @@ class FileHistory(History):
         """Change the file; return whether that worked."""
         with self._lock:
             try:
-                if not os.path.exists(self._file):
+                if self._is_gone():
                     logger.error("the history %s was deleted; it is written anew", self._file)
                     old, new = self._db, self._open()
                     old.backup(new)
                     old.close()
-                    self._db = new
+                    self._db, self._inode = new, os.stat(self._file).st_ino
                 self._db.execute(f"PRAGMA synchronous = {synchronous}")
                 with self._db:
                     self._db.execute(sql, row)

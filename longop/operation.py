@@ -12,6 +12,7 @@ import inspect
 import os
 import sys
 import threading
+import time
 from concurrent.futures import InvalidStateError, wait
 from typing import Any, Callable, Mapping, Sequence
 
@@ -83,9 +84,10 @@ class LongOperation:
                          if key not in ("self", "function", "__class__")}
         if not callable(function):
             raise TypeError(f"{function!r} is not a function")
-        for key, lowest in ("limit", 1), ("max_queued", 0), ("timeout", 0), ("stall_timeout", 0):
-            if self._options[key] is not None and self._options[key] < lowest:
-                raise ValueError(f"{key} must be at least {lowest}, not {self._options[key]}")
+        for key in "limit", "max_queued", "timeout", "stall_timeout", "grace":
+            value, lowest = self._options[key], int(key == "limit")
+            if not (value is None or value >= lowest):  # NaN is neither
+                raise ValueError(f"{key} must be at least {lowest}, not {value}")
         if when_busy not in WHEN_BUSY:
             raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {when_busy!r}")
         functools.update_wrapper(self, function, updated=())  # what it holds is its own
@@ -291,7 +293,9 @@ def close_all(operations: Sequence[LongOperation]) -> None:
     is `interrupted`.
     """
     running = [job for operation in operations for job in operation._stop_running()]
-    wait(running, max(operation._guard.grace for operation in operations))
+    end = time.monotonic() + max(operation._guard.grace for operation in operations)
+    while wait(running, 0.2).not_done and time.monotonic() < end:
+        pass  # in short waits, for another thread may have got a signal that is to end this
     for operation in operations:
         operation._executor.close()
     for job in wait(running, 0.5).not_done:

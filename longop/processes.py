@@ -83,6 +83,9 @@ class Processes(Threads):
             raise
         with self._lock:
             process.job = None
+            doomed = process.doomed
+        if doomed:  # what kills it may come when it has another job
+            self._end(process)
         return settle(job, outcome)
 
     def rungs(self, job: Job, call: Call) -> list[Rung]:
@@ -95,15 +98,15 @@ class Processes(Threads):
         """End all processes, even those that still run a job."""
         with self._lock:
             self._closed = True
-        _end_all(self._all)
-        self._all[:] = [process for process in self._all if process.is_alive()]
+            all_, self._all[:] = [*self._all], [process for process in self._all if process.job]
+        _end_all(all_)
 
     def _take(self, job: object) -> _Process:
         with self._lock:
             if self._closed:
                 raise WorkerLost("its operation was closed")
-            self._all[:] = [process for process in self._all if process.is_alive()]
-            idle = [process for process in self._all if process.job is None]
+            self._all[:] = [process for process in self._all if process.job or process.is_alive()]
+            idle = [process for process in self._all if not (process.job or process.doomed)]
             if not idle:
                 idle.append(_Process())
                 self._all.append(idle[-1])
@@ -114,12 +117,13 @@ class Processes(Threads):
         with self._lock:  # so that none is given to another job meanwhile
             for process in self._all:
                 if process.job is job:
+                    process.doomed = True
                     process.kill(number)
 
 
     def _end(self, process: _Process) -> WorkerLost:
         with self._lock:
-            self._all.remove(process)
+            self._all[:] = [other for other in self._all if other is not process]
         return process.end()
 
 
@@ -129,6 +133,7 @@ class _Process(Channel):
     def __init__(self) -> None:
         here, there = Pipe()
         self.job: object = None  # that it is for, if it is not idle
+        self.doomed = False  # it was sent a signal
         self._process = multiprocessing.get_context("spawn").Process(
             target=main, args=(there,), name="longop", daemon=True)
         with there:
@@ -139,21 +144,24 @@ class _Process(Channel):
 
     def kill(self, number: int) -> None:
         """Send a signal to the process and to all that it has started."""
-        pid = self._process.pid or 0
-        if hasattr(os, "killpg"):
-            with contextlib.suppress(OSError):  # there is none of them left
+        with contextlib.suppress(OSError, AttributeError):  # there is none of them left
+            pid = self._process.pid or 0
+            if os.name == "nt":
+                subprocess.call(["taskkill", "/F", "/T", "/PID", str(pid)])
+                return
+            try:
                 os.killpg(pid, number)
-        else:
-            subprocess.call(["taskkill", "/F", "/T", "/PID", str(pid)], stdout=subprocess.DEVNULL)
-        # Its session begins only once what it imports for the script is imported.
-        (self._process.kill if number == KILL else self._process.terminate)()
+            except ProcessLookupError:  # it still imports the script: then its session begins
+                (self._process.kill if number == KILL else self._process.terminate)()
 
     def end(self) -> WorkerLost:
         """End the process; return how it ended, by itself perhaps."""
         self.kill(KILL)
         self._process.join()
         code = self._process.exitcode or 0
+        del self._process, self.is_alive  # and what they have open, which errors may hold
         self.connection.close()
+        _ALIVE.discard(self)
         if code < 0:
             name = signal.Signals(-code).name
             return WorkerLost(f"its process was killed by {name}", name)

@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 import weakref
-from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError, wait
 from multiprocessing.connection import Listener, answer_challenge, deliver_challenge
 from typing import Any, Callable
 
@@ -38,6 +38,7 @@ class Remote(Threads):
         self._key = os.urandom(32)
         self._lock = threading.Lock()  # guards the listener, which is there while there are jobs
         self._listener: Listener | None = None
+        self._thread = threading.Thread()
         self._jobs = 0
         # That of which the worker has not come yet, with what is told how the connection ended.
         self._waiting: dict[str, tuple[Job, Call, Callable[[Any], None]]] = {}
@@ -59,6 +60,9 @@ class Remote(Threads):
             leave(WorkerLost(_CANCELLED)) if future.cancelled() else end(None)
 
         def disconnected(error: BaseException | None) -> None:
+            if future and not error and job.state is not State.RUNNING:
+                wait([future], PATIENCE)
+                error = OperationCancelled("it has stopped, whatever became of its outcome")
             if error or (future and future.cancelled()):
                 end(error or WorkerLost(_CANCELLED))
 
@@ -89,7 +93,9 @@ class Remote(Threads):
                     raise LongOperationError(
                         f"cannot listen at report_to={self._report_to}: {error}") from error
                 _LISTENERS.add(self._listener)
-                threading.Thread(target=self._listen, args=(self._listener,), daemon=True).start()
+                self._thread = threading.Thread(target=self._listen, args=(self._listener,),
+                                                daemon=True)
+                self._thread.start()
             return self._report_to[0], self._listener.address[1]
 
     def _close(self) -> None:
@@ -99,7 +105,7 @@ class Remote(Threads):
                 address = self._listener.address
                 self._listener = None
                 with contextlib.suppress(OSError), socket.create_connection(address):
-                    pass  # so that the thread that waits for one looks up
+                    self._thread.join()  # which waits for a connection, and has one now
 
     # In threads of their own
 
@@ -120,7 +126,7 @@ class Remote(Threads):
                 channel.send("run", job.id)
                 attend(job, call, channel)
                 disconnected(None)
-            except (EOFError, OSError):
+            except Exception:  # of what is no message too
                 disconnected(WorkerLost(_BROKEN))
 
 

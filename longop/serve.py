@@ -30,12 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
                if getattr(options, name) is not None}
     try:
         operations = [operation for target in options.target for operation in load(target)]
+        server = _Server(options.host, options.port)  # before anything can be started
         if options.history:
             from .archive import FileHistory  # which loads sqlite3
 
             changes["history"] = FileHistory(options.history, requeue=options.requeue)
         operations = [operation.but(**changes) for operation in operations]
-        server = _Server(options.host, options.port, handler(*operations))
+        server.RequestHandlerClass = handler(*operations)
+        server.RequestHandlerClass.timeout = 60  # seconds that a client may be silent
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
         return 2
@@ -60,11 +62,10 @@ class _Server(socketserver.ThreadingTCPServer):  # HTTPServer looks up the host'
     request_queue_size = 128  # the default of 5 drops connections when many come at once
     allow_reuse_address = sys.platform != "win32"  # there it would let two servers share a port
 
-    def __init__(self, host: str, port: int, handler_class: type[Handler]) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        handler_class.timeout = 60  # seconds that a client may be silent
         try:
-            super().__init__((host, port), handler_class)
+            super().__init__((host, port), Handler)
         except (OSError, OverflowError) as error:
             taken = getattr(error, "errno", 0) == errno.EADDRINUSE
             hint = ": stop what runs there, or choose another --port (0 is any free one)"

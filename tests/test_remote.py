@@ -453,6 +453,20 @@ def test_executor_that_never_answers(operate, desk, tmp_path, monkeypatch):
     assert status.error == "WorkerLost: the connection to its worker broke"
 
 
+def test_executor_that_never_says_what_came_of_a_cancel(operate, desk, tmp_path, monkeypatch):
+    """A job whose code has stopped has ended, though its worker was lost just then."""
+    monkeypatch.setattr("longop.remote.PATIENCE", 0.1)
+    job = operate(write, desk).start(file=tmp_path / "file")
+    sent = desk.take()
+    worker = threading.Thread(target=sent.function, args=sent.args, daemon=True)
+    worker.start()
+    wait_for_report(job)
+    job.cancel()
+    worker.join(WAIT)
+    assert (tmp_path / "file").read_text().endswith("stopped")
+    assert end_of(job).state is State.CANCELLED
+
+
 def test_worker_that_is_started_again_is_refused(operate, desk, tmp_path):
     """An executor that tries again on another worker, as Dask does, does not run it twice."""
     job = operate(note_and_die, desk).start(file=tmp_path / "file")
@@ -654,16 +668,25 @@ def test_stranger_that_is_silent_does_not_hold_up_a_cancel(operate, desk):
         assert end_of(job).state is State.CANCELLED
 
 
-def test_nothing_from_the_network_is_unpickled(operate, desk, tmp_path):
-    """A pickle that a worker sends in place of JSON is not read, and the job has failed."""
+def test_nothing_from_the_network_is_unpickled(operate, desk, tmp_path, monkeypatch):
+    """A pickle in place of JSON is not read, before or after the job has taken the worker in."""
+    monkeypatch.setattr("longop.remote.PATIENCE", 0.1)
+    bomb = Bomb(tmp_path / "exploded")
     job = operate(echo, desk).start(n=8)
     sent = desk.take()
     with Client(sent.address, authkey=sent.key) as worker:
-        worker.send(Bomb(tmp_path / "exploded"))
+        worker.send(bomb)
+        with pytest.raises((EOFError, ConnectionError)):
+            worker.recv_bytes()
+    assert job.state is State.RUNNING
+    with Client(sent.address, authkey=sent.key) as worker:
+        worker.send_bytes(f'["call","{job.id}"]'.encode())
+        assert worker.recv_bytes() == f'["run","{job.id}"]'.encode()
+        worker.send(bomb)
         assert end_of(job).state is State.FAILED
-    assert not (tmp_path / "exploded").exists()
-    with pytest.raises(FileNotFoundError):
-        pickle.loads(pickle.dumps(Bomb(tmp_path / "no" / "folder")))  # as it would have
+    assert [*tmp_path.iterdir()] == []
+    pickle.loads(pickle.dumps(bomb))  # as it would have
+    assert bomb.folder.exists()
 
 
 # Where the jobs listen
@@ -684,6 +707,12 @@ def test_report_to(operate, desk):
         assert sent.address == place
         sent.begin()
     assert [job.result(WAIT) for job in jobs] == [1, 2]
+
+
+def test_jobs_one_after_the_other_at_one_port(operate, pools):
+    """Where one job has listened the next one can, at once."""
+    operation = operate(echo, pools["thread"], report_to=("127.0.0.1", free_port()))
+    assert [operation.start(n=n).result(WAIT) for n in range(20)] == [*range(20)]
 
 
 def test_worker_that_cannot_reach_the_job(operate, desk):

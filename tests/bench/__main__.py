@@ -200,9 +200,10 @@ def bench_process():
         finally:
             operation.close()
 
-    compare("the first job in a process, to a Python that starts (s)", cold, lambda: timed(
-        lambda: subprocess.run([sys.executable, "-c", "import longop.worker, tests.bench.work"], check=True)),
-        "as fast as the interpreter starts")
+    start = [sys.executable, "-c", "import longop.worker, tests.bench.work"]
+    compare("the first job in a process, to a Python that starts (s)", cold,
+            lambda: timed(lambda: subprocess.run(start, check=True)),
+            "as fast as the interpreter starts")
     operation, ages = longop.LongOperation(talk, executor="process"), []
     job, cost = operation.start(seconds=2.0), time.process_time()
     while not job.done():
