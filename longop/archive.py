@@ -32,8 +32,8 @@ CREATE TRIGGER IF NOT EXISTS forget AFTER DELETE ON jobs BEGIN
     INSERT INTO forgotten VALUES (old.id);
     DELETE FROM forgotten WHERE rowid <= (SELECT max(rowid) FROM forgotten) - 100000; END;
 PRAGMA application_id = {_OURS};"""
-_INSERT = ("INSERT INTO jobs SELECT ?1, ?, ?, ?, ?, ?, ? "
-           "WHERE ?1 NOT IN (SELECT id FROM forgotten) ON CONFLICT (id) DO ")
+_INSERT = ("INSERT INTO jobs SELECT * FROM (SELECT ? AS id, ?, ?, ?, ?, ?, ?) "
+           "WHERE id NOT IN (SELECT id FROM forgotten) ON CONFLICT (id) DO ")
 _SAVE = _INSERT + """UPDATE SET place = excluded.place, total = excluded.total, at = excluded.at,
     status = excluded.status, result = excluded.result WHERE place IS NULL"""
 
@@ -94,9 +94,9 @@ class FileHistory(History):
 
     def find(self, prefix: str) -> str | None:
         """Return the id that begins so of a job that was ever known, or None."""
-        for id, in self._rows("SELECT id FROM jobs WHERE id BETWEEN ?1 AND ?2 UNION ALL "
-                              "SELECT id FROM forgotten WHERE id BETWEEN ?1 AND ?2",
-                              prefix, prefix + "g"):
+        for id, in self._rows("SELECT id FROM jobs WHERE id BETWEEN ? AND ? UNION ALL "
+                              "SELECT id FROM forgotten WHERE id BETWEEN ? AND ?",
+                              *(prefix, prefix + "g") * 2):
             return str(id)
         return super().find(prefix)
 
@@ -166,9 +166,10 @@ class FileHistory(History):
                 self._bytes -= self._kept.pop(status.id)[1]
                 self._place, self._total = place, self._total + sum(map(len, texts))
                 max_jobs, max_bytes, max_age = self._limits
-                self._write("NORMAL", "DELETE FROM jobs WHERE place < ?1 AND "
-                            "(place <= ?1 - ? OR total < ? OR at < ?)",
-                            (place, max_jobs, self._total - max_bytes, time.time() - max_age))
+                self._write("NORMAL", "DELETE FROM jobs WHERE place < ? AND "
+                            "(place <= ? OR total < ? OR at < ?)",
+                            (place, place - max_jobs, self._total - max_bytes,
+                             time.time() - max_age))
 
     def _is_gone(self) -> bool:
         try:

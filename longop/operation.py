@@ -12,7 +12,6 @@ import inspect
 import os
 import sys
 import threading
-import time
 from concurrent.futures import InvalidStateError, wait
 from typing import Any, Callable, Mapping, Sequence
 
@@ -161,6 +160,10 @@ class LongOperation:
             raise KeyReused(f"job {known} was started with this key and other parameters")
         return self.live.get(known) or Job.of(self._history.get(known))
 
+    def kill(self) -> None:
+        """End the processes that run its jobs."""
+        self._executor.close()
+
     def close(self) -> None:
         """End the operation, its jobs, its processes and its history: see `close_all`."""
         close_all([self])
@@ -189,7 +192,8 @@ class LongOperation:
         callback = Callback() if self._report is None else AdaptedCallback(self._report)
         call = Call(self, *self.signature.bind(parameters, callback), callback, self.companion,
                     self._guard.grace)
-        self._admit()  # so that nothing is done for what is refused
+        with self._lock:
+            self._admit()  # so that nothing is done for what is refused
         self._executor.check(call)
         job = Job(self.module, self.name, callback if self._executor.is_local else Callback(),
                   lock=self._lock, ended=self._ended, record=self._remember,
@@ -293,11 +297,10 @@ def close_all(operations: Sequence[LongOperation]) -> None:
     is `interrupted`.
     """
     running = [job for operation in operations for job in operation._stop_running()]
-    end = time.monotonic() + max(operation._guard.grace for operation in operations)
-    while wait(running, 0.2).not_done and time.monotonic() < end:
-        pass  # in short waits, for another thread may have got a signal that is to end this
+    grace = max(operation._guard.grace for operation in operations)
+    wait(running, min(grace, NEVER))
     for operation in operations:
-        operation._executor.close()
+        operation.kill()
     for job in wait(running, 0.5).not_done:
         logger.warning("%r did not stop", job)
     for operation in operations:

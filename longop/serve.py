@@ -6,16 +6,18 @@ import argparse
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 import socketserver
 import sys
+import threading
 import types
 import webbrowser
 
 from .embed import Handler, handler
 from .errors import LongOperationError
-from .operation import EXECUTORS, WHEN_BUSY, close_all
+from .operation import EXECUTORS, WHEN_BUSY, LongOperation, close_all
 from .target import load
 
 _OPTIONS = "limit", "when_busy", "executor", "timeout", "stall_timeout", "grace"
@@ -41,20 +43,31 @@ def main(arguments: list[str] | None = None) -> int:
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
         return 2
+    # A signal becomes a byte to be read here: a handler that raised would do so anywhere.
+    signals, signalled = socket.socketpair()
+    signalled.setblocking(False)
+    signal.set_wakeup_fd(signalled.fileno())
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)  # it raises KeyboardInterrupt
-    try:
-        names = ", ".join(f"{operation.module}/{operation.name}" for operation in operations)
-        with contextlib.suppress(OSError):  # nobody reads it: that is no reason not to serve
-            print(f"{names} at {server.url}", flush=True)
-        if options.open:
-            webbrowser.open(server.url)
-        server.serve_forever()
-    except KeyboardInterrupt:
-        with contextlib.suppress(KeyboardInterrupt):  # a second one ends it at once
-            server.server_close()
-            close_all(operations)
+        signal.signal(number, lambda *ignored: None)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    names = ", ".join(f"{operation.module}/{operation.name}" for operation in operations)
+    with contextlib.suppress(OSError):  # nobody reads it: that is no reason not to serve
+        print(f"{names} at {server.url}", flush=True)
+    if options.open:
+        webbrowser.open(server.url)
+    signals.recv(1)
+    threading.Thread(target=_hurry, args=(signals, operations), daemon=True).start()
+    server.server_close()
+    close_all(operations)
     return 0
+
+
+def _hurry(signals: socket.socket, operations: list[LongOperation]) -> None:
+    """Wait for one more signal, and end at once."""
+    signals.recv(1)
+    for operation in operations:
+        operation.kill()
+    os._exit(0)
 
 
 class _Server(socketserver.ThreadingTCPServer):  # HTTPServer looks up the host's name, on and on
@@ -92,7 +105,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--requeue", action="store_true", help="start the jobs that waited when it ended")
     add("--quiet", action="store_true", help="do not log the jobs' starts and ends")
     add("--open", action="store_true", help="open the page in the browser")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.requeue and not options.history:
+        parser.error("--requeue is of the jobs in a --history")
+    return options
 
 
 if __name__ == "__main__":

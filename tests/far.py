@@ -162,6 +162,14 @@ def gated(callback, folder):
     return "value"
 
 
+def reports_twice(callback, go):
+    """Report, report once more when there is a file, and then wait to be stopped."""
+    callback("step 1")
+    wait_until(lambda: os.path.exists(go))
+    callback("step 2")
+    callback.wait(WAIT)
+
+
 def never_reports(callback, pid_file, leave):
     """Say who it is in a file; return once there is another one."""
     with open(pid_file + ".part", "w") as file:
