@@ -171,12 +171,6 @@ class FileHistory(History):
                             (place, place - max_jobs, self._total - max_bytes,
                              time.time() - max_age))
 
-    def _is_gone(self) -> bool:
-        try:
-            return os.stat(self._file).st_ino != self._inode
-        except OSError:
-            return True
-
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
             try:
@@ -188,7 +182,7 @@ class FileHistory(History):
         """Change the file; return whether that worked."""
         with self._lock:
             try:
-                if self._is_gone():
+                if not os.path.exists(self._file) or os.stat(self._file).st_ino != self._inode:
                     logger.error("the history %s was deleted; it is written anew", self._file)
                     old, new = self._db, self._open()
                     old.backup(new)
@@ -197,7 +191,7 @@ class FileHistory(History):
                 self._db.execute(f"PRAGMA synchronous = {synchronous}")
                 with self._db:
                     self._db.execute(sql, row)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 if not self._failing:  # said once, not every second
                     logger.error("cannot write the history %s: %s; until that can be done, what "
                                  "ends is remembered in memory", self._file, error)

@@ -54,21 +54,17 @@ class Guard:
             job.callback.on_cancel(thread.start)
 
     def _watch(self, job: Job, rungs: list[Rung], version: int) -> None:
-        told = heard = saved = began = self.clock.now()
+        heard = saved = began = self.clock.now()
+        told: float | None = None
         changed = threading.Event()
 
         def listen() -> None:
             nonlocal heard
             heard = self.clock.now()
 
-        def tell() -> None:
-            nonlocal told
-            told = self.clock.now()
-            changed.set()
-
         if self.stall_timeout < NEVER:
             job.watch(listen)
-        job.callback.on_cancel(tell)
+        job.callback.on_cancel(changed.set)
         job.add_done_callback(lambda job: changed.set())
         while not job.done():
             changed.clear()  # before the look, so that what changes after it is not missed
@@ -79,6 +75,7 @@ class Guard:
                         (heard + self.stall_timeout, "stalled",
                          f"it reported nothing for {self.stall_timeout} s")]
             elif rungs:
+                told = now if told is None else told
                 due += [(told + self.grace * rungs[0][0], "climb", "")]
             when, what, text = min(due)
             if now < when:

@@ -97,9 +97,8 @@ class LongOperation:
         self.description = (inspect.getdoc(plain) or "").partition("\n\n")[0]
         self.signature = Signature(function, callback)
         self.limit, self.when_busy, self.max_queued = limit, when_busy, max_queued
-        if report is None and self.signature.callback == "reporthook":
-            report = _reporthook
-        self._report, self.companion = report, cancel
+        usual = _reporthook if self.signature.callback == "reporthook" else None
+        self._report, self.companion = report or usual, cancel
         self._history = _make_history(history)
         self._guard = Guard(grace, timeout or NEVER, stall_timeout or NEVER,
                             self._history.interval, self._history.track, clock or Clock())
@@ -110,8 +109,7 @@ class LongOperation:
         self.live: dict[str, Job] = {}
         self._queue: dict[Job, Call] = {}  # of them the ones that wait, next first
         self._closed = False
-        for status, values in self._history.take_requeued(self.module, self.name):
-            self._requeue(status, values)
+        self._requeue()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function."""
@@ -212,14 +210,15 @@ class LongOperation:
             old.cancel()
         return job
 
-    def _requeue(self, status: Status, values: Mapping[str, Any]) -> None:
-        """Start a job again that waited when its server ended."""
-        try:
-            self._start(self.signature.parse({name: [value] for name, value in values.items()}),
-                        status.id)
-        except LongOperationError as error:
-            logger.error("job %s does not wait again: %s", status.id, error)
-            self._history.interrupt(status)
+    def _requeue(self) -> None:
+        """Start the jobs again that waited when their server ended."""
+        for status, values in self._history.take_requeued(self.module, self.name):
+            try:
+                self._start(self.signature.parse({name: [values[name]] for name in values}),
+                            status.id)
+            except LongOperationError as error:
+                logger.error("job %s does not wait again: %s", status.id, error)
+                self._history.interrupt(status)
 
     def _run(self, job: Job, call: Call) -> None:
         """Make a job's call, in a thread of its own.

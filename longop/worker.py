@@ -222,16 +222,20 @@ def perform_for(address: Any, key: bytes, id: str, call: Call) -> tuple[Any, ...
     """Make a call for the job of this id, whose operation listens at an address."""
     try:
         connection = Client(address, authkey=key)
+    except (OSError, EOFError, AuthenticationError) as error:
+        raise WorkerLost(f"the worker cannot reach the job at {address}: {error!r}; "
+                         "report_to=(host, port) must say where it can") from error
+    channel = Channel(connection, JSON)
+    with connection:
         # On Windows it cannot be told, and small messages wait a bit.
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as tcp:
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        channel = Channel(connection, JSON)
-        channel.send("call", id)
-        channel.receive()
-    except (OSError, EOFError, AuthenticationError) as error:
-        raise WorkerLost(f"the worker cannot reach the job at {address}: {error!r}. Either it has "
-                         "ended, or report_to=(host, port) must say where it can") from error
-    with connection:
+        try:
+            channel.send("call", id)
+            channel.receive()
+        except (OSError, EOFError):
+            raise WorkerLost("the worker cannot reach the job: it has ended, or has begun "
+                             "elsewhere") from None
         return _Outcome(_Run(channel, id, call)(False))
 
 

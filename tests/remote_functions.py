@@ -58,6 +58,13 @@ def note_and_die(file: Path, callback):
     os._exit(3)
 
 
+def note_and_wait(file: Path, callback):
+    """Write that it ran, and wait."""
+    note(file)
+    callback("waiting")
+    callback.wait(5)
+
+
 def deaf(callback):
     """Look at the callback no more; return who has called the companion."""
     rung.clear()

@@ -161,6 +161,7 @@ def test_companion_is_enough(make, clock, executor):
         status = end_of(job)
         assert (status.state, status.result, status.error) == (
             State.CANCELLED, "stopped", "stopped by stop")
+        wait_until(lambda: not clock.awaited)
     assert len(pids) == 1  # it costs no process
     assert (pids == {os.getpid()}) == (executor == "thread")
 
@@ -208,6 +209,8 @@ if __name__ != "__main__" and os.path.exists("hang"):
 if __name__ == "__main__":
     operation = longop.LongOperation(work, executor="process", limit=2, grace=0.1)
     first = operation.start()
+    while not first.status().result:
+        time.sleep(0.01)
     open("hang", "w").close()
     second = operation.start()
     while not os.path.exists("hangs") or not open("hangs").read():

@@ -23,8 +23,8 @@ import longop
 from longop import LongOperation, LongOperationError, State
 
 from .remote_functions import (Bomb, count, deaf, decorated, echo, fail, fail_in_two_parts,
-                               generate, give_what_cannot_be_pickled, note, note_and_die, ring,
-                               wait_a_little, wait_for, write)
+                               generate, give_what_cannot_be_pickled, note, note_and_die,
+                               note_and_wait, ring, wait_a_little, wait_for, write)
 
 ROOT = Path(__file__).parent.parent
 WAIT = 10  # seconds until a test that hangs fails
@@ -469,12 +469,10 @@ def test_executor_that_never_says_what_came_of_a_cancel(operate, desk, tmp_path,
 
 def test_worker_that_is_started_again_is_refused(operate, desk, tmp_path):
     """An executor that tries again on another worker, as Dask does, does not run it twice."""
-    job = operate(note_and_die, desk).start(file=tmp_path / "file")
+    job = operate(note_and_wait, desk).start(file=tmp_path / "file")
     sent = desk.take()
-    with sent.process() as process:
-        wait_for_report(job)
-        (tmp_path / "seen").touch()
-        process.join(WAIT)
+    with sent.process():
+        wait_for_report(job)  # and the process is killed
     assert "cannot reach the job" in str(sent.make())
     assert end_of(job).state is State.FAILED
     assert job.status().error.startswith("WorkerLost: ")
@@ -653,8 +651,9 @@ def test_stranger_without_the_key(operate, desk, key):
     sent = desk.take()
     with contextlib.suppress(multiprocessing.AuthenticationError, EOFError, OSError), \
             Client(sent.address, authkey=key) as stranger:
-        while True:  # up to the end of the connection
+        for _ in range(3):
             stranger.send_bytes(f'["report","{job.id}",1,"forged",1,1,null]'.encode())
+        while stranger.poll(WAIT):  # up to the end of the connection
             stranger.recv_bytes()
     assert job.status().result is None
     sent.make()
