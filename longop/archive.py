@@ -64,9 +64,9 @@ class FileHistory(History):
             self._place, self._total = newest[0] if newest else [0, 0]
             self._interrupt_all(requeue)
         except (sqlite3.Error, HistoryError) as error:
-            hint = ": another server uses it" if "locked" in str(error) else ""
-            if os.path.exists(file) and not os.access(file, os.W_OK):
-                hint = ": it may not be written"
+            closed = os.path.exists(file) and not os.access(file, os.W_OK)
+            hint = ": it may not be written" if closed else (
+                ": another server uses it" if "locked" in str(error) else "")
             raise HistoryError(f"cannot keep the history in {file}: {error}{hint}") from error
 
     def __iter__(self) -> Iterator[Status]:
@@ -191,13 +191,12 @@ class FileHistory(History):
                 self._db.execute(f"PRAGMA synchronous = {synchronous}")
                 with self._db:
                     self._db.execute(sql, row)
+                self._failing = False
             except (sqlite3.Error, OSError) as error:
                 if not self._failing:  # said once, not every second
                     logger.error("cannot write the history %s: %s; until that can be done, what "
                                  "ends is remembered in memory", self._file, error)
                 self._failing = True
-            else:
-                self._failing = False
             return not self._failing
 
 

@@ -85,9 +85,7 @@ class WorkerLost(LongOperationError):
     ``means`` names the signal that has killed it, if that is known.
     """
 
-    def __init__(self, message: str, means: str | None = None) -> None:
-        super().__init__(message)
-        self.means = means
+    means: str | None = None
 
 
 class HistoryError(LongOperationError):

@@ -48,8 +48,6 @@ class Call:
 class Threads:
     """Runs calls in this process, in the thread of the job."""
 
-    is_local = True  # the callback that the function gets is the job's own
-
     def check(self, call: Call) -> None:
         """Raise if a call cannot be made."""
 

@@ -25,7 +25,6 @@ from .jsontext import dumps
 from .signature import Signature, unwrap_partial
 from .status import Status
 
-EXECUTORS = ("thread", "process")
 WHEN_BUSY = ("queue", "reject", "replace", "join")
 
 
@@ -158,10 +157,6 @@ class LongOperation:
             raise KeyReused(f"job {known} was started with this key and other parameters")
         return self.live.get(known) or Job.of(self._history.get(known))
 
-    def kill(self) -> None:
-        """End the processes that run its jobs."""
-        self._executor.close()
-
     def close(self) -> None:
         """End the operation, its jobs, its processes and its history: see `close_all`."""
         close_all([self])
@@ -193,7 +188,8 @@ class LongOperation:
         with self._lock:
             self._admit()  # so that nothing is done for what is refused
         self._executor.check(call)
-        job = Job(self.module, self.name, callback if self._executor.is_local else Callback(),
+        is_local = type(self._executor) is Threads  # else what is pickled has its own callback
+        job = Job(self.module, self.name, callback if is_local else Callback(),
                   lock=self._lock, ended=self._ended, record=self._remember,
                   clock=self._guard.clock.now, id=id)
         with self._lock:
@@ -299,7 +295,7 @@ def close_all(operations: Sequence[LongOperation]) -> None:
     grace = max(operation._guard.grace for operation in operations)
     wait(running, min(grace, NEVER))
     for operation in operations:
-        operation.kill()
+        operation._executor.close()
     for job in wait(running, 0.5).not_done:
         logger.warning("%r did not stop", job)
     for operation in operations:
@@ -319,8 +315,8 @@ def _make_executor(executor: Any, report_to: tuple[str, int]) -> Any:
         from .remote import Remote
 
         return Remote(executor, report_to)
-    raise ValueError(f"executor must be one of {EXECUTORS} or a concurrent.futures.Executor, "
-                     f"not {executor!r}")
+    raise ValueError("executor must be one of 'thread', 'process' or a "
+                     f"concurrent.futures.Executor, not {executor!r}")
 
 
 def _make_history(history: Any) -> History:

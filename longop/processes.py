@@ -34,8 +34,6 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # which Windows has not
 class Processes(Threads):
     """Runs calls in warm processes, one for each job that runs at the same time."""
 
-    is_local = False
-
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the processes and what they are for
         self._all: list[_Process] = []
@@ -162,10 +160,11 @@ class _Process(Channel):
         del self._process, self.is_alive  # and what they have open, which errors may hold
         self.connection.close()
         _ALIVE.discard(self)
-        if code < 0:
-            name = signal.Signals(-code).name
-            return WorkerLost(f"its process was killed by {name}", name)
-        return WorkerLost(f"its process ended with exit code {code}")
+        means = signal.Signals(-code).name if code < 0 else None
+        lost = WorkerLost("its process " + (f"was killed by {means}" if means
+                                            else f"ended with exit code {code}"))
+        lost.means = means
+        return lost
 
 
 def _end_all(processes: Iterable[_Process]) -> None:

@@ -31,8 +31,6 @@ _BROKEN, _CANCELLED = "the connection to its worker broke", "its executor has ca
 class Remote(Threads):
     """Runs calls in an executor; listens at ``(host, port)`` for what is reported."""
 
-    is_local = False
-
     def __init__(self, executor: Executor, report_to: tuple[str, int]) -> None:
         self._executor, self._report_to = executor, report_to
         self._key = os.urandom(32)
@@ -90,8 +88,7 @@ class Remote(Threads):
                 try:
                     self._listener = Listener(self._report_to, backlog=128)
                 except OSError as error:
-                    raise LongOperationError(
-                        f"cannot listen at report_to={self._report_to}: {error}") from error
+                    raise LongOperationError(f"report_to={self._report_to}: {error}") from error
                 _LISTENERS.add(self._listener)
                 self._thread = threading.Thread(target=self._listen, args=(self._listener,),
                                                 daemon=True)
@@ -102,8 +99,7 @@ class Remote(Threads):
         with self._lock:
             self._jobs -= 1
             if self._listener and not self._jobs:
-                address = self._listener.address
-                self._listener = None
+                address, self._listener = self._listener.address, None
                 with contextlib.suppress(OSError), socket.create_connection(address):
                     self._thread.join()  # which waits for a connection, and has one now
 
@@ -141,12 +137,5 @@ def _explain(future: Future[Any], over: Future[None]) -> Any:
 
 
 _LISTENERS: weakref.WeakSet[Listener] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for listener in _LISTENERS:  # or a pool that forks would keep the port taken
-        listener.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):  # a pool that forks would keep the port taken
+    os.register_at_fork(after_in_child=lambda: [*map(Listener.close, _LISTENERS)])

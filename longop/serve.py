@@ -17,7 +17,7 @@ import webbrowser
 
 from .embed import Handler, handler
 from .errors import LongOperationError
-from .operation import EXECUTORS, WHEN_BUSY, LongOperation, close_all
+from .operation import WHEN_BUSY, LongOperation, close_all
 from .target import load
 
 _OPTIONS = "limit", "when_busy", "executor", "timeout", "stall_timeout", "grace"
@@ -66,7 +66,7 @@ def _hurry(signals: socket.socket, operations: list[LongOperation]) -> None:
     """Wait for one more signal, and end at once."""
     signals.recv(1)
     for operation in operations:
-        operation.kill()
+        operation._executor.close()
     os._exit(0)
 
 
@@ -97,7 +97,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--port", type=int, default=32168, help="0 is any free one (default: %(default)s)")
     add("--limit", type=int, help="how many jobs of an operation may run at once (default: 1)")
     add("--when-busy", choices=WHEN_BUSY, help="what a start does then (default: queue)")
-    add("--executor", choices=EXECUTORS, help="where jobs run; a process can be killed")
+    add("--executor", choices=("thread", "process"), help="where jobs run; a process can be killed")
     add("--timeout", type=float, metavar="S", help="how many seconds a job may run")
     add("--stall-timeout", type=float, metavar="S", help="... and how many without a report")
     add("--grace", type=float, metavar="S", help="seconds that a job has to stop by itself (2)")

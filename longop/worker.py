@@ -234,8 +234,7 @@ def perform_for(address: Any, key: bytes, id: str, call: Call) -> tuple[Any, ...
             channel.send("call", id)
             channel.receive()
         except (OSError, EOFError):
-            raise WorkerLost("the worker cannot reach the job: it has ended, or has begun "
-                             "elsewhere") from None
+            raise WorkerLost("the worker cannot reach the job, which has ended") from None
         return _Outcome(_Run(channel, id, call)(False))
 
 
