@@ -35,7 +35,7 @@ class Remote(Threads):
         self._executor, self._report_to = executor, report_to
         self._key = os.urandom(32)
         self._lock = threading.Lock()  # guards the listener, which is there while there are jobs
-        self._listener: Listener | None = None
+        self._listener: Any = None  # a Listener
         self._thread = threading.Thread()
         self._jobs = 0
         # That of which the worker has not come yet, with what is told how the connection ended.
