@@ -83,13 +83,13 @@ class Guard:
             elif what == "climb":
                 told = now
                 _climb(job, *rungs.pop(0)[1:])
-            elif text:
-                job.stop(what, DeadlineExceeded(text))
-            else:
+            elif what == "save":
                 saved = now
                 if status.version != version:
                     self.save(status)
                 version = status.version
+            elif not job.stop(what, DeadlineExceeded(text)):
+                return  # its code has just ended
 
 
 def _climb(job: Job, means: str, rung: Callable[[], object]) -> None:

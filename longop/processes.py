@@ -118,7 +118,6 @@ class Processes(Threads):
                     process.doomed = True
                     process.kill(number)
 
-
     def _end(self, process: _Process) -> WorkerLost:
         with self._lock:
             self._all[:] = [other for other in self._all if other is not process]
