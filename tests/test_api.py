@@ -363,7 +363,9 @@ def test_join_over_http(gate):
 def test_replace_over_http(gate):
     """With ``when_busy="replace"`` the job that runs is cancelled, and the new one waits for it."""
     api = Api([LongOperation(gate, when_busy="replace")])
-    old, new = [send(api, "POST /v1/test_api/gate")[1] for _ in range(2)]
+    old = send(api, "POST /v1/test_api/gate")[1]
+    assert gate.reported.wait(WAIT)
+    new = send(api, "POST /v1/test_api/gate")[1]
     assert new["commandStatus"] == "queued"
     assert send(api, "GET /v1/jobs/" + old["commandId"])[1]["state"] == "cancelling"
     gate.open.set()

@@ -83,7 +83,8 @@ def test_public_names():
 
 def test_example_scripts():
     """The examples can be imported, and the one for a server of one's own has its operation."""
-    script = ("import examples.embed, examples.script, examples.download, examples.backup;"
+    script = ("import examples.embed, examples.script, examples.download, examples.backup,"
+              "examples.on_dask;"
               "print(examples.embed.Handler.api)")
     subprocess.run([sys.executable, "-c", script], cwd=str(ROOT), check=True,
                    stdout=subprocess.DEVNULL)
