@@ -6,7 +6,6 @@ Owns how many run and who is next; what becomes of one run is `job`'s. Knows not
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
 import inspect
 import os
@@ -145,6 +144,8 @@ class LongOperation:
         Raises as `start` does, `KeyReused` if that one's parameters were others, and
         `ForgottenJob` if it is no longer kept.
         """
+        import hashlib  # which loads OpenSSL
+
         key, rest = (hashlib.sha256(text.encode()).hexdigest()[:16] for text in (
             f"{self.module}/{self.name}/{key}", dumps(sorted(parameters.items()))))
         with self._once:
