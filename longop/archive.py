@@ -36,6 +36,8 @@ _INSERT = ("INSERT INTO jobs SELECT * FROM (SELECT ? AS id, ?, ?, ?, ?, ?, ?) "
            "WHERE id NOT IN (SELECT id FROM forgotten) ON CONFLICT (id) DO ")
 _SAVE = _INSERT + """UPDATE SET place = excluded.place, total = excluded.total, at = excluded.at,
     status = excluded.status, result = excluded.result WHERE place IS NULL"""
+_NEXT = ("SELECT place + 1, total + length(status) + length(result) FROM jobs WHERE place > 0 "
+         "ORDER BY place DESC LIMIT 1")
 
 
 class FileHistory(History):
@@ -58,10 +60,6 @@ class FileHistory(History):
         try:
             self._db = self._open()
             self._inode = os.stat(self._file).st_ino
-            newest: list[list[int]] = self._rows(
-                "SELECT place, total + length(status) + length(result) FROM jobs "
-                "WHERE place > 0 ORDER BY place DESC LIMIT 1")
-            self._place, self._total = newest[0] if newest else [0, 0]
             self._interrupt_all(requeue)
         except (sqlite3.Error, HistoryError) as error:
             closed = os.path.exists(file) and not os.access(file, os.W_OK)
@@ -160,15 +158,14 @@ class FileHistory(History):
     def _flush(self) -> None:
         """Write what is remembered in memory; each job by itself, for one may be too large."""
         for status in [*super().__iter__()][::-1]:
-            texts, place = _texts(status), self._place + 1
-            row = status.id, place, self._total, time.time(), *texts, None
-            if self._write("FULL", _SAVE, row):
+            texts = _texts(status)
+            place, total = (self._rows(_NEXT) or [(1, 0)])[0]
+            if self._write("FULL", _SAVE, (status.id, place, total, time.time(), *texts, None)):
                 self._bytes -= self._kept.pop(status.id)[1]
-                self._place, self._total = place, self._total + sum(map(len, texts))
                 max_jobs, max_bytes, max_age = self._limits
                 self._write("NORMAL", "DELETE FROM jobs WHERE place < ? AND "
                             "(place <= ? OR total < ? OR at < ?)",
-                            (place, place - max_jobs, self._total - max_bytes,
+                            (place, place - max_jobs, total + sum(map(len, texts)) - max_bytes,
                              time.time() - max_age))
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:

@@ -48,6 +48,11 @@ class Call:
 class Threads:
     """Runs calls in this process, in the thread of the job."""
 
+    @property
+    def closed(self) -> bool:
+        """True once nothing can be run any more."""
+        return False
+
     def check(self, call: Call) -> None:
         """Raise if a call cannot be made."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Sequence, Tuple
 
@@ -54,16 +55,11 @@ class Guard:
             job.callback.on_cancel(thread.start)
 
     def _watch(self, job: Job, rungs: list[Rung], version: int) -> None:
-        heard = saved = began = self.clock.now()
+        saved = began = self.clock.now()
         told: float | None = None
-        changed = threading.Event()
-
-        def listen() -> None:
-            nonlocal heard
-            heard = self.clock.now()
-
+        heard, changed = deque([began], maxlen=1), threading.Event()
         if self.stall_timeout < NEVER:
-            job.watch(listen)
+            job.watch(lambda: heard.append(self.clock.now()))
         job.callback.on_cancel(changed.set)
         job.add_done_callback(lambda job: changed.set())
         while not job.done():
@@ -72,7 +68,7 @@ class Guard:
             due = [(saved + self.interval, "save", "")]
             if status.state is State.RUNNING:
                 due += [(began + self.timeout, "timeout", f"it ran longer than {self.timeout} s"),
-                        (heard + self.stall_timeout, "stalled",
+                        (heard[0] + self.stall_timeout, "stalled",
                          f"it reported nothing for {self.stall_timeout} s")]
             elif rungs:
                 told = now if told is None else told
@@ -97,4 +93,5 @@ def _climb(job: Job, means: str, rung: Callable[[], object]) -> None:
     try:
         rung()
     except Exception:
+        job.stop_by(None)
         logger.exception("%s, which was to stop %r, raised", means, job)

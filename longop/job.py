@@ -153,9 +153,8 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         self._tell()
         return True
 
-    def stop_by(self, means: str) -> None:
+    def stop_by(self, means: str | None) -> None:
         """Say what is about to stop the job, now that its callback has not."""
-        self.callback.told = True
         self._means = means
 
     def finish(self, value: Any = None, error: BaseException | None = None) -> None:
@@ -205,24 +204,25 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
     def _conclude(self, value: Any, error: BaseException | None,
                   **facts: Any) -> BaseException | None:
         """Settle the last status, which is not shown yet; return the error of it."""
-        state, reason, error = self._judge(error)
+        state, error = self._judge(error)
         last = self._snapshot()
         if value is None:
             value = last.result  # of a function that only reports, the last report is the result
-        texts = [] if error is None else [": ".join(
-            filter(None, (type(error).__name__, to_text(error))))]
-        if self._means and reason != "completed":
-            texts.append(f"stopped by {self._means}")
+        texts = [] if error is None else [type(error).__name__, to_text(error)]
+        text = ": ".join(filter(None, texts))
+        if self._means and state is not State.COMPLETED:
+            text = "; ".join(filter(None, (text, f"stopped by {self._means}")))
+        reason = "error" if state is State.FAILED else state.value
         self._final = self._next(
             state, last, result=value, eta=None, queue_position=None, finished_at=timestamp(),
-            progress=1.0 if state is State.COMPLETED else last.progress, stop_reason=reason,
-            error="; ".join(texts) or None, **facts)
+            progress=1.0 if state is State.COMPLETED else last.progress,
+            stop_reason=self._reason if self._overdue else reason, error=text or None, **facts)
         self._status = last
         return error
 
-    def _judge(self, error: BaseException | None) -> tuple[State, str, BaseException | None]:
-        """Return how the job has ended: its state, its stop_reason and its error."""
-        stopped = self.callback.told or isinstance(error, OperationCancelled)
+    def _judge(self, error: BaseException | None) -> tuple[State, BaseException | None]:
+        """Return how the job has ended: its state and its error."""
+        stopped = self.callback.told or self._means or isinstance(error, OperationCancelled)
         if isinstance(error, WorkerLost) and self._means:
             self._means = error.means or self._means
             error = None
@@ -230,12 +230,10 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
             error = None
         if self._overdue is not None:
             self._overdue.__cause__ = error
-            return State.FAILED, str(self._reason), self._overdue
+            return State.FAILED, self._overdue
         if stopped:
-            state = State.INTERRUPTED if self._reason == "interrupted" else State.CANCELLED
-            return state, state.value, error
-        return (State.COMPLETED, "completed", None) if error is None else (
-            State.FAILED, "error", error)
+            return (State.INTERRUPTED if self._reason == "interrupted" else State.CANCELLED), error
+        return (State.COMPLETED if error is None else State.FAILED), error
 
     # Without it
 

@@ -15,14 +15,14 @@ from concurrent.futures import InvalidStateError, wait
 from typing import Any, Callable, Mapping, Sequence
 
 from .callback import AdaptedCallback, Callback
-from .errors import Busy, KeyReused, LongOperationError
+from .errors import Busy, HistoryError, KeyReused, LongOperationError
 from .executors import Call, Threads
 from .guard import NEVER, Clock, Guard
 from .history import History
 from .job import Job, logger
 from .jsontext import dumps
 from .signature import Signature, unwrap_partial
-from .status import Status
+from .status import State, Status
 
 WHEN_BUSY = ("queue", "reject", "replace", "join")
 
@@ -222,9 +222,9 @@ class LongOperation:
 
         Not in a pool: a job that is stuck must hold up neither another one nor the exit.
         """
-        logger.info("%r", job)
-        self._history.track(job.status())
         try:
+            logger.info("%r", job)
+            self._history.track(job.status())
             self._guard(job, self._executor.rungs(job, call))
             value = self._executor.perform(job, call)
         except BaseException as error:  # SystemExit too: whatever it is, the code has ended
@@ -234,7 +234,7 @@ class LongOperation:
 
     def _remember(self, status: Status) -> None:
         # What waits when the operation is closed, the next one may want to start.
-        if status.started_at or not self._closed:
+        if status.started_at or status.state is not State.INTERRUPTED:
             self._history.add(status)
 
     # With the lock held
@@ -258,7 +258,7 @@ class LongOperation:
         return None
 
     def _start_next(self) -> None:
-        while self._queue and not self._is_full() and not self._closed:
+        while self._queue and not (self._is_full() or self._closed or self._executor.closed):
             job = next(iter(self._queue))
             call = self._queue.pop(job)
             try:
@@ -277,14 +277,6 @@ class LongOperation:
         del self.live[job.id]
         self._start_next()
 
-    def _stop_running(self) -> list[Job]:
-        with self._lock:
-            self._closed = True
-            running = [job for job in self.live.values() if job not in self._queue]
-        for job in running:
-            job.stop("interrupted")
-        return running
-
 
 def close_all(operations: Sequence[LongOperation]) -> None:
     """End operations: nothing is started any more, and what runs is told to stop.
@@ -292,9 +284,14 @@ def close_all(operations: Sequence[LongOperation]) -> None:
     What still runs after the grace is killed if it is in a process; a thread cannot be. What waits
     is `interrupted`.
     """
-    running = [job for operation in operations for job in operation._stop_running()]
-    grace = max(operation._guard.grace for operation in operations)
-    wait(running, min(grace, NEVER))
+    running: list[Any] = []
+    for operation in operations:
+        with operation._lock:
+            operation._closed = True
+            running += [job for job in operation.live.values() if job not in operation._queue]
+    for job in running:
+        job.stop("interrupted")
+    wait(running, min(NEVER, max(operation._guard.grace for operation in operations)))
     for operation in operations:
         operation._executor.close()
     for job in wait(running, 0.5).not_done:
@@ -323,12 +320,15 @@ def _make_executor(executor: Any, report_to: tuple[str, int]) -> Any:
 def _make_history(history: Any) -> History:
     if history is None or isinstance(history, History):
         return history or History()
-    process = sys.modules.get("multiprocessing.process")
-    if process and process.current_process().name == "longop":
-        return History()  # of a worker that imports the module where all this stands
     from .archive import FileHistory
 
-    return FileHistory(history)
+    try:
+        return FileHistory(history)
+    except HistoryError:
+        process = sys.modules.get("multiprocessing.process")
+        if process is None or process.current_process().name == "MainProcess":
+            raise
+        return History()  # of a worker that imports the module where all this stands
 
 
 def _find(module: str, name: str) -> Any:

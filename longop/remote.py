@@ -7,16 +7,16 @@ operation's secret, which travels with the call; the messages are JSON.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import copy
 import os
 import socket
 import threading
-import weakref
-from concurrent.futures import CancelledError, Executor, Future, InvalidStateError, wait
+from concurrent import futures
+from concurrent.futures import CancelledError, Executor, Future
 from multiprocessing.connection import Listener, answer_challenge, deliver_challenge
-from typing import Any, Callable
+from multiprocessing.util import register_after_fork
+from typing import Any, Iterator
 
 from .errors import LongOperationError, OperationCancelled, WorkerLost
 from .executors import Call, Threads
@@ -25,7 +25,6 @@ from .status import State
 from .worker import JSON, Channel, attend, perform_for, settle
 
 PATIENCE = 5.0  # seconds that an executor has to say why a worker is lost
-_BROKEN, _CANCELLED = "the connection to its worker broke", "its executor has cancelled it"
 
 
 class Remote(Threads):
@@ -38,70 +37,73 @@ class Remote(Threads):
         self._listener: Any = None  # a Listener
         self._thread = threading.Thread()
         self._jobs = 0
-        # That of which the worker has not come yet, with what is told how the connection ended.
-        self._waiting: dict[str, tuple[Job, Call, Callable[[Any], None]]] = {}
+        # Each with its line, a Future that runs from when its worker comes to when that is gone,
+        # and tells whether the code had ended by then.
+        self._waiting: dict[str, tuple[Job, Call, Future[bool]]] = {}
 
     def perform(self, job: Job, call: Call) -> Any:
         """Have the executor make a call, and wait for its outcome."""
-        over: Future[None] = Future()  # when nothing more will come
-        future: Future[Any] | None = None
-
-        def end(error: BaseException | None) -> None:
-            with contextlib.suppress(InvalidStateError):  # it was over before
-                over.set_exception(error) if error else over.set_result(None)
-
-        def leave(error: BaseException) -> None:
-            if self._waiting.pop(job.id, None):  # else it runs on, whatever the executor says
-                end(error)
-
-        def executed(future: Future[Any]) -> None:
-            leave(WorkerLost(_CANCELLED)) if future.cancelled() else end(None)
-
-        def disconnected(error: BaseException | None) -> None:
-            if future and not error and job.state is not State.RUNNING:
-                wait([future], PATIENCE)
-                error = OperationCancelled("it has stopped, whatever became of its outcome")
-            if error or (future and future.cancelled()):
-                end(error or WorkerLost(_CANCELLED))
-
-        self._waiting[job.id] = job, call, disconnected
-        try:
-            future = self._executor.submit(perform_for, self._open(), self._key, job.id,
-                                           copy.copy(call))
-            future.add_done_callback(executed)
-            job.callback.on_cancel(lambda: leave(OperationCancelled("it had not begun")))
-            outcome = future.result() if over.exception() is None else _explain(future, over)
-        except BaseException:
-            job.callback.cancel()  # of what the executor has lost, but still runs
-            raise
-        finally:
-            self._waiting.pop(job.id, None)
-            self._close()
+        line: Future[bool] = Future()
+        with self._listening() as address:
+            self._waiting[job.id] = job, call, line
+            try:
+                outcome = self._submit(job, call, line, address)
+            except BaseException:
+                job.callback.cancel()  # of what the executor has lost, but still runs
+                raise
+            finally:
+                self._waiting.pop(job.id, None)
         if outcome[1] and job.state is State.RUNNING:
-            raise WorkerLost(_BROKEN)  # which is why it stopped
+            raise WorkerLost("the connection to its worker broke")  # which is why it stopped
         return settle(job, outcome)
 
-    def _open(self) -> tuple[str, int]:
+    def _submit(self, job: Job, call: Call, line: Future[bool], address: Any) -> Any:
+        future = self._executor.submit(perform_for, address, self._key, job.id, copy.copy(call))
+        over = threading.Event()
+        for one in line, future:
+            one.add_done_callback(lambda one: over.set())
+        job.callback.on_cancel(line.cancel)  # which does nothing once a worker has come
+        over.wait()
+        is_alone = line.cancel()
+        if is_alone and not future.done():
+            future.cancel()
+            raise OperationCancelled("it had not begun")
+        # What an executor calls cancelled may run on.
+        ended = is_alone or ((line.done() or future.cancelled()) and line.result())
+        try:
+            return future.result(None if ended and job.state is State.RUNNING else PATIENCE)
+        except (CancelledError, futures.TimeoutError, WorkerLost) as error:
+            if not ended:
+                raise WorkerLost("the connection to its worker broke") from error
+            if future.cancelled():
+                raise WorkerLost("its executor has cancelled it") from error
+            if future.done():
+                raise
+            raise OperationCancelled("it has stopped, whatever became of its outcome") from error
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[tuple[str, int]]:
         with self._lock:
-            self._jobs += 1
             if self._listener is None:
                 try:
                     self._listener = Listener(self._report_to, backlog=128)
                 except OSError as error:
                     raise LongOperationError(f"report_to={self._report_to}: {error}") from error
-                _LISTENERS.add(self._listener)
+                register_after_fork(self._listener, Listener.close)  # or a pool would keep the port
                 self._thread = threading.Thread(target=self._listen, args=(self._listener,),
                                                 daemon=True)
                 self._thread.start()
-            return self._report_to[0], self._listener.address[1]
-
-    def _close(self) -> None:
-        with self._lock:
-            self._jobs -= 1
-            if self._listener and not self._jobs:
-                address, self._listener = self._listener.address, None
-                with contextlib.suppress(OSError), socket.create_connection(address):
-                    self._thread.join()  # which waits for a connection, and has one now
+            self._jobs += 1
+            address = self._listener.address
+        try:
+            yield self._report_to[0], address[1]
+        finally:
+            with self._lock:
+                self._jobs -= 1
+                if not self._jobs:
+                    self._listener = None
+                    with contextlib.suppress(OSError), socket.create_connection(address):
+                        self._thread.join()  # which waits for a connection, and has one now
 
     # In threads of their own
 
@@ -117,25 +119,11 @@ class Remote(Threads):
             answer_challenge(connection, self._key)
             channel = Channel(connection, JSON)
             # Once only: a worker that is started anew, after one was lost, is refused.
-            job, call, disconnected = self._waiting.pop(channel.receive()[1])
-            try:
-                channel.send("run", job.id)
-                attend(job, call, channel)
-                disconnected(None)
-            except Exception:  # of what is no message too
-                disconnected(WorkerLost(_BROKEN))
-
-
-def _explain(future: Future[Any], over: Future[None]) -> Any:
-    """Return the outcome of a call that seems lost, or raise what the executor says of it."""
-    if isinstance(over.exception(), OperationCancelled):
-        future.cancel()
-    else:
-        with contextlib.suppress(concurrent.futures.TimeoutError, CancelledError, WorkerLost):
-            return future.result(PATIENCE)
-    return over.result()
-
-
-_LISTENERS: weakref.WeakSet[Listener] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):  # a pool that forks would keep the port taken
-    os.register_at_fork(after_in_child=lambda: [*map(Listener.close, _LISTENERS)])
+            job, call, line = self._waiting.pop(channel.receive()[1])
+            if line.set_running_or_notify_cancel():
+                ended = False
+                with contextlib.suppress(Exception):  # of what is no message too
+                    channel.send("run", job.id)
+                    attend(job, call, channel)
+                    ended = True
+                line.set_result(ended)

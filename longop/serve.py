@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO,
                         format="%(asctime)s %(message)s")
-    changes = {name: getattr(options, name) for name in _OPTIONS
-               if getattr(options, name) is not None}
+    changes = {name: value for name, value in vars(options).items()
+               if name in _OPTIONS and value is not None}
     try:
         operations = [operation for target in options.target for operation in load(target)]
         server = _Server(options.host, options.port)  # before anything can be started
@@ -49,22 +49,28 @@ def main(arguments: list[str] | None = None) -> int:
     signal.set_wakeup_fd(signalled.fileno())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *ignored: None)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
     names = ", ".join(f"{operation.module}/{operation.name}" for operation in operations)
     with contextlib.suppress(OSError):  # nobody reads it: that is no reason not to serve
         print(f"{names} at {server.url}", flush=True)
     if options.open:
         webbrowser.open(server.url)
-    signals.recv(1)
+    _wait_for_end(signals)
     threading.Thread(target=_hurry, args=(signals, operations), daemon=True).start()
+    server.shutdown()
     server.server_close()
     close_all(operations)
     return 0
 
 
+def _wait_for_end(signals: socket.socket) -> None:
+    while signals.recv(1) not in (b"", bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
+        pass  # one that the served module handles
+
+
 def _hurry(signals: socket.socket, operations: list[LongOperation]) -> None:
     """Wait for one more signal, and end at once."""
-    signals.recv(1)
+    _wait_for_end(signals)
     for operation in operations:
         operation._executor.close()
     os._exit(0)

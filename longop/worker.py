@@ -35,26 +35,26 @@ Codec = Tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
 
 
 class Channel:
-    """A connection that carries messages; raises ``OSError`` or ``EOFError`` once it is gone."""
+    """A connection that carries messages."""
 
     def __init__(self, connection: Connection, codec: Codec) -> None:
         self.connection = connection
         self._encode, self._decode = codec
         self._lock = threading.Lock()  # one message at a time
 
-    def send(self, *message: Any) -> None:
-        """Send a message: its kind, the job's id, and what belongs to it."""
-        data = self._encode(message)
-        with self._lock:
-            self.connection.send_bytes(data)
+    def send(self, *message: Any) -> bool:
+        """Send a message: its kind, the job's id, and what belongs to it; return whether it went.
 
-    def tell(self, kind: str, id: str) -> None:
-        """Send a message that is of no use any more if the other side is gone."""
-        with contextlib.suppress(OSError):
-            self.send(kind, id)
+        That the other side is gone shows when its next message is waited for.
+        """
+        data = self._encode(message)
+        with self._lock, contextlib.suppress(OSError):
+            self.connection.send_bytes(data)
+            return True
+        return False
 
     def receive(self) -> Any:
-        """Wait for a message."""
+        """Wait for a message; raise ``OSError`` or ``EOFError`` if the other side is gone."""
         return self._decode(self.connection.recv_bytes())
 
 
@@ -76,7 +76,7 @@ def attend(job: Job, call: Call, channel: Channel) -> Any:
 
     Raises ``EOFError`` or ``OSError`` if the worker is lost.
     """
-    call.stop = partial(channel.tell, "companion", job.id)
+    call.stop = partial(channel.send, "companion", job.id)
     while True:
         kind, id, *rest = channel.receive()
         if id != job.id:
@@ -84,9 +84,9 @@ def attend(job: Job, call: Call, channel: Channel) -> Any:
         if kind == "report":
             job.callback.receive(tuple(rest))
         elif kind == "begun":
-            job.callback.on_cancel(partial(channel.tell, "cancel", id))
+            job.callback.on_cancel(partial(channel.send, "cancel", id))
         else:
-            channel.tell("bye", id)
+            channel.send("bye", id)
             return rest
 
 
@@ -152,9 +152,8 @@ class _Run:
             with contextlib.suppress(Exception):  # the function may have closed it
                 stream.flush()
         outcome = callback.latest, callback.told, value, error
-        with contextlib.suppress(OSError):  # the operation is gone
-            self._channel.send("ended", self._id, *(outcome if send_outcome else ()))
-        reader.join()
+        if self._channel.send("ended", self._id, *(outcome if send_outcome else ())):
+            reader.join()
         return outcome
 
     def _obey(self) -> None:
@@ -185,7 +184,7 @@ class _Run:
             self._send_report()
 
     def _send_report(self) -> None:
-        with self._lock, contextlib.suppress(OSError):  # the operation is gone
+        with self._lock:
             self._due.clear()
             if not self._ended.is_set():
                 self._next = time.monotonic() + PERIOD
