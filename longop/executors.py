@@ -69,6 +69,7 @@ class Threads:
             return []
         reports = any(arg is call.callback for arg in (*call.args, *call.kwargs.values()))
         name = getattr(call.stop, "__name__", repr(call.stop))
+        # Looked up when it is called: what runs elsewhere has changed it to a message by then.
         return [(reports, name, lambda: call.stop and call.stop())]
 
     def close(self) -> None:

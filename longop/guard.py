@@ -19,8 +19,6 @@ from .status import State, Status
 # A rung of the ladder: whether to wait for ``grace`` before it, what the job is said to have been
 # stopped by, and the doing.
 Rung = Tuple[bool, str, Callable[[], object]]
-
-
 NEVER = threading.TIMEOUT_MAX
 
 

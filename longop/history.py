@@ -42,7 +42,7 @@ class History:
             self._bytes += size
             while len(self._kept) > max(1, self._max_jobs) or (
                     len(self._kept) > 1 and self._bytes > self._max_bytes):
-                History.forget(self, next(iter(self._kept)))
+                History.forget(self, next(iter(self._kept)))  # not of a file, in `FileHistory`
 
     def get(self, id: str) -> Status:
         """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""

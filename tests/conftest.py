@@ -1,6 +1,11 @@
+import multiprocessing
 import threading
 
 import pytest
+
+from longop import LongOperation
+
+from .waiting import wait_until
 
 
 def running():
@@ -15,3 +20,18 @@ def no_thread_is_left_behind():
         for thread in running():
             thread.join(10)
             assert not thread.is_alive()
+
+
+@pytest.fixture
+def make():
+    """Make operations, in processes by default; at the end no process is left of them."""
+    made = []
+
+    def make(function, executor="process", **options):
+        made.append(LongOperation(function, executor=executor, **options))
+        return made[-1]
+
+    yield make
+    for operation in made:
+        operation.close()
+    wait_until(lambda: multiprocessing.active_children() == [])

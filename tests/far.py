@@ -14,19 +14,12 @@ import time
 
 from longop import LongOperation, OperationCancelled
 
-WAIT = 10  # seconds until a test that hangs fails
+from .waiting import WAIT, wait_until
+
 SETTING = "as imported"
 LOADED = []  # what a process keeps between its jobs
 STOP = threading.Event()
 TRACE = []
-
-
-def wait_until(condition):
-    """Wait until a condition holds; an assertion fails if it never does."""
-    until = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < until, "it never came to pass"
-        time.sleep(0.001)
 
 
 def is_alive(pid):

@@ -1,5 +1,6 @@
 """What the tests have other processes run: importable, and driven by files that the tests write."""
 
+import functools
 import os
 import threading
 import time
@@ -7,20 +8,12 @@ from pathlib import Path
 
 import longop
 
+from .waiting import wait_until
+
 WAIT = 30  # seconds until what hangs fails: later than the test that waits for it
+wait_for = functools.partial(wait_until, seconds=WAIT)
 rung = threading.Event()  # the companion was called
 rung_by = []  # in which process
-
-
-def wait_for(condition):
-    """Return what a condition returns once that is true; else raise."""
-    deadline = time.monotonic() + WAIT
-    while True:
-        seen = condition()
-        if seen:
-            return seen
-        assert time.monotonic() < deadline, f"not within {WAIT} seconds: {condition}"
-        time.sleep(0.002)
 
 
 def count(folder: Path, callback):

@@ -34,8 +34,9 @@ from longop.guard import Clock
 from longop.jsontext import dumps, loads
 from longop.operation import close_all
 
+from .waiting import WAIT, wait_until
+
 ROOT = Path(__file__).parent.parent
-WAIT = 10  # seconds until a test that hangs fails
 
 
 @pytest.fixture
@@ -57,13 +58,6 @@ def check(file):
     """Check that the file is a database without a fault."""
     with closing(sqlite3.connect(str(file))) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def end_of(job):

@@ -3,13 +3,11 @@
 Where time matters, it is the test's own: a clock that stands still until the test moves it.
 """
 
-import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import time
-from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,8 @@ from longop.errors import DeadlineExceeded
 from longop.guard import Clock
 
 from . import far
-from .far import WAIT, is_alive, wait_until
+from .far import is_alive
+from .waiting import WAIT, end_of, wait_until
 
 ROOT = Path(__file__).parent.parent
 BOTH = pytest.mark.parametrize("executor", ["thread", "process"])
@@ -55,32 +54,10 @@ def clock():
     return StandingClock()
 
 
-@pytest.fixture
-def make():
-    """Make operations; at the end no process is left of them."""
-    made = []
-
-    def make(function, executor, **options):
-        made.append(LongOperation(function, executor=executor, **options))
-        return made[-1]
-
-    yield make
-    for operation in made:
-        operation.close()
-    wait_until(lambda: multiprocessing.active_children() == [])
-
-
 def reported(job):
     """Wait until a job has reported something, and return it."""
     wait_until(lambda: job.status().result)
     return job.status().result
-
-
-def end_of(job):
-    """Wait for the end of a job and return its last status."""
-    wait([job], WAIT)
-    assert job.done()
-    return job.status()
 
 
 # The ladder

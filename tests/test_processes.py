@@ -24,32 +24,11 @@ from longop import Busy, History, LongOperation, LongOperationError, State, Targ
 from longop.errors import WorkerLost
 
 from . import far
-from .far import WAIT, is_alive, wait_until
+from .far import is_alive
+from .waiting import WAIT, end_of, wait_until
 
 ROOT = Path(__file__).parent.parent
 BOTH = pytest.mark.parametrize("executor", ["thread", "process"])
-
-
-@pytest.fixture
-def make():
-    """Make operations that run in processes; at the end no process is left of them."""
-    made = []
-
-    def make(function, executor="process", **options):
-        made.append(LongOperation(function, executor=executor, **options))
-        return made[-1]
-
-    yield make
-    for operation in made:
-        operation.close()
-    wait_until(lambda: multiprocessing.active_children() == [])
-
-
-def end_of(job):
-    """Wait for the end of a job and return its last status."""
-    wait([job], WAIT)
-    assert job.done()
-    return job.status()
 
 
 def descriptors():

@@ -25,9 +25,9 @@ from longop import LongOperation, LongOperationError, State
 from .remote_functions import (Bomb, count, deaf, decorated, echo, fail, fail_in_two_parts,
                                generate, give_what_cannot_be_pickled, note, note_and_die,
                                note_and_wait, ring, wait_a_little, wait_for, write)
+from .waiting import WAIT, end_of
 
 ROOT = Path(__file__).parent.parent
-WAIT = 10  # seconds until a test that hangs fails
 SPAWN = multiprocessing.get_context("spawn")  # this process has threads, so must not be forked
 
 
@@ -155,12 +155,6 @@ def desk():
     desk = Desk()
     yield desk
     desk.close()
-
-
-def end_of(job):
-    """Wait for the end of a job and return its last status."""
-    assert wait([job], WAIT).done, job
-    return job.status()
 
 
 def wait_for_step(job, step):

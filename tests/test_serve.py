@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import http.client
 import json
 import os
@@ -21,8 +22,11 @@ import pytest
 from longop import State, Status
 from longop.archive import FileHistory
 
+from . import waiting
+
 ROOT = Path(__file__).parent.parent
 WAIT = 20
+wait_until = functools.partial(waiting.wait_until, seconds=WAIT)
 
 STUBBORN = """
 import time
@@ -72,17 +76,6 @@ def start(url, name, headers=(), /, **parameters):
     """Start a job of one of `kept`'s functions; return its id."""
     query = urllib.parse.urlencode(parameters)
     return ask(f"{url}v1/kept/{name}?{query}", "POST", **dict(headers))[1]["commandId"]
-
-
-def wait_until(look):
-    """Look until what is seen is not false; return it."""
-    deadline = time.monotonic() + WAIT
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        assert time.monotonic() < deadline, "it has not come"
-        time.sleep(0.01)
 
 
 def wait_for(url, id, **expected):
