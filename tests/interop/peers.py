@@ -1,0 +1,19 @@
+"""Peers that a test needs: skipped by name where one is missing, unless all must be there."""
+
+import importlib.util
+import os
+import sys
+
+import pytest
+
+
+def needs(*modules, python=(3, 8)):
+    """Return the mark of tests that need some modules; with LONGOP_INTEROP=1 they must be there.
+
+    ``python`` is the first version that the newest releases of the modules support.
+    """
+    if sys.version_info < python:
+        return pytest.mark.skip(reason=f"{', '.join(modules)} needs Python {python}")
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    assert not (missing and os.environ.get("LONGOP_INTEROP") == "1"), missing
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(modules)}")
