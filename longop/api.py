@@ -1,109 +1,138 @@
-"""A request in, a response out: routes, answers and errors. Knows nothing of sockets.
+"""A request in, an answer out: routes, answers and errors. Knows nothing of sockets.
 
-The routes under a module's name, and what they answer, are CodeProject.AI Server's, so that its
-clients work; they answer 200 where it does. What it says that is not so, such as ``cancelled`` of
-code that runs, is said as it is. Everything under ``/v1/jobs`` is our own.
+The routes under a module's name are CodeProject.AI Server's: see `commands`. Everything under
+``/v1/jobs`` is our own.
 """
 
 from __future__ import annotations
 
 import os
 import pkgutil
-import time
+import re
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, Callable, Iterable
-from urllib.parse import quote, unquote
+from typing import Callable, Iterable
+from urllib.parse import parse_qsl, quote, unquote
 
-from .errors import (BadParameters, Busy, ForgottenJob, LongOperationError, RequestError,
-                     UnknownJob)
+from . import commands
+from .commands import cancel_job, find
+from .errors import BadParameters, LongOperationError, RequestError
+from .gate import Gate
 from .job import logger
-from .jsontext import dumps
+from .jsontext import dumps, loads
 from .operation import LongOperation
-from .status import State, Status
-from .wire import Request, Response, http_date, json_response, parameters
+from .status import Status
+from .watch import Answer, hold, stream
+from .wire import Limits, Request, Response, json_response
 
-View = Callable[[Request], Response]
-
-# That server's words. Its page reads on until a status is `completed`, `failed` or not a success.
-_STARTED = "Command is running in the background"
-_NOTHING_RUNS = "No long running command is currently in progress"
-_OTHER_ID = "The command ID provided does not match the current long running command"
-_MESSAGES = {
-    State.QUEUED: "The command is waiting for its turn",
-    State.RUNNING: "The long running command is still in progress",
-    State.CANCELLING: "The command is being cancelled",
-    State.COMPLETED: "Command has completed",
-    State.FAILED: "The command has failed",
-    State.CANCELLED: "The command has been cancelled",
-    State.INTERRUPTED: "The command was interrupted: its server ended",
-}
+View = Callable[[Request], Answer]
+_KINDS = "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
 
 
 class Api:
     """The HTTP face of some operations; ``page`` is the path of the page, or None for none.
 
-    Raises ``ValueError`` if two of them have the same route.
+    ``alone`` says that what has another path is nobody else's either. Raises ``ValueError`` if two
+    operations have the same route.
     """
 
-    def __init__(self, operations: Iterable[LongOperation], page: str | None = "/") -> None:
-        self._page = page
+    def __init__(self, operations: Iterable[LongOperation], page: str | None = "/",
+                 gate: Gate | None = None, limits: Limits | None = None,
+                 alone: bool = True) -> None:
+        self._page, self._gate, self.limits = page, gate or Gate(), limits or Limits()
+        self._alone = alone
         self._operations = list(operations)
-        self._modules: dict[str, dict[str, LongOperation]] = {}
+        self._views: dict[str, dict[str, View]] = {
+            "/v1": {"GET": self._describe}, "/v1/jobs": {"GET": self._list},
+            "/v1/status/ping": {"GET": _ping}, "/openapi.json": {"GET": self._openapi}}
+        modules: dict[str, list[LongOperation]] = {}
         for operation in self._operations:
-            module = self._modules.setdefault(_key(operation.module), {})
-            name = _key(operation.name)
-            if name in (*module, "get_command_status", "cancel_command"):
+            root = f"/v1/{_key(operation.module)}"
+            of_module = modules.setdefault(root, [])
+            self._views[f"{root}/get_command_status"] = dict.fromkeys(
+                ("GET", "POST"), partial(commands.status, of_module))
+            self._views[f"{root}/cancel_command"] = {"POST": partial(commands.cancel, of_module)}
+            path = f"{root}/{_key(operation.name)}"
+            if path in self._views:
                 raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
-            module[name] = operation
+            self._views[path] = {"POST": partial(commands.start, operation)}
+            of_module.append(operation)
         self._shown: dict[str, tuple[int, bytes, bytes]] = {}
-        self._views_of = lru_cache(maxsize=256)(self._find_views)  # who polls, polls one path
+        self._known_head = lru_cache(maxsize=256)(self._read_head)
 
-    def find(self, request: Request) -> View | None:
-        """Return what answers a request once its body is there, or None if its path is not ours.
+    def read_head(self, head: bytes) -> Request:
+        """Return a request with the view that answers it, which is None for what is not ours.
 
-        Raises `RequestError` if the path is ours but not the method.
+        Raises `RequestError` where it cannot be served, and its body need not be read.
         """
-        views = self._views_of(request.path)
-        view = views.get("GET" if request.method == "HEAD" else request.method)
-        if views and view is None:
-            allowed = ", ".join(sorted(views))
-            raise RequestError(405, f"{request.path} takes {allowed} only", Allow=allowed)
-        return view
+        # Whoever polls sends the same head each time: to know it saves most of the work.
+        return (self._known_head if len(head) < 2_000 else self._read_head)(head)
 
-    def answer(self, request: Request, view: View | None) -> Response:
-        """Answer a request with what `find` found for it; raise nothing."""
+    def is_quick(self, request: Request) -> bool:
+        """Return whether a request reads of a job that is alive, for which nothing has to wait.
+
+        Others may have to, for a disk or a process.
+        """
+        id = request.path[9:41]  # /v1/jobs/...
+        for operation in self._operations:
+            if id in operation.live:
+                return request.method == "GET"
+        return False
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request that `read_head` made; raise nothing."""
         try:
-            if view is None:
+            if request.view is None:
                 raise RequestError(404, f"there is nothing at {request.path}")
-            return view(request)
+            answer: Answer = request.view(request)
+            return answer
         except LongOperationError as error:
             return problem(error)
         except Exception:
             logger.exception("%s %s", request.method, request.path)
             return problem(RequestError(500, "an error of the server's own; its log says more"))
 
+    def _read_head(self, head: bytes) -> Request:
+        request = Request(head, self.limits)
+        views = self._find_views(request.path)
+        if views or self._alone:
+            try:
+                self._gate.check(request)
+                request.extra = self._gate.cors(request)
+                request.view = self._choose(request, views)
+            except RequestError as error:
+                if request.length:
+                    raise
+                answer = problem(error)
+                request.view = lambda request: answer
+        return request
+
+    def _choose(self, request: Request, views: dict[str, View]) -> View | None:
+        view = views.get("GET" if request.method == "HEAD" else request.method)
+        allow = {"Allow": ", ".join(sorted(views))}
+        if views and request.method == "OPTIONS":
+            return lambda request: Response(204, headers=allow)
+        if views and view is None:
+            raise RequestError(405, f"{request.path} takes {allow['Allow']} only", **allow)
+        cookie = self._gate.cookie(request) if request.path == self._page else None
+        if cookie:  # without the token in its address, which people copy
+            return lambda request: Response(303, headers={"Location": request.path,
+                                                          "Set-Cookie": cookie})
+        return view
+
     def _find_views(self, path: str) -> dict[str, View]:
         """Return what answers at a path, by method."""
         if path == self._page:
             return {"GET": _show_page}
-        root, *parts = _key(unquote(path)).rstrip("/").split("/")
-        if root or parts[:1] != ["v1"]:
-            return {}
-        module = self._modules.get(parts[1], {}) if parts[2:] else {}
-        if module and parts[2] == "get_command_status":
-            return dict.fromkeys(("GET", "POST"), partial(_command_status, [*module.values()]))
-        if module and parts[2] == "cancel_command":
-            return {"POST": partial(_cancel_command, [*module.values()])}
-        if module and parts[2] in module:
-            return {"POST": partial(_start, module[parts[2]])}
-        if parts[1:2] == ["jobs"] and len(parts) == 3:
-            return {"GET": partial(self._show, parts[2]), "DELETE": partial(self._forget, parts[2])}
-        if parts[1:2] == ["jobs"] and parts[3:] == ["cancel"]:
-            return {"POST": partial(self._cancel, parts[2])}
-        own = {"v1": self._describe, "v1/jobs": self._list, "v1/status/ping": _ping}
-        view = own.get("/".join(parts))
-        return {"GET": view} if view else {}
+        path = _key(unquote(path)).rstrip("/")
+        job = re.fullmatch("/v1/jobs/([^/]+)(/events|/cancel|)", path)
+        if job and path not in self._views:
+            of_job: dict[str, dict[str, Callable[..., Answer]]] = {
+                "": {"GET": self._show, "DELETE": self._forget},
+                "/events": {"GET": self._stream}, "/cancel": {"POST": self._cancel}}
+            return {method: partial(view, job[1]) for method, view in of_job[job[2]].items()}
+        # An operation's path may go on as it likes, as on that server.
+        return self._views.get(path) or self._views.get("/".join(path.split("/")[:4]), {})
 
     def _describe(self, request: Request) -> Response:
         return json_response({"operations": [
@@ -111,6 +140,26 @@ class Api:
              "description": operation.description,
              "start": quote(f"/v1/{operation.module}/{operation.name}"),
              "parameters": operation.signature.schema()} for operation in self._operations]})
+
+    def _openapi(self, request: Request) -> Response:
+        """Describe it all in OpenAPI 3.1: what is the same everywhere is in a file."""
+        from . import __version__
+
+        document = loads((pkgutil.get_data(__package__, "openapi.json") or b"").decode())
+        document["info"]["version"] = __version__
+        templates = document.pop("x-templates")
+        paths = document["paths"]
+        for operation in self._operations:
+            start = {**templates["start"], "summary": operation.description or operation.name,
+                     "operationId": f"start_{operation.module}_{operation.name}"}
+            schema = operation.signature.schema()
+            start["requestBody"] = {"required": bool(schema["required"]), "content": {
+                kind: {"schema": schema} for kind in _KINDS}}
+            root = quote(f"/v1/{operation.module}")
+            paths[f"{root}/{quote(operation.name)}"] = {"post": start}
+            for command in "get_command_status", "cancel_command":
+                paths[f"{root}/{command}"] = templates[command]
+        return json_response(document)
 
     def _list(self, request: Request) -> Response:
         """Answer the jobs, newest first, without their results: all together may be large."""
@@ -120,56 +169,81 @@ class Api:
         return json_response({"jobs": sorted(jobs, key=lambda job: str(job["created_at"]),
                                              reverse=True)})
 
-    def _show(self, id: str, request: Request) -> Response:
-        """Answer the status. Of one that was shown before only the times are written anew."""
-        status = _find(self._operations, id)[1]
-        version, before, after = self._shown.get(id, (-1, b"", b""))
+    def _show(self, id: str, request: Request) -> Answer:
+        """Answer the status, once its version is above ``since`` or ``wait`` seconds are over."""
+        operation, status = find(self._operations, id)
+        if not request.query:
+            return self._status(status)
+        since, seconds = _numbers(request.query, since=-1, wait=30)
+        job = operation.live.get(id)
+        if job is None:
+            return self._status(status)
+        return hold(job, seconds, lambda status: status.version > since or status.state.is_terminal,
+                    self._status)
+
+    def _stream(self, id: str, request: Request) -> Answer:
+        """Answer with an event for each status from now on, or after the one that was seen."""
+        operation, status = find(self._operations, id)
+        seen = request.headers.get("last-event-id", "")
+        last = int(seen) if re.fullmatch("[0-9]{1,16}", seen) else -1
+        job = operation.live.get(id)
+        if request.method == "HEAD":
+            return Response(200, None, "text/event-stream")
+        if job is not None:
+            return stream(job, last, self._event)
+        if last == status.version:  # all was seen: a page that got this does not ask again
+            return Response(204)
+        return Response(200, self._event(status), "text/event-stream")
+
+    def _event(self, status: Status) -> bytes:
+        data = self._status(status).body or b""
+        return b"event: status\nid: %d\ndata: %b\n\n" % (status.version, data)
+
+    def _status(self, status: Status) -> Response:
+        """Answer a status. Of one that was shown before only the times are written anew."""
+        version, before, after = self._shown.get(status.id, (-1, b"", b""))
         if version != status.version:
             text = dumps(vars(status.but(elapsed=None, eta=None))).encode()
             before, _, after = text.rpartition(b'"elapsed":null,"eta":null')
             if len(self._shown) > 100:
                 self._shown.clear()
             if len(text) < 10_000:  # so that they hold 1 MB at most
-                self._shown[id] = status.version, before, after
+                self._shown[status.id] = status.version, before, after
         times = f'"elapsed":{status.elapsed},"eta":{status.eta}'.replace("None", "null")
-        return Response(200, b"".join((before, times.encode(), after)))
+        headers = {} if status.finished_at else {"Retry-After": "1"}
+        return Response(200, b"".join((before, times.encode(), after)), headers=headers)
 
     def _cancel(self, id: str, request: Request) -> Response:
-        _cancel(*_find(self._operations, id))
-        return self._show(id, request)
+        return self._status(cancel_job(*find(self._operations, id)))
 
     def _forget(self, id: str, request: Request) -> Response:
-        _find(self._operations, id)[0].forget(id)
+        find(self._operations, id)[0].forget(id)
         return Response(204)
 
 
 def problem(error: LongOperationError) -> Response:
-    """Answer with an error as RFC 9457 says it."""
-    fields = {"type": "about:blank", "title": HTTPStatus(error.status).phrase,
-              "status": error.status, "detail": str(error)}
+    """Answer with an error as RFC 9457 says it; its type is described in ``/openapi.json``."""
+    fields = {"type": f"/openapi.json#/components/responses/{type(error).__name__}",
+              "title": HTTPStatus(error.status).phrase, "status": error.status,
+              "detail": str(error)}
+    if isinstance(error, BadParameters):
+        fields["errors"] = error.errors
     return json_response(fields, error.status, content_type="application/problem+json",
                          headers=error.headers)
 
 
+def _numbers(query: str, **defaults: float) -> list[float]:
+    """Return the numbers that a query has under these names."""
+    given = {**{name: str(number) for name, number in defaults.items()}, **dict(parse_qsl(query))}
+    wrong = {name: "must be a number" for name in defaults
+             if not re.fullmatch(r"-?[0-9]{1,16}(\.[0-9]*)?", given[name])}
+    if wrong:
+        raise BadParameters(wrong)
+    return [float(given[name]) for name in defaults]
+
+
 def _key(name: str) -> str:
     return name.lower().replace("-", "_")
-
-
-def _find(operations: Iterable[LongOperation], id: str) -> tuple[LongOperation, Status]:
-    live = [operation for operation in operations if id in operation.live]
-    for operation in live or operations:
-        try:
-            return operation, operation.status(id)
-        except UnknownJob:
-            pass
-    raise UnknownJob(f"there is no job {id}")
-
-
-def _cancel(operation: LongOperation, status: Status) -> Status:
-    job = operation.live.get(status.id)
-    if job is not None:
-        job.cancel()
-    return operation.status(status.id)
 
 
 def _ping(request: Request) -> Response:
@@ -179,94 +253,12 @@ def _ping(request: Request) -> Response:
 
 
 def _show_page(request: Request) -> Response:
+    """Answer the page, in which no script runs but its own, and which can load nothing else."""
     page = pkgutil.get_data(__package__, "page.html") or b""  # from a zip too
-    return Response(200, page, "text/html; charset=utf-8")
-
-
-# CodeProject.AI Server's routes
-
-
-def _start(operation: LongOperation, request: Request) -> Response:
-    reply = partial(_reply, request, operation, operation.name)
-    plain = "respond-async" in request.headers.get("prefer", "").lower()  # RFC 7240
-    key = request.headers.get("idempotency-key")
-    try:
-        values = operation.signature.parse(parameters(request))
-        job = operation.start_once(key, **values) if key else operation.start(**values)
-    except LongOperationError as error:
-        if plain:
-            raise
-        if isinstance(error, Busy) and error.status == 409:  # which that server knows
-            return reply(False, commandId=error.job_id, error=str(error))
-        more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
-        return reply(False, error.status, error.headers, error=str(error), **more)
-    status, headers = job.status(), {"Location": f"/v1/jobs/{job.id}"}
-    if plain:
-        return json_response(vars(status), 202, headers=headers)
-    began = status.state is State.RUNNING
-    return reply(True, message=_STARTED if began else _MESSAGES[status.state], commandId=job.id,
-                 commandStatus=status.state.value, headers=headers)
-
-
-def _command_status(operations: list[LongOperation], request: Request) -> Response:
-    reply = partial(_reply, request, operations[0], "get_command_status")
-    try:
-        _, status = _find_command(operations, request)
-    except LongOperationError as error:
-        known = "not started" if str(error) == _NOTHING_RUNS else "unknown"
-        return reply(False, _code(error), commandStatus=known, error=str(error))
-    reply = partial(reply, message=_MESSAGES[status.state], commandId=status.id,
-                    commandStatus=status.state.value)
-    if not status.state.is_terminal:
-        return reply(True, result="" if status.result is None else status.result)
-    milliseconds = int((status.elapsed or 0) * 1000)
-    text = status.error and (status.error.partition(": ")[2] or status.error)
-    if status.state is State.CANCELLED:
-        text = _MESSAGES[State.CANCELLED]
-    return reply(status.state is State.COMPLETED, error=text, result=status.result,
-                 stop_reason=status.stop_reason, processMs=milliseconds, inferenceMs=milliseconds)
-
-
-def _cancel_command(operations: list[LongOperation], request: Request) -> Response:
-    reply = partial(_reply, request, operations[0], "cancel_command")
-    try:
-        status = _cancel(*_find_command(operations, request))
-    except LongOperationError as error:
-        return reply(False, _code(error), error=str(error))
-    state = status.state
-    if state in (State.CANCELLING, State.CANCELLED):
-        return reply(True, message=_MESSAGES[state], commandId=status.id, commandStatus=state.value)
-    return reply(False, commandId=status.id, commandStatus=state.value,
-                 error=f"The command has already {state.value}")
-
-
-def _find_command(operations: list[LongOperation],
-                  request: Request) -> tuple[LongOperation, Status]:
-    """Find the job of a request's commandId; raise `UnknownJob` in that server's words."""
-    given = parameters(request).get("commandId", [""])[0]
-    if not given:
-        raise UnknownJob("No command ID provided")
-    try:
-        return _find(operations, str(given))
-    except (UnknownJob, ForgottenJob):
-        known = any(operation.jobs() for operation in operations)
-        raise UnknownJob(_OTHER_ID if known else _NOTHING_RUNS) from None
-
-
-def _code(error: LongOperationError) -> int:
-    """Return the status that an error has on that server's routes: 200 for what it knows."""
-    return 200 if isinstance(error, UnknownJob) else error.status
-
-
-def _reply(request: Request, operation: LongOperation, command: str, success: bool,
-           status: int = 200, headers: Any = None, **fields: Any) -> Response:
-    """Answer with the fields, and round them what that server says with every answer."""
-    started = fields.get("commandId") if command == operation.name and success else None
-    return json_response({
-        "success": success, **fields, "moduleId": operation.module,
-        "moduleName": operation.module,
-        "code": 200 if success else 500 if status == 200 else status, "command": command,
-        "requestId": started or os.urandom(16).hex(), "inferenceDevice": "CPU",
-        "analysisRoundTripMs": int((time.perf_counter() - request.arrived) * 1000),
-        "processedBy": "localhost", "timestampUTC": http_date(int(time.time()))},
-        status, headers=headers or {})
+    nonce = os.urandom(16).hex()
+    page = re.sub(rb"<(script|style)>", rb'<\1 nonce="%b">' % nonce.encode(), page)
+    policy = (f"default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; "
+              f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; base-uri 'none'; "
+              "form-action 'none'; frame-ancestors 'none'")
+    return Response(200, page, "text/html; charset=utf-8",
+                    {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})

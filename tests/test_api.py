@@ -2,19 +2,23 @@
 
 import enum
 import functools
+import itertools
 import json
+import re
 import threading
 import typing
 
 import pytest
 
-from longop import History, LongOperation
-from longop.api import Api
+from longop import History, LongOperation, LongOperationError, State, Status, __version__
+from longop.api import Api, problem
 from longop.errors import RequestError
-from longop.wire import Request
+from longop.jsontext import dumps
+from longop.watch import wait
 
 WAIT = 10
 ID = 32 * "0"
+PROBLEMS = "/openapi.json#/components/responses/"
 
 
 class Colour(enum.Enum):
@@ -62,10 +66,13 @@ def send(api, line, body=b"", content_type=None, **headers):
     """Send a request and return the response's status, its JSON and its headers."""
     if content_type:
         headers["Content-Type"] = content_type
+    headers = {"Host": "localhost", "Content-Length": len(body), **headers}
     head = f"{line} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
-    request = Request(head.encode())
-    request.body = body
-    response = api.answer(request, api.find(request))
+    try:
+        request = api.read_head(head.encode()).with_body(body)
+        response = next(wait(api.answer(request)))
+    except RequestError as error:  # which is raised while the body is still to come
+        response = problem(error)
     value = json.loads(response.body) if "json" in response.content_type and response.body else None
     return response.status, value, response.headers
 
@@ -170,9 +177,10 @@ def test_unknown_path(path):
     (f"GET /v1/jobs/{ID}/cancel", "POST")])
 def test_wrong_method(line, allow):
     """A wrong method is a 405 that tells the right ones."""
-    with pytest.raises(RequestError) as info:
-        send(Api([LongOperation(paint)]), line)
-    assert (info.value.status, info.value.headers) == (405, {"Allow": allow})
+    status, value, headers = send(Api([LongOperation(paint)]), line)
+    assert (status, value["status"], headers) == (405, 405, {"Allow": allow})
+    path = line.partition(" ")[2]
+    assert send(Api([LongOperation(paint)]), f"OPTIONS {path}")[::2] == (204, {"Allow": allow})
 
 
 def test_job_routes(gate):
@@ -241,13 +249,12 @@ def test_newest_job_first():
 def test_page_and_ping():
     """The page is at its path, or nowhere; ping answers."""
     api = Api([LongOperation(paint)])
-    request = Request(b"GET / HTTP/1.1\r\n\r\n")
-    answer = api.answer(request, api.find(request))
+    answer = api.answer(api.read_head(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"))
     assert answer.content_type == "text/html; charset=utf-8"
     assert b"<title>longop</title>" in answer.body
     assert send(api, "GET /v1/status/ping")[1]["success"] is True
-    assert Api([], page="/jobs").find(Request(b"GET /jobs HTTP/1.1\r\n\r\n")) is not None
-    assert Api([], page=None).find(Request(b"GET / HTTP/1.1\r\n\r\n")) is None
+    assert send(Api([], page="/jobs"), "GET /jobs")[0] == 200
+    assert send(Api([], page=None), "GET /")[0] == 404
 
 
 @pytest.mark.parametrize("names", [("same", "Same"), ("a-b", "a_b"), ("get_command_status", "x")])
@@ -338,7 +345,9 @@ def test_refusals(gate, options, query, plain, codeproject):
     id = send(api, "POST /v1/test_api/gate")[1]["commandId"]
     line = "POST /v1/test_api/gate" + query
     status, value, headers = send(api, line, Prefer="respond-async")
-    assert (status, value["type"], value["status"]) == (plain, "about:blank", plain)
+    kind = "BadParameters" if plain == 400 else "Busy"
+    assert (status, value["type"], value["status"]) == (plain, PROBLEMS + kind, plain)
+    assert ("errors" in value) == (plain == 400)
     assert value["title"]
     assert value["detail"]
     assert ("Retry-After" in headers) == (plain == 429)
@@ -392,7 +401,7 @@ def test_idempotency_key(content_type, body, other):
     assert first["commandId"] in value["error"]
     assert "commandId" not in value
     status, value, _ = post(body=other, Prefer="respond-async")
-    assert (status, value["type"], value["status"]) == (422, "about:blank", 422)
+    assert (status, value["type"], value["status"]) == (422, PROBLEMS + "KeyReused", 422)
     assert len(operation.jobs()) == 1
     operation.forget(first["commandId"])
     assert post(body=body)[0] == 410
@@ -441,3 +450,165 @@ def test_any_result_is_shown():
                              history=History())])
     id = send(api, "POST /v1/test_api/odd")[1]["commandId"]
     assert finish(api, id)["result"] == {"nan": None, "1": [2]}
+
+
+# Watching
+
+
+def watched(api, line, **headers):
+    """Return what answers a request, one that waits included."""
+    lines = "".join(f"{k}: {v}\r\n" for k, v in {"Host": "localhost", **headers}.items())
+    return api.answer(api.read_head(f"{line} HTTP/1.1\r\n{lines}\r\n".encode()))
+
+
+def test_long_poll(gate):
+    """With ``since`` the status is answered when its version is above it, or the time is over."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    job = operation.start()
+    assert gate.reported.wait(WAIT)
+    path = f"GET /v1/jobs/{job.id}"
+    version = job.status().version
+    for query in ("", f"?since={version - 1}", f"?since={version}&wait=0", "?wait=1000"):
+        assert send(api, path + query)[1]["version"] == version
+    answers = [watched(api, f"{path}?since={since}&wait=1000") for since in (version, 99)]
+    for answer in answers:
+        assert 999 < next(answer.items) <= 1000
+    gate.open.set()
+    list(job.updates())
+    for answer in answers:
+        assert json.loads(next(answer.items).body)["state"] == "completed"
+    # Nothing more will change: there is nothing to wait for.
+    assert send(api, f"{path}?since=99&wait=1000")[1]["state"] == "completed"
+
+
+@pytest.mark.parametrize("query", ["since=x", "wait=x", "wait=nan", "since=1e9", "wait=-"])
+def test_long_poll_without_a_number(gate, query):
+    """What is no number is said to be none."""
+    operation = LongOperation(gate)
+    job = operation.start()
+    status, value, _ = send(Api([operation]), f"GET /v1/jobs/{job.id}?{query}")
+    assert (status, [*value["errors"]]) == (400, [query.partition("=")[0]])
+
+
+def test_events(gate):
+    """An event stream has each status that is new to the client, as the status route shows it."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    job = operation.start()
+    assert gate.reported.wait(WAIT)
+    path = f"GET /v1/jobs/{job.id}/events"
+    begin, event, pause, *_ = itertools.islice(watched(api, path).items, 3)
+    assert (begin.status, begin.body, begin.content_type) == (200, None, "text/event-stream")
+    assert begin.headers["X-Accel-Buffering"] == "no"
+    assert pause == 15
+    name, id, data, *ends = event.decode().split("\n")
+    version = job.status().version
+    assert (name, id, ends) == ("event: status", f"id: {version}", ["", ""])
+    assert data.startswith("data: ")
+    shown = send(api, f"GET /v1/jobs/{job.id}")[1]
+    times = {"elapsed": 0, "eta": 0}
+    assert {**json.loads(data[6:]), **times} == {**shown, **times}
+    again = watched(api, path, **{"Last-Event-ID": version}).items
+    assert [*itertools.islice(again, 1, 3)] == [b":\n\n", 15]
+    gate.open.set()
+    list(job.updates())
+    assert b'"state":"completed"' in next(again)
+    assert [*again] == []
+    last = watched(api, path)  # of a job that has ended there is one event
+    assert (last.status, last.content_type) == (200, "text/event-stream")
+    assert last.body.count(b"data: ") == 1
+    seen = {"Last-Event-ID": job.status().version}
+    assert watched(api, path, **seen).status == 204  # after which a browser does not ask again
+
+
+def test_prefer_wait(gate):
+    """With ``Prefer: wait`` a start is answered when the job ends (200), or at the time (202)."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    answer = watched(api, "POST /v1/test_api/gate", Prefer="respond-async, wait=1000")
+    assert next(answer.items) > 999
+    gate.open.set()
+    list(answer.job.updates())
+    response = next(answer.items)
+    assert (response.status, json.loads(response.body)["result"]) == (200, "all")
+    assert response.headers == {"Location": f"/v1/jobs/{answer.job.id}",
+                                "Preference-Applied": "wait=1000"}
+    gate.open.clear()
+    status, value, _ = send(api, "POST /v1/test_api/gate", Prefer="wait=0")
+    assert (status, value["state"]) == (202, "running")
+
+
+def test_retry_after(gate):
+    """A status says when to ask again, while it may change."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    job = operation.start()
+    assert send(api, f"GET /v1/jobs/{job.id}")[2] == {"Retry-After": "1"}
+    gate.open.set()
+    list(job.updates())
+    assert send(api, f"GET /v1/jobs/{job.id}")[2] == {}
+
+
+def test_quick(gate):
+    """Only what is read of a job that is alive is known to need no disk and no process."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    job = operation.start()
+
+    def quick(line):
+        return api.is_quick(api.read_head(f"{line} HTTP/1.0\r\n\r\n".encode()))
+
+    assert quick(f"GET /v1/jobs/{job.id}")
+    assert quick(f"GET /v1/jobs/{job.id}/events")
+    for line in (f"DELETE /v1/jobs/{job.id}", f"POST /v1/jobs/{job.id}/cancel", "GET /v1/jobs",
+                 f"GET /v1/jobs/{ID}", "POST /v1/test_api/gate"):
+        assert not quick(line)
+    gate.open.set()
+    list(job.updates())
+    assert not quick(f"GET /v1/jobs/{job.id}")
+
+
+def test_page_runs_its_own_script_only():
+    """The page's policy lets its own script and style through, by a nonce, and nothing else."""
+    api = Api([])
+    one, other = (watched(api, "GET /") for _ in range(2))
+    policy = dict(part.split(" ", 1) for part in
+                  one.headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert "unsafe" not in str(policy)
+    nonce = policy["script-src"][7:-1].encode()
+    assert policy["script-src"] == policy["style-src"] == f"'nonce-{nonce.decode()}'"
+    for tag in b"script", b"style":
+        assert re.findall(b"<%b[^>]*>" % tag, one.body) == [b'<%b nonce="%b">' % (tag, nonce)]
+    assert nonce not in other.body
+    assert not re.search(rb"\son\w+=|style=", one.body)  # which it would not let through
+    assert one.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_openapi():
+    """The description has every route, every operation, and every kind of problem."""
+    api = Api([LongOperation(paint), LongOperation(fail)])
+    status, document, _ = send(api, "GET /openapi.json")
+    assert (status, document["openapi"], document["info"]["version"]) == (
+        200, "3.1.0", __version__)
+    paths = document["paths"]
+    start = paths["/v1/test_api/paint"]["post"]
+    assert start["summary"] == "Paint."
+    schema = start["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert schema == json.loads(dumps(api._operations[0].signature.schema()))
+    assert start["requestBody"]["required"] is True
+    assert paths["/v1/test_api/fail"]["post"]["requestBody"]["required"] is False
+    for path, methods in paths.items():
+        assert {method.upper() for method in methods} == set(
+            api._find_views(path.replace("{id}", ID)))
+    for kind in LongOperationError.__subclasses__():
+        if kind.__module__ == "longop.errors" and kind.__name__ not in (
+                "DeadlineExceeded", "WorkerLost"):  # which are of jobs, not of requests
+            assert kind.__name__ in document["components"]["responses"]
+    references = set(re.findall('"#(/[^"]*)"', json.dumps(document)))
+    for reference in references:
+        functools.reduce(lambda value, key: value[key], reference[1:].split("/"), document)
+    properties = document["components"]["schemas"]["Status"]["properties"]
+    assert [*properties] == [*Status.__dataclass_fields__]
+    assert properties["state"]["enum"] == [state.value for state in State]
