@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import logging
 import os
 import signal
 import socket
-import socketserver
 import sys
 import threading
 import types
-import webbrowser
+from dataclasses import fields
+from typing import Any
+from urllib.parse import quote
 
-from .embed import Handler, handler
+from .api import Api
 from .errors import LongOperationError
+from .gate import Gate
 from .operation import WHEN_BUSY, LongOperation, close_all
+from .server import Server
 from .target import load
+from .wire import Limits
 
 _OPTIONS = "limit", "when_busy", "executor", "timeout", "stall_timeout", "grace"
 
@@ -28,18 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO,
                         format="%(asctime)s %(message)s")
-    changes = {name: value for name, value in vars(options).items()
-               if name in _OPTIONS and value is not None}
+    token = options.token
+    if token is None:  # beyond this machine, nobody comes in without one
+        token = "" if _is_loopback(options.host) else os.urandom(16).hex()
+    limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
     try:
         operations = [operation for target in options.target for operation in load(target)]
-        server = _Server(options.host, options.port)  # before anything can be started
-        if options.history:
-            from .archive import FileHistory  # which loads sqlite3
-
-            changes["history"] = FileHistory(options.history, requeue=options.requeue)
-        operations = [operation.but(**changes) for operation in operations]
-        server.RequestHandlerClass = handler(*operations)
-        server.RequestHandlerClass.timeout = 60  # seconds that a client may be silent
+        # Before anything can be started.
+        server = Server(options.host, options.port, _tls(options))
+        operations = [operation.but(**_changes(options)) for operation in operations]
+        gate = Gate(token, [options.host, *options.allow_host], options.allow_origin)
+        server.api = Api(operations, gate=gate, limits=limits)
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
         return 2
@@ -49,18 +51,34 @@ def main(arguments: list[str] | None = None) -> int:
     signal.set_wakeup_fd(signalled.fileno())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *ignored: None)
-    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+    serving = threading.Thread(target=server.serve, daemon=True)
+    serving.start()
     names = ", ".join(f"{operation.module}/{operation.name}" for operation in operations)
+    address = f"{server.url}?token={quote(token)}" if token else server.url
     with contextlib.suppress(OSError):  # nobody reads it: that is no reason not to serve
-        print(f"{names} at {server.url}", flush=True)
+        print(f"{names} at {address}", flush=True)
     if options.open:
-        webbrowser.open(server.url)
+        import webbrowser
+
+        webbrowser.open(address)
     _wait_for_end(signals)
     threading.Thread(target=_hurry, args=(signals, operations), daemon=True).start()
-    server.shutdown()
-    server.server_close()
+    server.stop_listening()
     close_all(operations)
+    server.close()
+    serving.join(1.0)  # in which the watchers see the ends of their jobs
     return 0
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what goes before the operations' own options."""
+    changes = {name: getattr(options, name) for name in _OPTIONS
+               if getattr(options, name) is not None}
+    if options.history:
+        from .archive import FileHistory  # which loads sqlite3
+
+        changes["history"] = FileHistory(options.history, requeue=options.requeue)
+    return changes
 
 
 def _wait_for_end(signals: socket.socket) -> None:
@@ -76,20 +94,21 @@ def _hurry(signals: socket.socket, operations: list[LongOperation]) -> None:
     os._exit(0)
 
 
-class _Server(socketserver.ThreadingTCPServer):  # HTTPServer looks up the host's name, on and on
-    daemon_threads = True
-    request_queue_size = 128  # the default of 5 drops connections when many come at once
-    allow_reuse_address = sys.platform != "win32"  # there it would let two servers share a port
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"
 
-    def __init__(self, host: str, port: int) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            super().__init__((host, port), Handler)
-        except (OSError, OverflowError) as error:
-            taken = getattr(error, "errno", 0) == errno.EADDRINUSE
-            hint = ": stop what runs there, or choose another --port (0 is any free one)"
-            raise OSError(f"cannot listen on {host}:{port}: {error}{hint * taken}") from error
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_address[1]}/"
+
+def _tls(options: argparse.Namespace) -> Any:
+    if not options.tls_cert:
+        return None
+    import ssl
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.tls_cert, options.tls_key)
+    except OSError as error:
+        raise OSError(f"cannot use the certificate {options.tls_cert}: {error}") from error
+    return context
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -101,6 +120,17 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="package.module, module:name or path/to/file.py[:name]")
     add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     add("--port", type=int, default=32168, help="0 is any free one (default: %(default)s)")
+    add("--token", default=os.environ.get("LONGOP_TOKEN"), help="what each request must bring; "
+        "made and printed if --host is not this machine's own, unless it is ''")
+    add("--allow-host", action="append", default=[], metavar="NAME",
+        help="a name that it may be called by without a token")
+    add("--allow-origin", action="append", default=[], metavar="URL",
+        help="a site, such as https://example.com, whose pages may use it")
+    add("--tls-cert", metavar="FILE", help="a certificate, which makes it https")
+    add("--tls-key", metavar="FILE", help="its key, if that is not in the same file")
+    for limit in fields(Limits):
+        add("--" + limit.name.replace("_", "-"), type=type(limit.default), default=limit.default,
+            metavar="N", help=f"{limit.metadata['help']} (at most %(default)s)")
     add("--limit", type=int, help="how many jobs of an operation may run at once (default: 1)")
     add("--when-busy", choices=WHEN_BUSY, help="what a start does then (default: queue)")
     add("--executor", choices=("thread", "process"), help="where jobs run; a process can be killed")

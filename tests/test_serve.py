@@ -498,3 +498,113 @@ def test_history_of_the_code(tmp_path, executor):
         code, answer = ask(url + "v1/work/work", "POST")
         assert code == 200, answer
         wait_for(url, answer["commandId"], state="completed", result="value")
+
+
+# Who may come in
+
+
+def asked(url, path="", data=None, **headers):
+    """Return the status, the headers and the body of an answer, as it came."""
+    netloc = urllib.parse.urlsplit(url).netloc
+    connection = http.client.HTTPConnection(netloc, timeout=WAIT)
+    with contextlib.closing(connection):
+        headers = {name.replace("_", "-"): text for name, text in headers.items()}
+        connection.request("POST" if data is not None else "GET", "/" + path, data, headers)
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+
+
+def test_token_of_its_own():
+    """Beyond this machine nobody comes in without the token that is printed with the address."""
+    with served("examples.long_process", "--host", "0.0.0.0") as (_, line, url):
+        token = re.fullmatch(r".* at http://0\.0\.0\.0:\d+/\?token=([0-9a-f]{32})\n", line).group(1)
+        assert asked(url, "v1")[0] == asked(url)[0] == 401
+        assert asked(url, "v1", Authorization=f"Bearer {token}")[0] == 200
+        status, headers, _ = asked(url, f"?token={token}")
+        assert (status, headers["Location"]) == (303, "/")
+        cookie = headers["Set-Cookie"].partition(";")[0]
+        assert b"<title>" in asked(url, Cookie=cookie)[2]
+        assert asked(url, "v1/jobs/x/cancel", b"", Cookie=cookie)[0] == 404
+        host = f"any.example:{urllib.parse.urlsplit(url).port}"
+        assert asked(url, "v1", Host=host, Cookie=cookie)[0] == 200
+
+
+@pytest.mark.parametrize(("arguments", "environment"), [
+    (["--token", "a&b"], {}), ([], {"LONGOP_TOKEN": "a&b"}),
+    (["--token", "a&b"], {"LONGOP_TOKEN": "other"})])
+def test_given_token(arguments, environment):
+    """A token may be given, as an option or in the environment."""
+    with served("examples.long_process", *arguments, **environment) as (_, _, url):
+        assert url.endswith("/?token=a%26b")
+        assert asked(url, "v1")[0] == 401
+        assert asked(url, "v1", Authorization="Bearer a&b")[0] == 200
+
+
+def test_no_token():
+    """Who wants no token says so; then the name of the host is looked at."""
+    with served("examples.long_process", "--host", "0.0.0.0", "--token", "",
+                "--allow-host", "pi.example") as (_, line, url):
+        assert "token" not in line
+        assert asked(url, "v1")[0] == asked(url, "v1", Host="pi.example:1")[0] == 200
+        assert asked(url, "v1", Host="evil.example")[0] == 421
+
+
+def test_origins():
+    """Another site's page may do nothing, unless it is allowed to."""
+    with served("examples.long_process", "--allow-origin", "https://a.example") as (_, _, url):
+        path = "v1/long_process/a_long_process"
+        assert asked(url, path, b"", Origin="https://b.example")[0] == 403
+        assert json.loads(asked(url, "v1/jobs")[2]) == {"jobs": []}
+        status, headers, _ = asked(url, path, b"", Origin="https://a.example")
+        assert (status, headers["Access-Control-Allow-Origin"]) == (200, "https://a.example")
+
+
+@pytest.mark.parametrize(("flag", "number", "headers", "status"), [
+    ("--max-head", 300, {"X": 300 * "a"}, 431),
+    ("--max-headers", 4, dict.fromkeys("ABC", "1"), 431),
+    ("--max-url", 5, {}, 414), ("--max-body", 9, {"Content_Length": "10"}, 413),
+    ("--max-connections", 0, {}, 503)])
+def test_limits(flag, number, headers, status):
+    """Each limit has its flag."""
+    with served("examples.long_process", flag, str(number)) as (_, _, url):
+        assert asked(url, "v1/jobs", **headers)[0] == status
+
+
+def test_limits_of_time():
+    """... those of time too, and of the depth of JSON."""
+    with served("examples.long_process", "--request-time", "0.05", "--idle-time", "0.05",
+                "--max-depth", "1") as (_, _, url):
+        status, _, body = asked(url, "v1/long_process/a_long_process", b'{"a": [[1]]}',
+                                Content_Type="application/json", Prefer="respond-async")
+        assert (status, b"nested too deeply" in body) == (400, True)
+        host, port = urllib.parse.urlsplit(url).netloc.split(":")
+        with socket.create_connection((host, int(port)), WAIT) as client:
+            client.sendall(b"GET /v1 HT")
+            assert client.recv(13) == b"HTTP/1.1 408 "
+
+
+def test_bad_certificate(tmp_path):
+    """A certificate that is none is said to be none."""
+    (tmp_path / "cert").write_text("none")
+    for name in "cert", "nothing":
+        done = subprocess.run([sys.executable, "-m", "longop.serve", "examples.long_process",
+                               "--tls-cert", str(tmp_path / name)], cwd=str(ROOT), timeout=WAIT,
+                              capture_output=True)
+        assert done.returncode == 2
+        assert done.stderr.startswith(b"longop.serve: cannot use the certificate ")
+
+
+def test_watcher_sees_the_end():
+    """When the server is told to end, who watches a job sees how it ended."""
+    with served("examples.long_process") as (process, _, url):
+        id = ask(f"{url}v1/long_process/a_long_process", "POST")[1]["commandId"]
+        netloc = urllib.parse.urlsplit(url).netloc
+        connection = http.client.HTTPConnection(netloc, timeout=WAIT)
+        with contextlib.closing(connection):
+            connection.request("GET", f"/v1/jobs/{id}/events")
+            events = connection.getresponse()
+            assert events.readline() == b"event: status\n"
+            process.send_signal(signal.SIGTERM)
+            last = [line for line in events if line.startswith(b"data: ")][-1]
+        assert json.loads(last[6:])["state"] == "interrupted"
+        assert process.wait(WAIT) == 0

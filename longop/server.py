@@ -1,0 +1,190 @@
+"""The server that ``longop.serve`` runs: all connections in one loop, and none of them waits.
+
+What an answer may have to wait for (a disk, the start of a process) is left to a few threads. Knows
+nothing of routes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import selectors
+import socket
+import sys
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Callable
+
+from .api import Api
+from .connection import NEVER, READ, Connection
+from .job import Job
+
+PERIOD = 0.01  # seconds between two looks at a job that changes all the time
+
+
+class Server:
+    """Serves an ``api``, which is set before `serve`, at ``(host, port)``.
+
+    ``tls`` is an ``SSLContext`` or None. Raises ``OSError``, which says what to do, if it cannot
+    listen there.
+    """
+
+    api: Api
+
+    def __init__(self, host: str, port: int, tls: Any = None) -> None:
+        self.tls, self.closing = tls, False
+        self.again: tuple[type[OSError], ...] = (BlockingIOError,)  # means that nothing is there
+        if tls:
+            from ssl import SSLWantReadError, SSLWantWriteError
+
+            self.again += (SSLWantReadError, SSLWantWriteError)
+        self._listener = _listen(host, port)
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"http{'s' if tls else ''}://{name}:{self._listener.getsockname()[1]}/"
+        self._waker, self._woken = socket.socketpair()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self._listener, READ, self._accept)
+        self.selector.register(self._woken, READ, self._wake)
+        self._waker.setblocking(False)
+        self._calls: deque[Callable[[], object]] = deque()
+        self.threads = ThreadPoolExecutor(8, "longop-server")
+        self.connections: set[Connection] = set()
+        self._audiences: dict[Job, _Audience] = {}
+        self._changed: dict[Job, None] = {}  # of the jobs that are watched
+        self._rest = NEVER  # when the first of them may be looked at again
+        self.writing: deque[Connection] = deque()  # which have something to be sent
+        self.now = time.monotonic()
+        self.next = NEVER  # when the first of the connections may be overdue
+
+    def serve(self) -> None:
+        """Serve until `close` is called and the connections have come to their ends."""
+        with self.selector, self._waker, self._woken, self.threads:
+            while self.connections or not self.closing:
+                self._turn()
+
+    def stop_listening(self) -> None:
+        """Take no more connections; those there are go on. This may be called in any thread."""
+        self.call(self._stop_listening)
+
+    def close(self) -> None:
+        """Take no more connections, and end each of them when it is answered.
+
+        An event stream goes on until its job has ended. This may be called in any thread.
+        """
+        self.call(self._close)
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have the loop call a function; this may be called in any thread."""
+        self._calls.append(function)
+        with contextlib.suppress(OSError):  # so much waits there that the loop wakes, or it is over
+            self._waker.send(b"\0")
+
+    def watch(self, connection: Connection, job: Job) -> None:
+        """Have a connection look whenever a job changes."""
+        if job not in self._audiences:
+            self._audiences[job] = _Audience(partial(self._tell, job), set())
+            job.watch(self._audiences[job].watcher)
+        self._audiences[job].connections.add(connection)
+
+    def unwatch(self, connection: Connection, job: Job) -> None:
+        """Let it be."""
+        self._audiences[job].connections.discard(connection)
+        if not self._audiences[job].connections:
+            job.unwatch(self._audiences.pop(job).watcher)
+
+    def _tell(self, job: Job) -> None:
+        """Have the loop look at a job; this may be called in any thread."""
+        if job not in self._changed:
+            self._changed[job] = None
+            self.call(self._look)
+
+    def _look(self) -> None:
+        """Have those who watch look at the jobs that have changed, if they have not just done."""
+        self._rest = NEVER
+        for job in [*self._changed]:
+            audience = self._audiences.get(job)
+            if audience and audience.rests_until > self.now:
+                self._rest = min(self._rest, audience.rests_until)
+                continue
+            del self._changed[job]  # before the look, so that no change is missed
+            if audience:
+                audience.rests_until = self.now + PERIOD
+                for connection in [*audience.connections]:
+                    connection.look()
+
+    def _turn(self) -> None:
+        due = min(self.next, self._rest)
+        events = self.selector.select(None if due == NEVER else max(0.0, due - time.monotonic()))
+        self.now = time.monotonic()
+        for key, what in events:
+            key.data(what)
+        if self._rest <= self.now:
+            self._look()
+        if self.next <= self.now:
+            for connection in [*self.connections]:
+                if connection.deadline <= self.now:
+                    connection.go_on()
+            self.next = min((one.deadline for one in self.connections), default=NEVER)
+        # All at once, for to wake a client costs more than an answer: while it reads the
+        # first one, the others come.
+        while self.writing:
+            self.writing.popleft().go_on()
+
+    def _wake(self, events: int) -> None:
+        self._woken.recv(65_536)
+        while self._calls:
+            self._calls.popleft()()
+
+    def _stop_listening(self) -> None:
+        if self._listener.fileno() >= 0:
+            self.selector.unregister(self._listener)
+            self._listener.close()
+
+    def _close(self) -> None:
+        self._stop_listening()
+        self.closing = True
+        for connection in [*self.connections]:
+            connection.go_on()  # which ends it if it is idle
+
+    def _accept(self, events: int) -> None:
+        client = None
+        try:
+            client, _ = self._listener.accept()
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.tls:
+                client = self.tls.wrap_socket(client, True, do_handshake_on_connect=False)
+        except OSError:  # it has gone again; or there is no descriptor left, and then not so fast
+            if client:
+                client.close()
+            time.sleep(0.001)
+            return
+        Connection(self, client)
+
+
+@dataclass
+class _Audience:
+    """The connections that watch a job, and what tells the server that it has changed."""
+
+    watcher: Callable[[], None]
+    connections: set[Connection]
+    rests_until: float = 0.0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        if sys.platform != "win32":  # there it would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+        listener.setblocking(False)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        taken = getattr(error, "errno", 0) == errno.EADDRINUSE
+        hint = ": stop what runs there, or choose another --port (0 is any free one)"
+        raise OSError(f"cannot listen on {host}:{port}: {error}{hint * taken}") from error
+    return listener
