@@ -10,8 +10,8 @@
 Who hands what to whom, values to the right; to the left goes one ``threading.Event`` being set:
 
     your function ─ callback ─┐
-          signature ─ executors ─ job ─ operation ─ api ─ wire ─ embed ─ serve ─ page.html
-      processes, remote ┘     status, guard  └ history, archive     target ┘
+          signature ─ executors ─ job ─ operation ─ api ─ wire ─ server ─ serve ─ page.html
+      processes, remote ┘     status, guard  └ history, archive └ embed      └ client
       worker ┘
 
 ===========  =====================================================================================
@@ -30,10 +30,16 @@ archive      ... in an sqlite3 file, which outlives the server
 operation    `LongOperation`: how many run at once, and which is next
 jsontext     any value as JSON
 wire         HTTP/1.1 bytes to a request, a response to bytes
-api          a request in, a response out
-embed        the api as a handler for ``http.server``
+watch        an answer that waits for a job: a long poll, an event stream
+gate         who may come in
+commands     a start, and CodeProject.AI Server's routes
+api          a request in, an answer out
+embed        the api as a handler for ``http.server``, and as a WSGI application
+connection   a client of the server's, and how far its requests are
+server       the api to many connections in one loop
 target       ``package.module``, ``module:name`` or ``file.py`` to operations
 serve        ``python -m longop.serve``
+client       operations of another Python, which serves them
 ===========  =====================================================================================
 """
 
@@ -51,11 +57,18 @@ __version__ = "0.1.0"
 __all__ = ["BadParameters", "Busy", "Callback", "DeadlineExceeded", "ForgottenJob", "History",
            "HistoryError", "Job", "KeyReused", "LongOperation", "LongOperationError",
            "OperationCancelled", "State", "Status", "TargetError", "UnknownJob", "WorkerLost",
-           "handler"]
+           "handler", "wsgi"]
 
 
-def handler(*operations: LongOperation, page: Any = "/") -> Any:
+def handler(*operations: LongOperation, **options: Any) -> Any:
     """Return a request handler class for ``http.server``: see `longop.embed.handler`."""
     from . import embed  # ``import longop`` loads no HTTP
 
-    return embed.handler(*operations, page=page)
+    return embed.handler(*operations, **options)
+
+
+def wsgi(*operations: LongOperation, **options: Any) -> Any:
+    """Return a WSGI application: see `longop.embed.wsgi`."""
+    from . import embed
+
+    return embed.wsgi(*operations, **options)

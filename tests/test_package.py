@@ -20,8 +20,8 @@ from .test_serve import get, served, wait_for_log
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ORDER = ["errors", "jsontext", "callback", "status", "job", "guard", "signature", "executors",
-         "worker", "processes", "remote", "history", "archive", "operation", "wire", "api", "embed",
-         "target", "serve"]
+         "worker", "processes", "remote", "history", "archive", "operation", "wire", "watch",
+         "gate", "commands", "api", "embed", "connection", "server", "target", "serve", "client"]
 
 
 def imports_of(path):
@@ -150,6 +150,7 @@ def test_readme_commands(tmp_path):
                 if "curl" not in line]
     assert commands == [
         "python3 -m longop.serve examples.long_process", "python3 -m tests",
+        "python3 -m longop.client http://127.0.0.1:32168/ a_long_process",
         "python3 -m zipfile -c longop.zip longop/",
         "PYTHONPATH=longop.zip python3 -m longop.serve examples.long_process"]
     archive = tmp_path / "longop.zip"
@@ -163,15 +164,15 @@ def test_readme_commands(tmp_path):
 def test_readme_routes():
     """Every route in the README's table is one of the API's, and the links lead somewhere."""
     from longop.api import Api
-    from longop.wire import Request
 
     api = Api([longop.LongOperation(lambda callback: 1, name="operation")])
     api._operations[0].module = "module"
     api = Api(api._operations)
-    for methods, path in re.findall(r"^\| `([A-Z][\w ]*) (/[^`]*)` \|", README, re.M):
-        path = re.sub(r"<(\w+)>", r"\1", path.replace("<id>", 32 * "0"))
+    rows = re.findall(r"^\| (`(?:GET|POST|DELETE).*?`) \|", README, re.M)
+    assert len(rows) > 9
+    for methods, path in re.findall(r"`([A-Z][\w ]*) (/[^`]*)`", " ".join(rows)):
         for method in methods.split(" or "):
-            assert api.find(Request(f"{method} {path} HTTP/1.1\r\n\r\n".encode())), path
+            assert method in api._find_views(re.sub(r"<(\w+)>", r"\1", path)), path
     headings = {"#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
                 for heading in re.findall("^#+ (.*)", README, re.M)}
     for link in re.findall(r"\]\((?!http)([^)]+)\)", README):
