@@ -1,0 +1,248 @@
+"""`longop.client`: the operations of a server, from another Python."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from concurrent import futures
+from pathlib import Path
+
+import pytest
+
+import longop
+from longop import State, client
+from longop.api import Api
+from longop.gate import Gate
+from longop.server import Server
+from longop.wire import Response
+
+from .waiting import WAIT, wait_until
+
+ROOT = Path(__file__).parent.parent
+
+
+class Steps:
+    """A function that makes a step whenever it is let, and counts its calls."""
+
+    __name__ = "steps"
+
+    def __init__(self):
+        self.calls, self.may = 0, threading.Semaphore(0)
+
+    def let(self, steps):
+        for _ in range(steps):
+            self.may.release()
+
+    def __call__(self, callback, n: int = 3, data: bytes = b""):
+        self.calls += 1
+        for step in range(1, n + 1):
+            while not self.may.acquire(timeout=0.01):
+                callback.check()
+            callback(f"step {step}", step, n)
+        return {"bytes": len(data), "n": n}
+
+
+def fails(callback):
+    raise ValueError("no good")
+
+
+@contextlib.contextmanager
+def serving(operations, port=0, **gate):
+    server = Server("127.0.0.1", port)
+    server.api = Api(operations, gate=Gate(**gate))
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        yield server
+    finally:
+        for connection in [*server.connections]:  # as if it was killed
+            server.call(connection._drop)
+        server.close()
+        thread.join(WAIT)
+
+
+@pytest.fixture
+def steps():
+    return Steps()
+
+
+@pytest.fixture
+def operations(steps, make):
+    return [make(steps, "thread"), make(fails, "thread")]
+
+
+def test_whole_life(steps, operations):
+    """A job there is started, watched, and gives its result, as a job here."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        assert [one.name for one in there.operations] == ["steps", "fails"]
+        job = there.steps.start(n=2, data=b"\0\xff")
+        seen = []
+        for status in job.updates():
+            seen.append((status.state, status.step))
+            steps.may.release()
+        assert seen[-1] == (State.COMPLETED, 2)
+        assert job.result(WAIT) == {"bytes": 2, "n": 2}
+        assert job.status().state is State.COMPLETED
+        assert there.job(job.id).status() == job.status()
+        assert job.cancel() is False
+        steps.let(5)
+        assert there.steps(n=1) == {"bytes": 0, "n": 1}
+
+
+def test_cancel(operations):
+    """A cancel there is a cancel."""
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start()
+        assert job.cancel() is True
+        assert [status.state for status in job.updates()][-1] is State.CANCELLED
+        with pytest.raises(futures.CancelledError):
+            job.result(WAIT)
+
+
+def test_errors(operations):
+    """What went wrong there is raised here, by the same name."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        with pytest.raises(longop.LongOperationError, match="ValueError: no good"):
+            there.fails()
+        with pytest.raises(longop.BadParameters) as caught:
+            there.steps.start(n="many", m=1)
+        assert set(caught.value.errors) == {"m"}
+        with pytest.raises(longop.UnknownJob, match="there is no job x"):
+            there.job("x").status()
+        with pytest.raises(longop.UnknownJob):
+            next(there.job("x").updates())
+        with pytest.raises(AttributeError, match="no operation 'other'; it has steps, fails"):
+            _ = there.other
+        with pytest.raises(futures.TimeoutError):
+            there.steps.start().result(0.05)
+
+
+def test_no_server():
+    """Where nobody serves, that is said at once."""
+    with serving([]) as server:
+        url = server.url
+    with pytest.raises(OSError, match="refused"):
+        client.connect(url)
+
+
+def test_token(operations):
+    """The token may be given, or be in the address; without it nobody comes in."""
+    with serving(operations, token="a b") as server:
+        with pytest.raises(longop.LongOperationError, match="a token is needed") as caught:
+            client.connect(server.url)
+        assert caught.value.status == 401
+        assert client.connect(server.url, "a b").operations
+        assert client.connect(f"{server.url}?token=a%20b").operations
+
+
+def test_dropped_stream(steps, operations):
+    """A stream that breaks goes on where it was."""
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start(n=3)
+        versions = []
+        for status in job.updates():
+            versions.append(status.version)
+            for connection in [*server.connections]:
+                server.call(connection._drop)
+            steps.may.release()
+        assert versions == sorted(set(versions))
+        assert status.state is State.COMPLETED
+
+
+def test_restarted_server(steps, operations):
+    """A server that goes and comes back, with its jobs, is not noticed; nothing starts twice."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        port = int(server.url.rpartition(":")[2][:-1])
+    started = futures.ThreadPoolExecutor(1).submit(there.steps.start, n=2)
+    with serving(operations, port):
+        job = started.result(WAIT)
+        updates = job.updates()
+        next(updates)
+    steps.let(2)
+    with serving(operations, port):
+        *_, last = updates
+        assert last.state is State.COMPLETED
+    assert steps.calls == 1
+
+
+def test_version_that_comes_twice(steps, operations):
+    """A job that another server has begun anew may end with the version that was seen last."""
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start(n=0)
+        wait_until(lambda: job.status().state.is_terminal)
+        shown = dict(vars(job.status()), state="running")
+        answer, others = server.api.answer, []
+
+        def other(request):
+            if others:
+                return answer(request)
+            others.append(request)
+            return Response(200, f"data: {json.dumps(shown)}\n\n".encode(), "text/event-stream")
+
+        server.api.answer = other
+        assert [status.state.value for status in job.updates()] == ["running", "completed"]
+
+
+def test_lost_answer(steps, operations):
+    """A start of which the answer was lost is tried again, and is one start."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        answer, lost = server.api.answer, []
+
+        def lose(request):
+            made = answer(request)
+            if request.method == "POST" and not lost:
+                lost.append(made)
+                for connection in [*server.connections]:
+                    server.call(connection._drop)
+            return made
+
+        server.api.answer = lose
+        job = there.steps.start(n=1)
+        steps.may.release()
+        assert job.result(WAIT)["n"] == 1
+        assert lost
+        assert steps.calls == 1
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-m", "longop.client", *arguments], cwd=str(ROOT),
+                          capture_output=True, timeout=WAIT, text=True)
+
+
+def test_terminal(steps, operations):
+    """In a terminal operations are listed and run: the result on stdout, the rest on stderr."""
+    steps.let(2)
+    with serving(operations) as server:
+        assert run(server.url).stdout.splitlines()[0].startswith("steps n data - ")
+        done = run(server.url, "steps", "n=2")
+        assert (done.returncode, done.stdout) == (0, "{'bytes': 0, 'n': 2}\n")
+        assert "completed 100%" in done.stderr
+        done = run(server.url, "fails")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "ValueError: no good" in done.stderr
+        done = run(server.url, "steps", "n=two")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "longop.client: parameter 'n' must be a whole number, not 'two'" in done.stderr
+        assert run(server.url, "other").returncode == 2
+
+
+def test_terminal_ctrl_c(operations):
+    """Ctrl-C in a terminal cancels the job."""
+    import signal
+
+    with serving(operations) as server, subprocess.Popen(
+            [sys.executable, "-m", "longop.client", server.url, "steps"], cwd=str(ROOT), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr.readline().startswith("running")
+            process.send_signal(signal.SIGINT)
+            assert "cancelled" in process.communicate(timeout=WAIT)[1]
+            assert process.returncode == 130
+        finally:
+            process.kill()
+    wait_until(lambda: not operations[0].live)
