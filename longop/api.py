@@ -96,12 +96,14 @@ class Api:
         request = Request(head, self.limits)
         views = self._find_views(request.path)
         if views or self._alone:
+            request.check()
             try:
+                request.extra = self._gate.cors(request)  # of a refusal too
                 self._gate.check(request)
-                request.extra = self._gate.cors(request)
                 request.view = self._choose(request, views)
             except RequestError as error:
                 if request.length:
+                    error.headers = {**error.headers, **request.extra}
                     raise
                 answer = problem(error)
                 request.view = lambda request: answer
@@ -171,11 +173,10 @@ class Api:
 
     def _show(self, id: str, request: Request) -> Answer:
         """Answer the status, once its version is above ``since`` or ``wait`` seconds are over."""
-        operation, status = find(self._operations, id)
+        _, job, status = find(self._operations, id)
         if not request.query:
             return self._status(status)
         since, seconds = _numbers(request.query, since=-1, wait=30)
-        job = operation.live.get(id)
         if job is None:
             return self._status(status)
         return hold(job, seconds, lambda status: status.version > since or status.state.is_terminal,
@@ -183,10 +184,9 @@ class Api:
 
     def _stream(self, id: str, request: Request) -> Answer:
         """Answer with an event for each status from now on, or after the one that was seen."""
-        operation, status = find(self._operations, id)
+        _, job, status = find(self._operations, id)
         seen = request.headers.get("last-event-id", "")
         last = int(seen) if re.fullmatch("[0-9]{1,16}", seen) else -1
-        job = operation.live.get(id)
         if request.method == "HEAD":
             return Response(200, None, "text/event-stream")
         if job is not None:

@@ -10,12 +10,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import os
 import sys
 import time
 from concurrent import futures
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
@@ -67,11 +68,11 @@ class Connection:
 
     def ask(self, path: str, parameters: Any = None, **headers: str) -> Any:
         """Return the JSON at a path, or the answer to what is posted there."""
-        with self.open(path, parameters, **headers) as answer:
-            return loads(answer.read().decode())
+        return self.open(path, parameters, _read_json, **headers)
 
-    def open(self, path: str, parameters: Any = None, **headers: str) -> Any:
-        """Open a path, again and again while the server is away."""
+    def open(self, path: str, parameters: Any = None,
+             read: Callable[[Any], Any] = lambda answer: answer, **headers: str) -> Any:
+        """Open a path and read what is there, again and again while the server is away."""
         request = Request(self._root + path, method="GET" if parameters is None else "POST",
                           data=None if parameters is None else dumps(parameters).encode())
         headers["Content_Type"] = "application/json"
@@ -82,12 +83,12 @@ class Connection:
         end, pause = time.monotonic() + self._patience, 0.1
         while True:
             try:
-                return urlopen(request, timeout=SILENCE, context=self._context)
+                return read(urlopen(request, timeout=SILENCE, context=self._context))
             except (OSError, http.client.HTTPException) as error:
                 if isinstance(error, HTTPError) and error.code not in (502, 503, 504):
                     raise _read_error(error) from None
                 if time.monotonic() > end:
-                    raise
+                    raise OSError(f"no answer from {self._root}: {error}") from error
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
 
@@ -132,7 +133,7 @@ class RemoteJob:
             with self._connection.open(f"{self._path}/events", Last_Event_ID=seen) as events:
                 try:
                     for line in events:
-                        if line.startswith(b"data: "):
+                        if line.startswith(b"data: ") and line.endswith(b"\n"):  # all of it
                             status = _read_status(loads(line[6:].decode()))
                             seen = str(status.version)
                             yield status
@@ -142,6 +143,7 @@ class RemoteJob:
                     pass
                 if events.status == 204:  # to that server this version is the last one
                     seen = ""
+            time.sleep(0.1)  # for it may cut all of them at once
 
     def cancel(self) -> bool:
         """Ask the job to stop; return True if it was still alive."""
@@ -163,17 +165,20 @@ class RemoteJob:
         return Job.of(status).result()
 
 
+def _read_json(answer: Any) -> Any:
+    with answer:
+        return loads(answer.read().decode())
+
+
 def _read_status(fields: Any) -> Status:
     return Status(**{**fields, "state": State(fields["state"])})
 
 
 def _read_error(error: HTTPError) -> LongOperationError:
     """Return the exception that a problem was made of."""
-    try:
-        with error:
-            fields = loads(error.read().decode())
-    except ValueError:  # it is of some other server, which is between
-        fields = {"type": "", "status": error.code, "detail": str(error)}
+    fields: dict[str, Any] = {"type": "", "status": error.code, "detail": str(error)}
+    with contextlib.suppress(ValueError, TypeError):  # it is of another server, which is between
+        fields = {**fields, **_read_json(error)}
     kinds = {kind.__name__: kind for kind in LongOperationError.__subclasses__()}
     kind = kinds.get(fields["type"].rpartition("/")[2], LongOperationError)
     raised = kind.__new__(kind, fields["detail"])
@@ -182,7 +187,7 @@ def _read_error(error: HTTPError) -> LongOperationError:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """List the operations, or run one; return 0, 1 if it failed, 2 if it did not begin, or 130."""
+    """List the operations, or run one; return 0, 1 if it failed, 2 if it is not known, or 130."""
     parser = argparse.ArgumentParser(prog="python -m longop.client", description="Run an operation "
                                      "of a server. Ctrl-C cancels it, a second one leaves it.")
     parser.add_argument("url", help="of the server, as it has printed it")
@@ -198,27 +203,29 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         parameters = dict(text.partition("=")[::2] for text in options.parameters)
         job = getattr(connection, options.operation).start(**parameters)
+        try:
+            status = _follow(job)
+        except KeyboardInterrupt:
+            job.cancel()
+            status = _follow(job)
+    except KeyboardInterrupt:
+        return 130
     except (LongOperationError, AttributeError, OSError, ValueError) as error:
         print(f"longop.client: {error}", file=sys.stderr)
         return 2
-    status = _follow(job)
     if status.result is not None:
         print(to_text(status.result))
     return _EXIT_CODES.get(status.state, 130)
 
 
 def _follow(job: RemoteJob) -> Status:
-    """Show how a job goes on, in one line if that is a terminal; a Ctrl-C cancels it."""
+    """Show how a job goes on, in one line if that is a terminal; return its last status."""
     end = "\r" if sys.stderr.isatty() else "\n"
-    try:
-        for status in job.updates():
-            percent = "" if status.progress is None else f"{status.progress:4.0%} "
-            text = status.error or status.message or status.result or ""
-            line = f"{status.state.value} {percent}{' '.join(to_text(text)[-60:].split())}"
-            print(f"{line:78}"[:78], end=end, file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
-        job.cancel()
-        return _follow(job)
+    for status in job.updates():
+        percent = "" if status.progress is None else f"{status.progress:4.0%} "
+        text = status.error or status.message or status.result or ""
+        line = f"{status.state.value} {percent}{' '.join(to_text(text)[-60:].split())}"
+        print(f"{line:78}"[:78], end=end, file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return status
 

@@ -10,13 +10,16 @@ import contextlib
 import os
 import re
 import time
-from typing import Any, Iterable
+from typing import Any, Iterable, Optional, Tuple
 
 from .errors import BadParameters, Busy, ForgottenJob, LongOperationError, UnknownJob
+from .job import Job
 from .operation import LongOperation
 from .status import State, Status
 from .watch import Answer, hold
 from .wire import Request, Response, http_date, json_response, parameters
+
+Found = Tuple[LongOperation, Optional[Job], Status]
 
 # That server's words. Its page reads on until a status is `completed`, `failed` or not a success.
 _STARTED = "Command is running in the background"
@@ -53,10 +56,13 @@ def start(operation: LongOperation, request: Request) -> Answer:
     headers = {"Location": f"/v1/jobs/{job.id}"}
     if plain:
         headers["Preference-Applied"] = patience.group() if patience else "respond-async"
-        return hold(job, float(patience.group(1)) if patience else 0.0,
-                    lambda status: status.state.is_terminal,
-                    lambda status: json_response(
-                        vars(status), 200 if status.state.is_terminal else 202, headers=headers))
+
+        def answer(status: Status) -> Response:
+            code = 200 if status.state.is_terminal else 202
+            return json_response(vars(status), code, headers=headers)
+
+        return hold(job, float(patience.group(1)), lambda status: status.state.is_terminal,
+                    answer) if patience else answer(job.status())
     state = job.state
     return reply(True, message=_STARTED if state is State.RUNNING else _MESSAGES[state],
                  commandId=job.id, commandStatus=state.value, headers=headers)
@@ -66,7 +72,7 @@ def status(operations: list[LongOperation], request: Request) -> Response:
     """Answer the status of a job, by its ``commandId``."""
     reply = _Reply(operations[0], "get_command_status")
     try:
-        _, status = _find_command(operations, request)
+        *_, status = _find_command(operations, request)
     except LongOperationError as error:
         word = "not started" if str(error) == _NOTHING_RUNS else "unknown"
         return reply(False, _code(error), commandStatus=word, error=str(error))
@@ -96,8 +102,7 @@ def cancel(operations: list[LongOperation], request: Request) -> Response:
                  error=f"The command has already {state.value}")
 
 
-def _find_command(operations: list[LongOperation],
-                  request: Request) -> tuple[LongOperation, Status]:
+def _find_command(operations: list[LongOperation], request: Request) -> Found:
     """Find the job of a request's commandId; raise `UnknownJob` in that server's words."""
     given = parameters(request).get("commandId", [""])[0]
     if not given:
@@ -135,21 +140,23 @@ class _Reply:
             status, headers=headers or {})
 
 
-def find(operations: Iterable[LongOperation], id: str) -> tuple[LongOperation, Status]:
-    """Return a job's operation and its status; raise `UnknownJob` or `ForgottenJob`."""
+def find(operations: Iterable[LongOperation], id: str) -> Found:
+    """Return a job's operation, the job if it is alive, and its status.
+
+    Raises `UnknownJob` or `ForgottenJob`.
+    """
     for operation in operations:
         job = operation.live.get(id)
         if job is not None:
-            return operation, job.status()
+            return operation, job, job.status()
     for operation in operations:
         with contextlib.suppress(UnknownJob):
-            return operation, operation.status(id)
+            return operation, None, operation.status(id)
     raise UnknownJob(f"there is no job {id}")
 
 
-def cancel_job(operation: LongOperation, status: Status) -> Status:
+def cancel_job(operation: LongOperation, job: Job | None, status: Status) -> Status:
     """Cancel a job if it is alive; return its status then."""
-    job = operation.live.get(status.id)
     if job is not None:
         job.cancel()
     return operation.status(status.id)

@@ -18,7 +18,7 @@ from .wire import CONTINUE, Reader, Request, Response
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 NEVER = float("inf")
-LINGER = 2.0  # seconds for which a client that was refused may still send
+LINGER = 2.0  # seconds for which a client that was answered for the last time may still send
 
 
 class Connection:
@@ -45,7 +45,9 @@ class Connection:
             self.deadline = next(self._steps)
             if self.deadline < self._server.next:
                 self._server.next = self.deadline
-            self._select(READ * (not self._gone) | WRITE * self._stuck)
+            # Who does not wait for answers is not listened to for so long.
+            full = self._busy and len(self._reader.buffer) > self._limits.max_head
+            self._select(READ * (not (self._gone or full)) | WRITE * self._stuck)
         except (OSError, StopIteration):
             self._drop()  # the client has gone, or should go
         except Exception:
@@ -67,13 +69,12 @@ class Connection:
             self._reader.buffer += data
             self._gone = not data
             more = self._server.tls and self._socket.pending()  # type: ignore[attr-defined]
-        if self._busy and len(self._reader.buffer) > self._limits.max_head:
-            raise ConnectionError("it does not wait for answers")
 
     def _select(self, events: int) -> None:
         if events != self._events:
             if self._events:
                 self._server.selector.unregister(self._socket)
+            self._events = 0
             if events:
                 self._server.selector.register(self._socket, events, self.go_on)
             self._events = events
@@ -81,9 +82,6 @@ class Connection:
     def _drop(self) -> None:
         self._steps.close()
         self._select(0)
-        if self._server.tls:
-            with contextlib.suppress(OSError, ValueError):
-                self._socket.unwrap()  # type: ignore[attr-defined]
         self._socket.close()
         self._server.connections.discard(self)
 
@@ -91,7 +89,7 @@ class Connection:
 
     def _converse(self) -> Generator[float, None, None]:
         try:
-            if len(self._server.connections) > self._limits.max_connections:
+            if self._server.surplus > 0:
                 raise RequestError(503, "there are too many connections")
             keep_alive = True
             while keep_alive:
@@ -101,12 +99,15 @@ class Connection:
                 self._busy = False
         except RequestError as error:
             yield from self._send(problem(error).render())
-            # Closed at once, a client that still sends would lose the answer.
-            self._socket.shutdown(socket.SHUT_WR)
-            end = self._server.now + LINGER
-            while not self._gone and self._server.now < end:
-                self._reader.buffer.clear()
-                yield end
+        if self._server.tls:
+            with contextlib.suppress(OSError, ValueError):
+                self._socket.unwrap()  # type: ignore[attr-defined]
+        # Closed at once, a client that still sends would lose the answer.
+        self._socket.shutdown(socket.SHUT_WR)
+        end = self._server.now + LINGER
+        while not self._gone and self._server.now < end:
+            self._reader.buffer.clear()
+            yield end
 
     def _receive(self) -> Generator[float, None, Request]:
         """Return the next request; raise `RequestError` for one that takes too long."""
@@ -168,17 +169,17 @@ class Connection:
         return keep_alive
 
     def _send(self, data: bytes) -> Generator[float, None, None]:
-        out = memoryview(data)
+        out, patience = memoryview(data), self._limits.idle_time
         self._server.writing.append(self)
         yield NEVER  # until the end of the turn
-        end = self._server.now + self._limits.idle_time
+        since = self._server.now
         while out:
             try:
                 out = out[self._socket.send(out):]
-                end = self._server.now + self._limits.idle_time
+                since = self._server.now
             except self._server.again:
-                if self._server.now >= end:
+                if self._server.now >= since + patience:
                     raise ConnectionError("it takes nothing") from None
             self._stuck = bool(out)
             if out:
-                yield end
+                yield since + patience

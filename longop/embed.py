@@ -85,6 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         request = self.api.read_head(head)
         if request.view is None and hasattr(self, "do_" + request.method):
             raise _NotOurs(head)
+        request.check()
         return request
 
     def _send(self, request: Request | None, item: Response | bytes) -> None:
@@ -122,7 +123,7 @@ def wsgi(*operations: LongOperation, page: str | None = "/", gate: Gate | None =
          limits: Limits | None = None) -> Callable[..., Iterable[bytes]]:
     """Return a WSGI application (PEP 3333), for gunicorn, waitress and other such servers.
 
-    Whoever watches keeps one of the server's threads.
+    It is to be at the root of its host. Whoever watches keeps one of the server's threads.
     """
     api = Api(operations, page, gate, limits)
 
@@ -149,10 +150,10 @@ def wsgi(*operations: LongOperation, page: str | None = "/", gate: Gate | None =
 
 def _head(environ: dict[str, Any]) -> bytes:
     """Return the head of a request as it may have been sent, so that one parser reads them all."""
-    path, query = quote(environ["PATH_INFO"].encode("latin-1")), environ.get("QUERY_STRING", "")
+    path = quote(environ.get("PATH_INFO", "").encode("latin-1"))
     lines = {"HOST": environ["SERVER_NAME"]}
     for key, value in environ.items():
         if key.startswith("HTTP_") or (key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value):
             lines[key.replace("HTTP_", "", 1).replace("_", "-")] = value
-    head = f"{environ['REQUEST_METHOD']} {path}?{query} HTTP/1.1\r\n"
+    head = f"{environ['REQUEST_METHOD']} {path}?{environ.get('QUERY_STRING', '')} HTTP/1.1\r\n"
     return (head + "".join(map("%s: %s\r\n".__mod__, lines.items())) + "\r\n").encode("latin-1")

@@ -14,7 +14,6 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
 
@@ -23,6 +22,9 @@ from .connection import NEVER, READ, Connection
 from .job import Job
 
 PERIOD = 0.01  # seconds between two looks at a job that changes all the time
+SURPLUS = 100  # connections beyond the limit that are told so; further ones are closed
+# With select(), which is what Windows has, there can be 512 in all.
+MOST = 400 if sys.platform == "win32" else sys.maxsize
 
 
 class Server:
@@ -53,11 +55,16 @@ class Server:
         self.threads = ThreadPoolExecutor(8, "longop-server")
         self.connections: set[Connection] = set()
         self._audiences: dict[Job, _Audience] = {}
-        self._changed: dict[Job, None] = {}  # of the jobs that are watched
+        self._changed: dict[_Audience, None] = {}  # whose jobs have
         self._rest = NEVER  # when the first of them may be looked at again
         self.writing: deque[Connection] = deque()  # which have something to be sent
         self.now = time.monotonic()
         self.next = NEVER  # when the first of the connections may be overdue
+
+    @property
+    def surplus(self) -> int:
+        """How many connections there are beyond what there may be."""
+        return len(self.connections) - min(self.api.limits.max_connections, MOST)
 
     def serve(self) -> None:
         """Serve until `close` is called and the connections have come to their ends."""
@@ -84,40 +91,39 @@ class Server:
 
     def watch(self, connection: Connection, job: Job) -> None:
         """Have a connection look whenever a job changes."""
-        if job not in self._audiences:
-            self._audiences[job] = _Audience(partial(self._tell, job), set())
-            job.watch(self._audiences[job].watcher)
-        self._audiences[job].connections.add(connection)
+        audience = self._audiences.get(job)
+        if audience is None:
+            audience = self._audiences[job] = _Audience(self._tell)
+            job.watch(audience.tell)
+        audience.connections.add(connection)
 
     def unwatch(self, connection: Connection, job: Job) -> None:
         """Let it be."""
         self._audiences[job].connections.discard(connection)
         if not self._audiences[job].connections:
-            job.unwatch(self._audiences.pop(job).watcher)
+            job.unwatch(self._audiences.pop(job).tell)
 
-    def _tell(self, job: Job) -> None:
-        """Have the loop look at a job; this may be called in any thread."""
-        if job not in self._changed:
-            self._changed[job] = None
+    def _tell(self, audience: _Audience) -> None:
+        """Have an audience look at its job; this may be called in any thread."""
+        if audience not in self._changed:
+            self._changed[audience] = None
             self.call(self._look)
 
     def _look(self) -> None:
         """Have those who watch look at the jobs that have changed, if they have not just done."""
         self._rest = NEVER
-        for job in [*self._changed]:
-            audience = self._audiences.get(job)
-            if audience and audience.rests_until > self.now:
+        for audience in [*self._changed]:
+            if audience.rests_until > self.now:
                 self._rest = min(self._rest, audience.rests_until)
                 continue
-            del self._changed[job]  # before the look, so that no change is missed
-            if audience:
-                audience.rests_until = self.now + PERIOD
-                for connection in [*audience.connections]:
-                    connection.look()
+            del self._changed[audience]  # before the look, so that no change is missed
+            audience.rests_until = self.now + PERIOD
+            for connection in [*audience.connections]:
+                connection.look()
 
     def _turn(self) -> None:
-        due = min(self.next, self._rest)
-        events = self.selector.select(None if due == NEVER else max(0.0, due - time.monotonic()))
+        left = min(self.next, self._rest) - time.monotonic()
+        events = self.selector.select(max(0.0, min(left, 3600.0)))  # for epoll takes no more
         self.now = time.monotonic()
         for key, what in events:
             key.data(what)
@@ -162,16 +168,19 @@ class Server:
                 client.close()
             time.sleep(0.001)
             return
-        Connection(self, client)
+        if self.surplus < (0 if self.tls else SURPLUS):
+            Connection(self, client)
+        else:
+            client.close()
 
 
-@dataclass
 class _Audience:
-    """The connections that watch a job, and what tells the server that it has changed."""
+    """The connections that watch a job; ``tell`` tells the server that it has changed."""
 
-    watcher: Callable[[], None]
-    connections: set[Connection]
-    rests_until: float = 0.0
+    def __init__(self, tell: Callable[[_Audience], None]) -> None:
+        self.tell = partial(tell, self)
+        self.connections: set[Connection] = set()
+        self.rests_until = 0.0
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -33,12 +33,15 @@ Answer = Union[Response, Watch]
 
 def hold(job: Job, seconds: float, ready: Callable[[Status], bool],
          answer: Callable[[Status], Response]) -> Watch:
-    """Answer as soon as a job's status is ready, or after so many seconds."""
+    """Answer as soon as a job's status is ready, or after so many seconds, a day at most."""
     def items() -> Iterator[Item]:
-        end = time.monotonic() + seconds
-        while not ready(job.status()) and time.monotonic() < end:
-            yield end - time.monotonic()
-        yield answer(job.status())
+        end = time.monotonic() + min(seconds, 86_400.0)
+        while True:
+            status, left = job.status(), end - time.monotonic()
+            if ready(status) or left <= 0:
+                yield answer(status)
+                return
+            yield left
 
     return Watch(job, items())
 

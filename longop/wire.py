@@ -47,7 +47,7 @@ class Limits:
 class Request:
     """A request's head as it came; `Reader` adds the ``body``, and an `Api` the ``view``.
 
-    Raises `RequestError` for what is not HTTP/1.0 or 1.1, ambiguous, or over a limit.
+    Raises `RequestError` for what is not HTTP/1.0 or 1.1, or ambiguous.
     """
 
     __slots__ = ("body", "expects", "extra", "headers", "keep_alive", "length", "limits", "method",
@@ -62,8 +62,6 @@ class Request:
         self.limits, self.body = limits, b""
         self.view: Any = None  # what answers it
         self.extra: Mapping[str, str] = {}  # headers of its answer
-        if len(target) > limits.max_url:
-            raise RequestError(414, f"the URL is longer than {limits.max_url} bytes")
         if lines.count("\n") > limits.max_headers:
             raise RequestError(431, f"there are more than {limits.max_headers} headers")
         self.headers: dict[str, str] = {}
@@ -84,28 +82,31 @@ class Request:
         wishes = self.headers.get("connection", "").lower().replace(" ", "").split(",")
         self.keep_alive = "close" not in wishes and minor == "1"
         self.expects = self.headers.get("expect", "").lower() == "100-continue" and minor == "1"
-        self.length = self._body_length(minor)
+        # Section 6.1: both at once, or a coding in HTTP/1.0, is a way to smuggle requests.
+        if "transfer-encoding" in self.headers and ("content-length" in self.headers
+                                                    or minor == "0"):
+            raise RequestError(400, "Transfer-Encoding and Content-Length exclude each other")
+        length = self.headers.get("content-length", "0")
+        if not re.fullmatch("[0-9]{1,16}", length):
+            raise RequestError(400, "Content-Length must be one number")
+        self.length = int(length)
+
+    def check(self) -> None:
+        """Raise `RequestError` for what is over a limit, or has no length."""
+        if len(self.path) + len(self.query) + bool(self.query) > self.limits.max_url:
+            raise RequestError(414, f"the URL is longer than {self.limits.max_url} bytes")
+        coding = self.headers.get("transfer-encoding")
+        if coding is not None:  # section 6.3
+            known = coding.lower() == "chunked"
+            raise RequestError(411 if known else 501, "a body must come with a Content-Length")
+        if self.length > self.limits.max_body:
+            raise RequestError(413, f"the body is larger than {self.limits.max_body:,} bytes")
 
     def with_body(self, body: bytes) -> Request:
         """Return the same with its body; another one may come with the same head."""
         whole = copy.copy(self)
         whole.body = body
         return whole
-
-    def _body_length(self, minor: str) -> int:
-        coding = self.headers.get("transfer-encoding")
-        length = self.headers.get("content-length", "0")
-        # Section 6.1: both at once, or a coding in HTTP/1.0, is a way to smuggle requests.
-        if coding is not None and ("content-length" in self.headers or minor == "0"):
-            raise RequestError(400, "Transfer-Encoding and Content-Length exclude each other")
-        if coding is not None:  # section 6.3
-            known = coding.lower() == "chunked"
-            raise RequestError(411 if known else 501, "a body must come with a Content-Length")
-        if not re.fullmatch("[0-9]{1,16}", length):
-            raise RequestError(400, "Content-Length must be one number")
-        if int(length) > self.limits.max_body:
-            raise RequestError(413, f"the body is larger than {self.limits.max_body:,} bytes")
-        return int(length)
 
 
 class Reader:

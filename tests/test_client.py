@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -209,6 +210,52 @@ def test_lost_answer(steps, operations):
         assert steps.calls == 1
 
 
+class Cut(Response):
+    def render(self, *args):
+        return super().render(*args)[:-20]
+
+
+@pytest.mark.parametrize("cut", [
+    Cut(200, b"{}" + b" " * 100), Response(200, b'data: {"id": "x', "text/event-stream"),
+    Cut(200, b":" * 100, "text/event-stream")])
+def test_cut_answer(steps, operations, cut):
+    """What is cut off in the middle is asked for again."""
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start(n=0)
+        answer, cuts = server.api.answer, [cut]
+        server.api.answer = lambda request: cuts.pop() if cuts else answer(request)
+        if cut.content_type == "application/json":
+            assert job.result(WAIT) == {"bytes": 0, "n": 0}
+        else:
+            assert [*job.updates()][-1].state is State.COMPLETED
+        assert not cuts
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'"no"', b'{"detail": "it is another server"}'])
+def test_error_of_another_server(operations, body):
+    """An error that is not longop's is told too."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        server.api.answer = lambda request: Response(404, body)
+        with pytest.raises(longop.LongOperationError) as caught:
+            there.job("x").status()
+        assert caught.value.status == 404
+
+
+def test_no_http():
+    """What is no HTTP server is said to be none."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def answer():
+            with listener.accept()[0] as one:
+                one.sendall(b"220 smtp.example\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(OSError, match="no answer from http://127"):
+            client.connect(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        thread.join(WAIT)
+
+
 def run(*arguments):
     return subprocess.run([sys.executable, "-m", "longop.client", *arguments], cwd=str(ROOT),
                           capture_output=True, timeout=WAIT, text=True)
@@ -246,3 +293,23 @@ def test_terminal_ctrl_c(operations):
         finally:
             process.kill()
     wait_until(lambda: not operations[0].live)
+
+
+def test_terminal_ctrl_c_twice(make):
+    """A second Ctrl-C leaves a job that does not stop."""
+    import signal
+
+    may_end = threading.Event()
+    operations = [make(lambda: may_end.wait(WAIT), "thread", name="deaf", callback=False)]
+    with serving(operations) as server, subprocess.Popen(
+            [sys.executable, "-m", "longop.client", server.url, "deaf"], cwd=str(ROOT), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            for state in "running", "cancelling":
+                assert process.stderr.readline().startswith(state)
+                process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=WAIT)[1] == ""
+            assert process.returncode == 130
+        finally:
+            process.kill()
+            may_end.set()

@@ -4,6 +4,7 @@ import contextlib
 import socketserver
 import threading
 import wsgiref.simple_server
+import wsgiref.util
 import wsgiref.validate
 from http.server import ThreadingHTTPServer
 
@@ -80,3 +81,13 @@ def test_doors(told_by_the_server, door):
     for mine, its in zip(told, told_by_the_server):
         assert mine == its
     assert len(told) == len(told_by_the_server)
+
+
+def test_wsgi_without_a_path():
+    """A server may leave out a path that is empty, PEP 3333 says."""
+    environ, begun = {}, []
+    wsgiref.util.setup_testing_defaults(environ)
+    del environ["PATH_INFO"]
+    body = longop.wsgi()(environ, lambda *args: begun.append(args))
+    assert begun[0][0] == "200 OK"
+    assert b"<title>longop</title>" in b"".join(body)

@@ -192,6 +192,22 @@ def test_own_handler(server_class):
             assert exchange(connection, "PUT", "/x")[0].status == 404
 
 
+def test_limits_are_of_our_routes():
+    """How much is sent to the subclass is its own affair."""
+    class Narrow(Own):
+        api = longop.handler(longop.LongOperation(echo),
+                             limits=Limits(max_body=3, max_url=30)).api
+
+    with serving(Narrow) as server:
+        for path, ours in ("/x", 200), ("/v1/test_embed/echo", 413):
+            with connected(server.server_address) as connection:
+                assert exchange(connection, "POST", path, b"body")[0].status == ours
+        for path, ours in ("/" + "a" * 50, 200), ("/v1/jobs/" + "a" * 50, 414):
+            with connected(server.server_address) as connection:
+                headers = {"X-Test": "y"}
+                assert exchange(connection, "GET", path, headers=headers)[0].status == ours
+
+
 @pytest.mark.parametrize("path", ["/v1/jobs", "/mine"])
 def test_server_without_threads(path):
     """A client that stays does not keep others waiting where the server has no threads."""

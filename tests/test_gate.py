@@ -77,6 +77,12 @@ def test_cors():
     assert api.read_head(asked(Origin=SITE)).extra["Vary"] == "Origin"
     assert api.read_head(asked(Origin="https://other.example")).extra == {}
     assert api.read_head(asked()).extra == {}
+    api_with_token = Api([], gate=Gate("secret", allow_origins=[SITE]))
+    assert api_with_token.read_head(asked(Origin=SITE)).extra["Vary"] == "Origin"  # of a 401
+    with pytest.raises(RequestError) as caught:
+        api_with_token.read_head(asked("POST /v1", Origin=SITE, Content_Length=1))
+    assert caught.value.headers["Access-Control-Allow-Origin"] == SITE
+    assert caught.value.headers["WWW-Authenticate"] == "Bearer"
     preflight = api.read_head(asked("OPTIONS /v1/jobs", Origin="https://other.example"))
     assert api.answer(preflight).status == 403
 

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import longop.server
 from longop import State
 from longop.api import Api
 from longop.gate import Gate
@@ -143,6 +144,30 @@ def test_pipeline(job, end):
     assert bodies == ['{"succe', '{"id":"'] * 200
 
 
+def test_long_pipeline():
+    """Who sends without waiting for answers is not listened to for so long, and gets them all."""
+    with serving() as server, connected(server) as client:
+        sending = threading.Thread(target=client.sendall, args=(PING * 5_000,))
+        sending.start()
+        seen = b""
+        while seen.count(b"HTTP/1.1 200 ") < 5_000:
+            seen += client.recv(1_000_000)
+        sending.join(WAIT)
+
+
+def test_late_input(start, steps):
+    """What still comes when the last answer is on its way does not cost the client its end."""
+    job = start(size=300_000)
+    steps.step()
+    with serving(job) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.connect(server.address)
+        client.sendall(get(f"/v1/jobs/{job.id}", Connection="close"))
+        begin = client.recv(1)
+        client.sendall(b"\r\n")
+        assert len(begin + rest(client)) > 300_000
+
+
 def test_any_cut(job):
     """It does not matter how the bytes of a request are cut."""
     data = get(f"/v1/jobs/{job.id}", Connection="close")
@@ -240,6 +265,16 @@ def test_too_many_connections():
                 assert rest(third).startswith(b"HTTP/1.1 503 ")
         wait_until(lambda: not server.connections)
         assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
+
+
+def test_far_too_many_connections(monkeypatch):
+    """Beyond those that are told so, further ones are closed."""
+    monkeypatch.setattr(longop.server, "SURPLUS", 1)
+    with serving(max_connections=1) as server, connected(server) as first:
+        assert ask(first, PING)[0] == 200
+        with connected(server) as second, connected(server) as third:
+            assert rest(third) == b""
+            assert rest(second).startswith(b"HTTP/1.1 503 ")
 
 
 def test_large_answer(start, steps):
@@ -355,6 +390,17 @@ def events_of(client):
     for line in client.makefile("rb"):
         if line.startswith(b"data: "):
             yield json.loads(line[6:])
+
+
+@pytest.mark.parametrize("line", ["GET /v1/jobs/{}?since=99999999&wait=9999999999999999",
+                                  "POST /v1/test_server/steps?size=1"])
+def test_wait_for_ever(job, line):
+    """A client may wait for years, and nobody minds."""
+    data = f"{line} HTTP/1.1\r\nHost: a.localhost\r\nPrefer: wait=999999999\r\n\r\n"
+    with serving(job, idle_time=0.05) as server, \
+            connected(server, data.format(job.id).encode()):
+        wait_until(lambda: time.monotonic() + 3_600 < server.next < float("inf"))
+        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
 
 
 def test_events(job, steps):
@@ -530,8 +576,19 @@ def test_tls(contexts, start, steps):
             assert next(events)["step"] == 2
             job.cancel()
             assert [event["state"] for event in events][-1] == "cancelled"
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(OSError):  # which tells how fast it was thrown out
             assert b"HTTP/1.1 200" not in raw(server, PING)
+
+
+def test_tls_end(contexts):
+    """The last answer is followed by TLS's own end; who is too many is closed at once."""
+    there, here = contexts
+    with serving(tls=there, max_connections=1) as server, connected(server) as plain, \
+            here.wrap_socket(plain, suppress_ragged_eofs=False) as client:
+        with connected(server) as other:
+            assert rest(other) == b""
+        client.sendall(b"nonsense\r\n\r\n")
+        assert rest(client).startswith(b"HTTP/1.1 400 ")
 
 
 def test_gate_of_the_server(job):

@@ -17,7 +17,13 @@ MAX_HEAD = LIMITS.max_head
 
 
 def read_head(head):
-    return Request(head, LIMITS)
+    return checked(head, LIMITS)
+
+
+def checked(head, limits):
+    request = Request(head, limits)
+    request.check()
+    return request
 
 
 def request(*headers, line="GET / HTTP/1.1", host="Host: a"):
@@ -140,7 +146,7 @@ def test_keep_alive(version, headers, expected):
 def next_of(data, **limits):
     """Return the first request in some bytes."""
     limits = Limits(**limits)
-    reader = Reader(lambda head: Request(head, limits), limits)
+    reader = Reader(lambda head: checked(head, limits), limits)
     reader.buffer += data
     return reader.next()
 
@@ -202,7 +208,7 @@ def test_no_header_takes_for_ever():
 def read(data, *headers, **limits):
     """Read a request of these headers and its body; return the body, and how much is left."""
     limits = Limits(**limits)
-    reader = Reader(lambda head: Request(head, limits), limits)
+    reader = Reader(lambda head: checked(head, limits), limits)
     head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: a", *headers, ""))
     reader.buffer += head.encode("latin-1") + data
     found = reader.next()

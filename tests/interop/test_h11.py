@@ -57,9 +57,15 @@ def mutated(chance):
     return bytes(data)
 
 
+def read_head(head):
+    request = Request(head, LIMITS)
+    request.check()
+    return request
+
+
 def ours(*pieces):
     """Return the requests that are in some bytes, and the status with which the rest is refused."""
-    reader, found, requests = Reader(lambda head: Request(head, LIMITS), LIMITS), [], True
+    reader, found, requests = Reader(read_head, LIMITS), [], True
     try:
         for piece in pieces:
             reader.buffer += piece
