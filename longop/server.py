@@ -156,7 +156,7 @@ class Server:
             connection.go_on()  # which ends it if it is idle
 
     def _accept(self, events: int) -> None:
-        client = None
+        client: Any = None  # a socket
         try:
             client, _ = self._listener.accept()
             client.setblocking(False)
