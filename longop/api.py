@@ -14,8 +14,8 @@ from http import HTTPStatus
 from typing import Callable, Iterable
 from urllib.parse import parse_qsl, quote, unquote
 
-from . import commands
-from .commands import cancel_job, find
+from . import commands, explorer
+from .commands import Module, cancel_job, find
 from .errors import BadParameters, LongOperationError, RequestError
 from .gate import Gate
 from .job import logger
@@ -44,19 +44,23 @@ class Api:
         self._operations = list(operations)
         self._views: dict[str, dict[str, View]] = {
             "/v1": {"GET": self._describe}, "/v1/jobs": {"GET": self._list},
-            "/v1/status/ping": {"GET": _ping}, "/openapi.json": {"GET": self._openapi}}
-        modules: dict[str, list[LongOperation]] = {}
+            "/openapi.json": {"GET": self._openapi}}
+        modules: dict[str, Module] = {}
         for operation in self._operations:
-            root = f"/v1/{_key(operation.module)}"
-            of_module = modules.setdefault(root, [])
+            module = operation.owner or modules.get(operation.module) or Module(operation.module)
+            modules[module.id] = module
+            module.operations.append(operation)
+            root = f"/v1/{_key(module.id)}"
             self._views[f"{root}/get_command_status"] = dict.fromkeys(
-                ("GET", "POST"), partial(commands.status, of_module))
-            self._views[f"{root}/cancel_command"] = {"POST": partial(commands.cancel, of_module)}
-            path = f"{root}/{_key(operation.name)}"
-            if path in self._views:
-                raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
-            self._views[path] = {"POST": partial(commands.start, operation)}
-            of_module.append(operation)
+                ("GET", "POST"), partial(commands.status, module))
+            self._views[f"{root}/cancel_command"] = {"POST": partial(commands.cancel, module)}
+            for path in dict.fromkeys(f"/v1/{_key(one)}" for one in module.routes(operation)):
+                if path in self._views:
+                    raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
+                self._views[path] = {"POST": partial(commands.start, module, operation,
+                                                     path.count("/") + 1)}
+        self._views.update({_key(path): {"GET": view}
+                            for path, view in explorer.views([*modules.values()]).items()})
         self._shown: dict[str, tuple[int, bytes, bytes]] = {}
         self._known_head = lru_cache(maxsize=256)(self._read_head)
 
@@ -133,8 +137,9 @@ class Api:
                 "": {"GET": self._show, "DELETE": self._forget},
                 "/events": {"GET": self._stream}, "/cancel": {"POST": self._cancel}}
             return {method: partial(view, job[1]) for method, view in of_job[job[2]].items()}
-        # An operation's path may go on as it likes, as on that server.
-        return self._views.get(path) or self._views.get("/".join(path.split("/")[:4]), {})
+        while path not in self._views and path.count("/") > 3:
+            path = path.rpartition("/")[0]  # what follows an operation's is for its function
+        return self._views.get(path, {})
 
     def _describe(self, request: Request) -> Response:
         return json_response({"operations": [
@@ -244,12 +249,6 @@ def _numbers(query: str, **defaults: float) -> list[float]:
 
 def _key(name: str) -> str:
     return name.lower().replace("-", "_")
-
-
-def _ping(request: Request) -> Response:
-    from . import __version__
-
-    return json_response({"success": True, "message": f"longop {__version__}", "code": 200})
 
 
 def _show_page(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""CodeProject.AI Server's routes: a start, ``get_command_status`` and ``cancel_command``.
+"""The commands of a module of CodeProject.AI Server, which every operation is part of here.
 
 They and what they answer are that server's, so that its clients work; they answer 200 where it
 does. What it says that is not so, such as ``cancelled`` of code that runs, is said as it is.
@@ -6,13 +6,14 @@ does. What it says that is not so, such as ``cancelled`` of code that runs, is s
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
 import time
-from typing import Any, Iterable, Optional, Tuple
+from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
 
-from .errors import BadParameters, Busy, ForgottenJob, LongOperationError, UnknownJob
+from .errors import BadParameters, Busy, ForgottenJob, LongOperationError, RequestError, UnknownJob
 from .job import Job
 from .operation import LongOperation
 from .status import State, Status
@@ -36,26 +37,125 @@ _MESSAGES = {
 }
 
 
-def start(operation: LongOperation, request: Request) -> Answer:
-    """Start a job. With ``Prefer: respond-async`` or ``wait=`` (RFC 7240) the answer is plain."""
-    reply = _Reply(operation, operation.name)
+class Module:
+    """Some operations under one name; an answer is a mapping, `wrap` makes it whole."""
+
+    def __init__(self, id: str, name: str = "") -> None:
+        self.id, self.name = id, name or id
+        self.operations: list[LongOperation] = []
+
+    @property
+    def device(self) -> str:
+        """What the module computes on."""
+        return "CPU"
+
+    def own(self, operations: Iterable[LongOperation]) -> list[LongOperation]:
+        """Return the operations, which are this module's from now on."""
+        found = [*operations]
+        for operation in found:
+            operation.owner = self
+        return found
+
+    def routes(self, operation: LongOperation) -> list[str]:
+        """Return the paths below ``/v1`` at which an operation is started."""
+        return [f"{operation.module}/{operation.name}"]
+
+    def start(self, operation: LongOperation, values: Mapping[str, list[Any]],
+              id: str | None = None, key: str | None = None,
+              segments: Sequence[str] = ()) -> dict[str, Any]:
+        """Start a job, perhaps with this ``id`` or once for a ``key``.
+
+        Raises `BadParameters` and what else a start may raise, but for the `Busy` that is known.
+        """
+        typed = operation.signature.parse(values)
+        try:
+            job = operation.start_once(key, **typed) if key else operation._start(typed, id)
+        except Busy as error:
+            if error.status != 409:
+                raise
+            return {"success": False, "commandId": error.job_id, "error": str(error)}
+        return self.started(job)
+
+    def started(self, job: Job) -> dict[str, Any]:
+        """Answer that a job was started."""
+        state = job.state
+        return {"success": True,
+                "message": _STARTED if state is State.RUNNING else _MESSAGES[state],
+                "commandId": job.id, "commandStatus": state.value}
+
+    def status(self, id: str) -> dict[str, Any]:
+        """Answer the status of a job."""
+        try:
+            *_, status = self._find(id)
+        except UnknownJob as error:
+            word = "not started" if str(error) == _NOTHING_RUNS else "unknown"
+            return {"success": False, "commandStatus": word, "error": str(error)}
+        state = status.state
+        known = {"message": _MESSAGES[state], "commandId": id, "commandStatus": state.value}
+        if not state.is_terminal:
+            return {"success": True, **known, **self.progress(status)}
+        text = status.error and (status.error.partition(": ")[2] or status.error)
+        if state is State.CANCELLED:
+            text = _MESSAGES[state]
+        answer = {"success": state is State.COMPLETED, **known, "error": text,
+                  **self.outcome(status)}
+        return answer if state is State.COMPLETED else {**answer, "success": False}
+
+    def cancel(self, id: str) -> dict[str, Any]:
+        """Cancel a job."""
+        try:
+            status = cancel_job(*self._find(id))
+        except UnknownJob as error:
+            return {"success": False, "error": str(error)}
+        state = status.state
+        known = {"commandId": id, "commandStatus": state.value}
+        if state in (State.CANCELLING, State.CANCELLED):
+            return {"success": True, "message": _MESSAGES[state], **known}
+        return {"success": False, **known, "error": f"The command has already {state.value}"}
+
+    def progress(self, status: Status) -> dict[str, Any]:
+        """Return what is said of a job that is alive."""
+        return {"result": "" if status.result is None else status.result}
+
+    def outcome(self, status: Status) -> dict[str, Any]:
+        """Return what is said of a job that has ended."""
+        milliseconds = int((status.elapsed or 0) * 1000)
+        return {"result": status.result, "stop_reason": status.stop_reason,
+                "processMs": milliseconds, "inferenceMs": milliseconds}
+
+    def wrap(self, answer: Mapping[str, Any], command: str, request_id: str) -> dict[str, Any]:
+        """Return an answer with what a module says with each."""
+        return {**answer, "moduleId": self.id, "moduleName": self.name,
+                "code": 200 if answer.get("success") == 1 else 500, "command": command,
+                "requestId": request_id, "inferenceDevice": self.device}
+
+    def _find(self, id: str) -> Found:
+        """Find the job of a commandId; raise `UnknownJob` in that server's words."""
+        if not id:
+            raise UnknownJob("No command ID provided")
+        try:
+            return find(self.operations, id)
+        except (UnknownJob, ForgottenJob):
+            known = any(operation.jobs() for operation in self.operations)
+            raise UnknownJob(_OTHER_ID if known else _NOTHING_RUNS) from None
+
+
+# Over HTTP
+
+
+def start(module: Module, operation: LongOperation, depth: int, request: Request) -> Answer:
+    """Start a job. With ``Prefer: respond-async`` or ``wait=`` (RFC 7240) the answer is plain.
+
+    The route is ``depth`` parts of the path; what follows is for the function.
+    """
     prefer = request.headers.get("prefer", "").lower()
     patience = re.search(r"\bwait=([0-9]{1,9})\b", prefer)
-    plain = patience or "respond-async" in prefer
     key = request.headers.get("idempotency-key")
-    try:
-        values = operation.signature.parse(parameters(request))
+    if patience or "respond-async" in prefer:
+        values = operation.signature.parse(_values(request))
         job = operation.start_once(key, **values) if key else operation.start(**values)
-    except LongOperationError as error:
-        if plain:
-            raise
-        if isinstance(error, Busy) and error.status == 409:  # which that server knows
-            return reply(False, commandId=error.job_id, error=str(error))
-        more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
-        return reply(False, error.status, error.headers, error=str(error), **more)
-    headers = {"Location": f"/v1/jobs/{job.id}"}
-    if plain:
-        headers["Preference-Applied"] = patience.group() if patience else "respond-async"
+        headers = {"Location": f"/v1/jobs/{job.id}",
+                   "Preference-Applied": patience.group() if patience else "respond-async"}
 
         def answer(status: Status) -> Response:
             code = 200 if status.state.is_terminal else 202
@@ -63,81 +163,71 @@ def start(operation: LongOperation, request: Request) -> Answer:
 
         return hold(job, float(patience.group(1)), lambda status: status.state.is_terminal,
                     answer) if patience else answer(job.status())
-    state = job.state
-    return reply(True, message=_STARTED if state is State.RUNNING else _MESSAGES[state],
-                 commandId=job.id, commandStatus=state.value, headers=headers)
+    reply = _Reply(module, operation.name)
+    try:
+        started = module.start(operation, _values(request), reply.id, key,
+                               request.path.split("/")[depth:])
+        is_long = started["success"] is True and "commandId" in started
+        return reply(started, headers={"Location": f"/v1/jobs/{started['commandId']}"} if is_long
+                     else {})
+    except LongOperationError as error:
+        more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
+        return reply({"success": False, "error": str(error), **more}, error)
 
 
-def status(operations: list[LongOperation], request: Request) -> Response:
+def status(module: Module, request: Request) -> Response:
     """Answer the status of a job, by its ``commandId``."""
-    reply = _Reply(operations[0], "get_command_status")
-    try:
-        *_, status = _find_command(operations, request)
-    except LongOperationError as error:
-        word = "not started" if str(error) == _NOTHING_RUNS else "unknown"
-        return reply(False, _code(error), commandStatus=word, error=str(error))
-    known: dict[str, Any] = {"message": _MESSAGES[status.state], "commandId": status.id,
-             "commandStatus": status.state.value}
-    if not status.state.is_terminal:
-        return reply(True, **known, result="" if status.result is None else status.result)
-    milliseconds = int((status.elapsed or 0) * 1000)
-    text = status.error and (status.error.partition(": ")[2] or status.error)
-    if status.state is State.CANCELLED:
-        text = _MESSAGES[State.CANCELLED]
-    return reply(status.state is State.COMPLETED, **known, error=text, result=status.result,
-                 stop_reason=status.stop_reason, processMs=milliseconds, inferenceMs=milliseconds)
+    return _Reply(module, "get_command_status")(module.status(_command_id(request)))
 
 
-def cancel(operations: list[LongOperation], request: Request) -> Response:
+def cancel(module: Module, request: Request) -> Response:
     """Cancel a job, by its ``commandId``."""
-    reply = _Reply(operations[0], "cancel_command")
-    try:
-        status = cancel_job(*_find_command(operations, request))
-    except LongOperationError as error:
-        return reply(False, _code(error), error=str(error))
-    state = status.state
-    if state in (State.CANCELLING, State.CANCELLED):
-        return reply(True, message=_MESSAGES[state], commandId=status.id, commandStatus=state.value)
-    return reply(False, commandId=status.id, commandStatus=state.value,
-                 error=f"The command has already {state.value}")
+    return _Reply(module, "cancel_command")(module.cancel(_command_id(request)))
 
 
-def _find_command(operations: list[LongOperation], request: Request) -> Found:
-    """Find the job of a request's commandId; raise `UnknownJob` in that server's words."""
-    given = parameters(request).get("commandId", [""])[0]
-    if not given:
-        raise UnknownJob("No command ID provided")
-    try:
-        return find(operations, str(given))
-    except (UnknownJob, ForgottenJob):
-        known = any(operation.jobs() for operation in operations)
-        raise UnknownJob(_OTHER_ID if known else _NOTHING_RUNS) from None
+def unfold(payload: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the parameters in a request as that server writes it: a list of keys and values."""
+    found: dict[str, list[Any]] = {}
+    for one in payload.get("values") or ():
+        found.setdefault(one["key"], []).extend(one["value"])
+    for one in payload.get("files") or ():
+        found.setdefault(one["name"], []).append(base64.b64decode(one["data"]))
+    return found
 
 
-def _code(error: LongOperationError) -> int:
-    """Return the status that an error has on that server's routes: 200 for what it knows."""
-    return 200 if isinstance(error, UnknownJob) else error.status
+def _values(request: Request) -> dict[str, list[Any]]:
+    values = parameters(request)
+    for listed in values.get("values", ()):
+        if isinstance(listed, list) and all(isinstance(one, dict) and "key" in one
+                                            for one in listed):
+            try:
+                return unfold({name: given[0] for name, given in values.items()})
+            except (KeyError, TypeError, ValueError) as error:
+                raise RequestError(400, f"the values or the files are not as that server has "
+                                        f"them: {error!r}") from error
+    return values
+
+
+def _command_id(request: Request) -> str:
+    return str(_values(request).get("commandId", [""])[0])
 
 
 class _Reply:
-    """Answers with fields, and round them what that server says with every answer."""
+    """Answers with what the module says, and with what that server adds to it."""
 
-    def __init__(self, operation: LongOperation, command: str) -> None:
-        self._began = time.perf_counter()
-        self._operation, self._command = operation, command
+    def __init__(self, module: Module, command: str) -> None:
+        self._began, self._module, self._command = time.perf_counter(), module, command
+        self.id = os.urandom(16).hex()
 
-    def __call__(self, success: bool, status: int = 200, headers: Any = None,
-                 **fields: Any) -> Response:
-        name, module = self._operation.name, self._operation.module
-        started = fields.get("commandId") if self._command == name and success else None
-        return json_response({
-            "success": success, **fields, "moduleId": module, "moduleName": module,
-            "code": 200 if success else 500 if status == 200 else status,
-            "command": self._command, "requestId": started or os.urandom(16).hex(),
-            "inferenceDevice": "CPU",
-            "analysisRoundTripMs": int((time.perf_counter() - self._began) * 1000),
-            "processedBy": "localhost", "timestampUTC": http_date(time.time())},
-            status, headers=headers or {})
+    def __call__(self, answer: Mapping[str, Any], error: LongOperationError | None = None,
+                 headers: Mapping[str, str] | None = None) -> Response:
+        whole = self._module.wrap(answer, self._command, self.id)
+        whole.update(analysisRoundTripMs=int((time.perf_counter() - self._began) * 1000),
+                     processedBy="localhost", timestampUTC=http_date(time.time()))
+        if error:
+            whole["code"] = error.status
+            return json_response(whole, error.status, headers=error.headers)
+        return json_response(whole, headers=headers or {})
 
 
 def find(operations: Iterable[LongOperation], id: str) -> Found:

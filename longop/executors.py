@@ -41,7 +41,7 @@ class Call:
         if inspect.isasyncgen(value):
             value = _drain(value, self.callback)
         if inspect.isawaitable(value):
-            return _drive_coroutine(value, self.callback, self.grace)
+            return drive_coroutine(value, self.callback, self.grace)
         return value
 
 
@@ -102,7 +102,7 @@ def _reporter(callback: Callback) -> Callable[[Any], None]:
     return lambda item: callback(item, next(steps))
 
 
-def _drive_coroutine(awaitable: Awaitable[Any], callback: Callback, grace: float) -> Any:
+def drive_coroutine(awaitable: Awaitable[Any], callback: Callback, grace: float) -> Any:
     """Run it in a loop of its own. On a cancel its task is cancelled where it waits."""
     import asyncio  # costs more than all of longop, and few need it
 

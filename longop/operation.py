@@ -89,7 +89,8 @@ class LongOperation:
             raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {when_busy!r}")
         functools.update_wrapper(self, function, updated=())  # what it holds is its own
         plain = unwrap_partial(function)
-        self.function = function
+        self.function: Any = function
+        self.owner: Any = None  # the `commands.Module` that it is a part of, if it is a certain one
         self.module = _module_name(plain)
         self.name = name or str(getattr(plain, "__name__", type(plain).__name__))
         self.description = (inspect.getdoc(plain) or "").partition("\n\n")[0]
@@ -128,7 +129,9 @@ class LongOperation:
         """Return the same operation with some options changed, and without its jobs."""
         history = self._options["history"] and self._history
         options = {**self._options, "cancel": self.companion, "history": history, **options}
-        return LongOperation(self.function, **options)
+        changed = LongOperation(self.function, **options)
+        changed.owner = self.owner
+        return changed
 
     def start(self, /, **parameters: Any) -> Job:
         """Start a job with the function's parameters, the callback left out.

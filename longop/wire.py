@@ -175,10 +175,16 @@ class Reader:
 # What is in a request
 
 
+class Upload(bytes):
+    """An uploaded file; its ``filename`` and ``content_type`` are as the client said."""
+
+    filename = content_type = ""
+
+
 def parameters(request: Request) -> dict[str, list[Any]]:
     """Return the parameters of the query and the body, a list of values for each name.
 
-    Text stays ``str``, an uploaded file is ``bytes``, and JSON is what JSON makes of it.
+    Text stays ``str``, an uploaded file is an `Upload`, and JSON is what JSON makes of it.
     """
     pairs: list[tuple[str, Any]] = list(parse_qsl(request.query, keep_blank_values=True))
     content_type = request.headers.get("content-type", "")
@@ -232,8 +238,12 @@ def _multipart(body: bytes, content_type: str) -> list[tuple[str, Any]]:
                       for key in ("name", "filename"))
         if not separator or not isinstance(name, str):
             raise ValueError("a part of it has no name")
-        if file or content or file is None:  # a browser sends nothing where no file was chosen
-            pairs.append((name, content.decode() if file is None else content))
+        if file is None:
+            pairs.append((name, content.decode()))
+        elif file or content:  # a browser sends nothing where no file was chosen
+            upload = Upload(content)
+            upload.filename, upload.content_type = str(file), headers.get("content-type", "")
+            pairs.append((name, upload))
     return pairs
 
 
