@@ -32,7 +32,11 @@ jsontext     any value as JSON
 wire         HTTP/1.1 bytes to a request, a response to bytes
 watch        an answer that waits for a job: a long poll, an event stream
 gate         who may come in
-commands     a start, and CodeProject.AI Server's routes
+commands     a start, and CodeProject.AI Server's commands
+settings     that server's description of a module
+runner       what that server's adapters are written with
+adapter      an adapter, or some functions, as a module
+explorer     what that server's pages ask for
 api          a request in, an answer out
 embed        the api as a handler for ``http.server``, and as a WSGI application
 connection   a client of the server's, and how far its requests are
@@ -40,6 +44,8 @@ server       the api to many connections in one loop
 target       ``package.module``, ``module:name`` or ``file.py`` to operations
 serve        ``python -m longop.serve``
 client       operations of another Python, which serves them
+scaffold     the folder of a module of that server
+codeproject  a module that gets its work from that server
 ===========  =====================================================================================
 """
 

@@ -27,6 +27,9 @@ def load(target: str) -> list[LongOperation]:
     if not place or not name.replace(".", "_").isidentifier():  # a colon as in C:\ names nothing
         place, name = target, ""
     module = _import(place)
+    adapters = _adapters(module, name)
+    if adapters:
+        return adapters
     own = [f for key, f in vars(module).items() if isinstance(f, FunctionType)
            and f.__module__ == module.__name__ and f.__name__ == key and key[0] != "_"]
     try:
@@ -44,12 +47,36 @@ def load(target: str) -> list[LongOperation]:
                  for f in {id(f): f for f in found}.values()]
         for operation in found:
             operation.companion = operation.companion or companion
-        return found
+        return _with_settings(module, found)
     except AttributeError:
         known = ", ".join(f.__name__ for f in own) or "no function"
         raise TargetError(f"{place} has no {name}; it has {known}") from None
     except TypeError as error:  # of LongOperation, about what was named
         raise TargetError(str(error)) from error
+
+
+def _with_settings(module: ModuleType, operations: list[LongOperation]) -> list[LongOperation]:
+    """Return operations as that module's which a ``modulesettings.json`` beside them describes."""
+    folder = os.path.dirname(getattr(module, "__file__", None) or "")
+    if not os.path.exists(os.path.join(folder, "modulesettings.json")):
+        return operations
+    from .adapter import Functions
+    from .runner import ModuleRunner
+
+    return Functions(ModuleRunner(folder)).own(operations)
+
+
+def _adapters(module: ModuleType, name: str) -> list[LongOperation]:
+    """Return the operations of a module's adapter, or of the one that is named."""
+    if "longop.codeproject" not in sys.modules:  # which an adapter has imported
+        return []
+    from .adapter import Adapter
+    from .runner import ModuleRunner
+
+    return [operation for key, kind in vars(module).items()
+            if isinstance(kind, type) and issubclass(kind, ModuleRunner)
+            and kind.__module__ == module.__name__ and key == (name or key)
+            for operation in Adapter(kind()).load()]
 
 
 def _import(place: str) -> ModuleType:

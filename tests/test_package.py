@@ -21,7 +21,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ORDER = ["errors", "jsontext", "callback", "status", "job", "guard", "signature", "executors",
          "worker", "processes", "remote", "history", "archive", "operation", "wire", "watch",
-         "gate", "commands", "api", "embed", "connection", "server", "target", "serve", "client"]
+         "gate", "commands", "settings", "runner", "adapter", "explorer", "api", "embed",
+         "connection", "server", "target", "serve", "client", "scaffold", "codeproject"]
 
 
 def imports_of(path):

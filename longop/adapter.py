@@ -1,0 +1,264 @@
+"""An adapter, as its operations: `runner` has what it is written with.
+
+What takes long becomes a job. Its code reports by what it sets in the adapter, and that, and what
+it asks of the adapter, are the checkpoints at which a cancel takes hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import threading
+import time
+from typing import Any, Callable, Mapping, Sequence
+
+from .callback import Callback
+from .commands import Module
+from .errors import BadParameters, LongOperationError, TargetError
+from .executors import drive_coroutine
+from .job import Job, logger
+from .settings import Route, read
+from .operation import LongOperation
+from .runner import ModuleRunner, RequestData, running
+from .status import State, Status
+
+PERIOD = 0.02  # seconds from what a long command does until that is reported
+GRACE = 2.0  # seconds that a command has which ends by itself, and then for its ``finally``
+
+
+class Functions(Module):
+    """A module of functions: a command starts the operation of its name, or the only one."""
+
+    def __init__(self, runner: ModuleRunner) -> None:
+        super().__init__(runner.module_id, runner.module_name)
+        self.runner, self.settings = runner, read(runner.module_path)
+
+    def routes(self, operation: LongOperation) -> list[str]:
+        """Return the routes of that server, and ours."""
+        routes = self.settings.routes
+        mine = [one.path for one in routes if one.command == operation.name or len(routes) == 1]
+        return [*mine, f"{self.id}/{operation.name}", *super().routes(operation)]
+
+    def process(self, data: RequestData) -> dict[str, Any]:
+        """Start a job."""
+        found = [one for one in self.operations if one.name == data.command] or self.operations
+        if len(found) > 1:
+            known = ", ".join(one.name for one in found)
+            raise LongOperationError(f"there is no command {data.command!r}; known are: {known}")
+        return self.start(found[0], data.parameters(), data.request_id)
+
+    def started(self, job: Job) -> dict[str, Any]:
+        """Answer that a job was started, and count how it ends."""
+        job.add_done_callback(self._count)
+        return super().started(job)
+
+    def _count(self, job: Any) -> None:
+        status = job.status()
+        self.runner.update_statistics({"success": status.state is State.COMPLETED,
+                                       "inferenceMs": (status.elapsed or 0) * 1000})
+
+
+class Adapter(Functions):
+    """A module made of an adapter; its commands are what `ModuleRunner.process` makes of them."""
+
+    def __init__(self, runner: ModuleRunner) -> None:
+        super().__init__(runner)
+        for name, value in self.settings.environment.items():
+            os.environ.setdefault(name, value)
+        self._slot = threading.Lock()  # one long command is started at a time
+        self._methods: dict[str, Any] = {}  # what a job is to call, by the id of the request
+        usual = type(runner).initialize is ModuleRunner.initialize
+        try:
+            (runner.initialise if usual else runner.initialize)()
+        except Exception as error:
+            raise TargetError(f"{type(runner).__name__} cannot begin: {type(error).__name__}: "
+                              f"{error}") from error
+
+    @property
+    def device(self) -> str:
+        """What the adapter says that it computes on."""
+        return self.runner.inference_device
+
+    def load(self) -> list[LongOperation]:
+        """Return an operation for each route; where no file says any there is one, ``run``."""
+        routes = self.settings.routes or [Route(f"{self.id}/run", "run", self.name)]
+        return self.own(LongOperation(self._function(route), callback="callback",
+                                      when_busy="reject") for route in routes)
+
+    def routes(self, operation: LongOperation) -> list[str]:
+        """Return the route of that server, and ours."""
+        return [operation.function.route.path, *Module.routes(self, operation)]
+
+    def start(self, operation: LongOperation, values: Mapping[str, list[Any]],
+              id: str | None = None, key: str | None = None,
+              segments: Sequence[str] = ()) -> dict[str, Any]:
+        """Ask the adapter; start a job if that takes long."""
+        route: Route = operation.function.route
+        _check(route, operation.signature.parse(values))
+        return self.process(RequestData.of(values, route.command, segments, id or ""), operation)
+
+    def process(self, data: RequestData, operation: LongOperation | None = None) -> dict[str, Any]:
+        """Answer what the adapter answers; start a job, of this operation, if that takes long."""
+        try:
+            output = _call(self.runner.process, data)
+            if not callable(output):
+                answer = _as_answer(output)
+                self.runner.update_statistics(answer)
+                return answer
+        except BaseException as error:  # SystemExit too
+            self.runner.report_error(error, self.id)
+            with contextlib.suppress(Exception):
+                self.runner.update_statistics({"success": False})
+            return {"success": False,
+                    "error": f"unable to process the request (#reqid {data.request_id})"}
+        with self._slot:
+            for other in self.operations:
+                for job in other.live.values():
+                    return {"success": False, "commandId": job.id,
+                            "error": "A long running command is already in progress"}
+            self._methods[data.request_id] = output
+            found = [operation] if operation else [
+                one for one in self.operations if one.function.route.command == data.command]
+            job = (found or self.operations)[0]._start({"request_data": data}, data.request_id)
+            return Module.started(self, job)
+
+    def progress(self, status: Status) -> dict[str, Any]:
+        """Return what the adapter says of a job that is alive."""
+        return _but_for_id(self.runner.command_status() or {})
+
+    def outcome(self, status: Status) -> dict[str, Any]:
+        """Return what a long command has returned, or, if it has not, what it last reported."""
+        if status.result is None:
+            return {}
+        return _but_for_id(status.result if isinstance(status.result, dict)
+                           else {"result": status.result})
+
+    def _function(self, route: Route) -> Any:
+        """Return what an operation's jobs call, with the signature of the route's inputs."""
+        def function(callback: Callback, request_data: Any = None, **values: Any) -> Any:
+            if isinstance(request_data, RequestData):
+                data = request_data
+            else:
+                data = RequestData.of({name: _as_list(value) for name, value in values.items()},
+                                      route.command, [])
+            method = self._methods.pop(data.request_id, None)
+            return self._run(method or self.runner.process, data, callback)
+
+        inputs = [one for one in route.inputs if one.name.isidentifier()]
+        parameters = [inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY,
+                                        default=one.default) for one in inputs]
+        parameters.append(inspect.Parameter("more", inspect.Parameter.VAR_KEYWORD))
+        for name, value in {
+                "__module__": self.id.replace(".", "_"), "__doc__": route.description or route.name,
+                "__name__": route.path.rpartition("/")[2], "route": route,
+                "__annotations__": {one.name: one.type for one in inputs},
+                "__signature__": inspect.Signature(parameters)}.items():
+            setattr(function, name, value)
+        return function
+
+    def _run(self, method: Callable[..., Any], data: RequestData, callback: Callback) -> Any:
+        """Do what takes long, with checkpoints in it."""
+        answer: dict[str, Any] = {"success": False}
+        try:
+            with _Checkpoints(self.runner, callback) as force:
+                output: Any = method
+                while callable(output):  # what `process` returns may have to be called in turn
+                    output = _call(output, data, force)
+            answer = _as_answer({} if output is None else output)
+            return output
+        finally:
+            self.runner.update_statistics(answer)
+
+
+class _Checkpoints:
+    """While a long command runs in this thread, a checkpoint is wherever it uses its adapter.
+
+    Gives a callback, which is told to stop as soon as the adapter leaves it to us to stop the
+    command: at once, or if it wants to do so itself, and has not, after `GRACE`.
+    """
+
+    def __init__(self, runner: ModuleRunner, callback: Callback) -> None:
+        self._runner, self._callback, self._force = runner, callback, Callback()
+        self._looks = False  # soon
+        self._raises_at = 0.0  # not before then
+        callback.on_cancel(self._cancel)
+
+    def __enter__(self) -> Callback:
+        running.checkpoint = self._check
+        return self._force
+
+    def __exit__(self, *error: object) -> None:
+        running.checkpoint = None
+        self._look()
+
+    def _cancel(self) -> None:
+        self._callback.told = True
+        try:
+            self._runner.cancel_command_task()
+        except Exception:
+            logger.exception("%s.cancel_command_task", type(self._runner).__name__)
+        _later(0 if self._runner.force_shutdown else GRACE, self._force.cancel)
+
+    def _check(self) -> None:
+        if not self._looks:
+            self._looks = True
+            _later(PERIOD, self._look)  # when all that belongs together is set
+        if self._force.cancelled and time.monotonic() >= self._raises_at:
+            self._raises_at = time.monotonic() + GRACE
+            self._force.check()
+
+    def _look(self) -> None:
+        """Report what the adapter says of its command, if that is something new."""
+        self._looks = False  # before the look, so that what changes after it is not missed
+        with contextlib.suppress(Exception):  # it may not have begun to know
+            said, (count, *old) = self._runner.command_status() or {}, self._callback.latest
+            new = [said.get(key) for key in ("result", "step", "total", "message")]
+            new = [one if other is None else other for one, other in zip(old, new)]
+            if new != old:
+                latest: Any = (count + 1, *new)
+                self._callback.receive(latest)
+
+
+def _later(seconds: float, function: Callable[[], object]) -> None:
+    timer = threading.Timer(seconds, function)
+    timer.daemon = True
+    timer.start()
+
+
+def _call(method: Callable[..., Any], data: RequestData, force: Callback | None = None) -> Any:
+    value = method(data)
+    if inspect.isawaitable(value):
+        value = drive_coroutine(value, force or Callback(), GRACE)
+    return value
+
+
+def _as_answer(output: Any) -> dict[str, Any]:
+    if output is None:
+        raise ValueError("process() returned None")
+    if not isinstance(output, dict):
+        output = {"result": output}
+    return {**({} if "success" in output else {"success": True}), **output}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _but_for_id(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an adapter says of a command, but for what it has no say in."""
+    return {key: value for key, value in said.items() if key not in ("commandId", "commandStatus")}
+
+
+def _check(route: Route, values: Mapping[str, Any]) -> None:
+    """Raise `BadParameters` for what is beyond the bounds of an input."""
+    errors = {}
+    for one in route.inputs:
+        value = values.get(one.name)
+        if isinstance(value, (int, float)):
+            if one.low is not None and value < one.low:
+                errors[one.name] = f"must be at least {one.low}"
+            elif one.high is not None and value > one.high:
+                errors[one.name] = f"must be at most {one.high}"
+    if errors:
+        raise BadParameters(errors)

@@ -1,0 +1,261 @@
+"""A module of CodeProject.AI Server: an adapter, or any function, that gets its work there.
+
+    server's queue ── GET, which waits ──▶ module ── POST, the answer ──▶ server
+
+An adapter runs with its import line changed and nothing else: ``from longop.codeproject import
+JSON, ModuleRunner, RequestData``. It needs no server: ``python -m longop.serve adapter.py``. As a
+module of one, which ``python -m longop.codeproject TARGET`` is too, it dials out only, to
+``http://localhost:$CPAI_PORT/v1/``, with a thread for each of ``$CPAI_MODULE_PARALLELISM`` requests
+at a time, and one that says every two seconds how it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import logging
+import signal
+import sys
+import threading
+from collections import deque
+from typing import Any, Callable
+from urllib.parse import quote, urlencode
+
+from . import runner
+from .adapter import Adapter, Functions
+from .errors import LongOperationError
+from .job import logger
+from .jsontext import dumps, to_text
+from .operation import close_all
+from .runner import JSON, LogMethod, LogVerbosity, ModuleOptions, RequestData, SystemInfo
+from .scaffold import write
+from .target import load
+
+__all__ = ["JSON", "LogMethod", "LogVerbosity", "ModuleOptions", "ModuleRunner", "RequestData",
+           "SystemInfo"]
+
+PERIOD = 2.0  # seconds between two statuses
+TIMEOUT = 10.0  # seconds for the server to take something
+PAUSE, LONGEST = 0.05, 2.0  # seconds after a poll that failed, and after many of them
+_UNLOGGED = "get_command_status", "get_module_status", "status", "get_status", "list-custom"
+_LEVELS = {"INFO": "information"}
+
+
+class ModuleRunner(runner.ModuleRunner):
+    """The base of an adapter, see `runner.ModuleRunner`, which can run by itself."""
+
+    def start_loop(self) -> None:
+        """Run until the server says to quit, or, with ``--selftest``, test; then exit."""
+        sys.exit(main(adapter=self))
+
+
+class Polling:
+    """Does for a module what the server says, until that, or a signal, is to quit."""
+
+    def __init__(self, module: Functions) -> None:
+        self._module, self._runner = module, module.runner
+        self._over = threading.Event()
+        self._parked: set[_Server] = set()  # whose poll waits
+        self._unsaid: deque[dict[str, str]] = deque(maxlen=1000)  # log entries
+        self._passing = threading.Lock()  # they are passed on in one thread at a time
+        self._troubled = False
+
+    def run(self) -> None:
+        """Go on until the end."""
+        handler = logging.Handler()
+        handler.emit = self._log  # type: ignore[method-assign]
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+        with contextlib.suppress(ValueError):  # it is not the main thread
+            for number in signal.SIGINT, signal.SIGTERM:
+                signal.signal(number, lambda *ignored: self._over.set())
+        for target in [self._poll] * self._runner.parallelism + [self._tell]:
+            threading.Thread(target=target, daemon=True).start()
+        while not self._over.wait(3600.0):
+            pass
+        logger.info("Shutting down")
+        for server in [*self._parked]:
+            server.end()
+        close_all(self._module.operations)
+        self._runner.cleanup()
+        self._pass_on(_Server(self._runner.port))
+        logger.removeHandler(handler)
+
+    # In threads of their own
+
+    def _poll(self) -> None:
+        server, pause = _Server(self._runner.port), PAUSE
+        path = f"queue/{quote(self._runner.queue_name.lower())}?moduleId={quote(self._module.id)}"
+        while not self._over.is_set():
+            self._parked.add(server)
+            try:
+                # Without a time limit: an entry that comes just when it is over would be lost.
+                status, text = server.ask("GET", path)
+            except (OSError, http.client.HTTPException) as error:
+                status, text = 0, repr(error)
+            self._parked.discard(server)
+            if status == 200 and self._answer(server, text):
+                pause, self._troubled = PAUSE, False
+                continue
+            if not (self._over.is_set() or self._troubled):  # once, till there is an entry again
+                print(f"no work from the server: {status or text}", file=sys.stderr, flush=True)
+            self._troubled = True
+            self._over.wait(pause)
+            pause = min(2 * pause, LONGEST)
+
+    def _answer(self, server: _Server, text: str) -> bool:
+        """Answer an entry of the queue; return whether it was one."""
+        try:
+            data = RequestData(text)
+            command, path = str(data.command or ""), f"queue/{quote(data.request_id, safe='')}"
+        except Exception:
+            logger.exception("not an entry of a queue: %.200s", text)
+            return False
+        if command.lower() not in _UNLOGGED:
+            logger.debug("Retrieved %s command '%s'", self._runner.queue_name, command)
+        answer = self._module.wrap(self._do(data, command.lower()), command, data.request_id)
+        try:
+            status, said = server.ask("POST", f"{path}?moduleId={quote(self._module.id)}",
+                                      dumps(answer), "application/json")
+            if status != 200:
+                logger.warning("the answer to %s was not taken: %s", data.request_id, said)
+        except (OSError, http.client.HTTPException):
+            logger.exception("the answer to %s is lost", data.request_id)
+        if command.lower() == "quit" and answer["success"]:
+            self._over.set()
+        return True
+
+    def _do(self, data: RequestData, command: str) -> dict[str, Any]:
+        """Return the answer to a command."""
+        module = self._module
+        known: dict[str, Callable[[], dict[str, Any]]] = {
+            "get_command_status": lambda: module.status(to_text(data.get_value("commandId", ""))),
+            "cancel_command": lambda: module.cancel(to_text(data.get_value("commandId", ""))),
+            "get_module_status": self._status, "status": self._status, "quit": lambda: _quit(
+                module.id, to_text(data.get_value("moduleId", ""))),
+            "selftest": lambda: {**self._runner.selftest()}}
+        try:
+            if data.command is None:
+                raise ValueError("there is no command in it")
+            if self._over.is_set():
+                raise LongOperationError("the module is shutting down")
+            return known[command]() if command in known else module.process(data)
+        except LongOperationError as error:
+            return {"success": False, "error": str(error)}
+        except BaseException:  # SystemExit too
+            logger.exception("%s", command)
+            return {"success": False,
+                    "error": f"unable to process the request (#reqid {data.request_id})"}
+
+    def _status(self) -> dict[str, Any]:
+        return {"success": True, **statistics(self._runner)}
+
+    def _tell(self) -> None:
+        server = _Server(self._runner.port)
+        while not self._over.is_set():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                server.ask("POST", f"queue/updatemodulestatus/{quote(self._module.id)}",
+                           urlencode({"statusData": dumps(statistics(self._runner))}))
+                self._pass_on(server)
+            self._over.wait(PERIOD)
+
+    def _log(self, record: logging.LogRecord) -> None:
+        name = record.levelname
+        self._unsaid.append({"entry": logging.Formatter().format(record), "label": "",
+                             "category": self._module.name,
+                             "log_level": _LEVELS.get(name, name.lower())})
+
+    def _pass_on(self, server: _Server) -> None:
+        """Pass on what was logged."""
+        with self._passing, contextlib.suppress(OSError, http.client.HTTPException):
+            while self._unsaid:
+                server.ask("POST", "log/", urlencode(self._unsaid[0]))
+                self._unsaid.popleft()
+
+
+def _quit(id: str, given: str) -> dict[str, Any]:
+    if given.lower() != id.lower():
+        raise LongOperationError(f"it is {given or 'no module'} that is to quit, and not {id}")
+    return {"success": True}
+
+
+class _Server(http.client.HTTPConnection):
+    """A connection to the server, made anew when it is broken."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("localhost", port)
+
+    def ask(self, method: str, path: str, body: str | None = None,
+            kind: str = "application/x-www-form-urlencoded") -> tuple[int, str]:
+        """Return the status and the text of an answer.
+
+        What is posted is sent once more if a connection that was kept is broken.
+        """
+        kept = self.sock is not None
+        try:
+            self.timeout = TIMEOUT if body else None
+            if kept:
+                self.sock.settimeout(self.timeout)
+            self.request(method, f"/v1/{path}", body and body.encode(),
+                         {"Content-Type": kind} if body else {})
+            answer = self.getresponse()
+            return answer.status, answer.read().decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException):
+            self.close()
+            if kept and body:
+                return self.ask(method, path, body, kind)
+            raise
+
+    def end(self) -> None:
+        """Break the connection, also where another thread waits for an answer."""
+        with contextlib.suppress(OSError, AttributeError):
+            self.sock.shutdown(2)
+
+
+def statistics(runner: runner.ModuleRunner) -> dict[str, Any]:
+    """Return what a module says of itself, and how its commands went."""
+    good, bad = runner._successful_inferences, runner._failed_inferences
+    return {**(runner.module_status() or {}), "inferenceDevice": runner.inference_device,
+            "inferenceLibrary": runner.inference_library,
+            "canUseGPU": str(runner.can_use_GPU).lower(), "successfulInferences": good,
+            "failedInferences": bad, "numInferences": good + bad,
+            "averageInferenceMs": good and runner._total_inference_time_ms / good}
+
+
+def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None) -> int:
+    """Run a module until it is to quit, test it, or write a new one; return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if adapter is not None:
+            operations = Adapter(adapter).load()
+        elif arguments[:1] == ["new"]:
+            return write(arguments[1:])
+        else:
+            operations = load(_parse(arguments).target)
+        module = operations[0].owner or Functions(ModuleRunner())
+        if "--selftest" in arguments:
+            answer = module.runner.selftest()
+            module.runner.cleanup()
+            return 0 if answer and answer.get("success") else 1
+        module.operations = module.own(operations)
+        Polling(module).run()
+        return 0
+    except (LongOperationError, OSError) as error:
+        print(f"longop.codeproject: {error}", file=sys.stderr)
+        return 2
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m longop.codeproject", description="Run an adapter, or any function, as a "
+        "module of CodeProject.AI Server, as which that starts it. ``new DIR TARGET`` writes the "
+        "folder of a module.")
+    parser.add_argument("target", metavar="TARGET",
+                        help="package.module, module:name or path/to/file.py[:name]")
+    parser.add_argument("--selftest", action="store_true", help="exit with 0 if it works, else 1")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
