@@ -28,6 +28,7 @@ remote       in any ``concurrent.futures.Executor``
 history      the finished jobs, in memory
 archive      ... in an sqlite3 file, which outlives the server
 operation    `LongOperation`: how many run at once, and which is next
+tour         operations to try longop with
 jsontext     any value as JSON
 wire         HTTP/1.1 bytes to a request, a response to bytes
 watch        an answer that waits for a job: a long poll, an event stream
@@ -43,6 +44,8 @@ connection   a client of the server's, and how far its requests are
 server       the api to many connections in one loop
 target       ``package.module``, ``module:name`` or ``file.py`` to operations
 serve        ``python -m longop.serve``
+terminal     a job in a terminal
+run          ``python -m longop.run``
 client       operations of another Python, which serves them
 scaffold     the folder of a module of that server
 codeproject  a module that gets its work from that server
@@ -63,7 +66,7 @@ __version__ = "0.1.0"
 __all__ = ["BadParameters", "Busy", "Callback", "DeadlineExceeded", "ForgottenJob", "History",
            "HistoryError", "Job", "KeyReused", "LongOperation", "LongOperationError",
            "OperationCancelled", "State", "Status", "TargetError", "UnknownJob", "WorkerLost",
-           "handler", "wsgi"]
+           "handler", "progress", "wsgi"]
 
 
 def handler(*operations: LongOperation, **options: Any) -> Any:
@@ -71,6 +74,13 @@ def handler(*operations: LongOperation, **options: Any) -> Any:
     from . import embed  # ``import longop`` loads no HTTP
 
     return embed.handler(*operations, **options)
+
+
+def progress(job: Any, **options: Any) -> Status:
+    """Show how a job goes on, until it has ended: see `longop.terminal.progress`."""
+    from . import terminal
+
+    return terminal.progress(job, **options)
 
 
 def wsgi(*operations: LongOperation, **options: Any) -> Any:

@@ -146,7 +146,9 @@ class Api:
             {"module": operation.module, "name": operation.name,
              "description": operation.description,
              "start": quote(f"/v1/{operation.module}/{operation.name}"),
-             "parameters": operation.signature.schema()} for operation in self._operations]})
+             "parameters": operation.signature.schema(),
+             **({"page": page} if page else {})} for operation in self._operations
+            for page in [operation.owner and explorer.page_of(operation.owner)[0]]]})
 
     def _openapi(self, request: Request) -> Response:
         """Describe it all in OpenAPI 3.1: what is the same everywhere is in a file."""
@@ -170,7 +172,8 @@ class Api:
 
     def _list(self, request: Request) -> Response:
         """Answer the jobs, newest first, without their results: all together may be large."""
-        jobs = [dict(vars(status)) for operation in self._operations for status in operation.jobs()]
+        jobs = [{**vars(status), "parameters": operation.parameters(status.id)}
+                for operation in self._operations for status in operation.jobs()]
         for job in jobs:
             del job["result"]
         return json_response({"jobs": sorted(jobs, key=lambda job: str(job["created_at"]),

@@ -14,7 +14,7 @@ import time
 from typing import Any, Iterator, Mapping
 
 from .errors import ForgottenJob, HistoryError, UnknownJob
-from .history import History
+from .history import SHOWN, History
 from .job import logger
 from .jsontext import dumps, loads
 from .status import State, Status
@@ -112,6 +112,13 @@ class FileHistory(History):
         sql = _SAVE if parameters is None else _INSERT + "NOTHING"  # for it may run by now
         self._write("NORMAL", sql, (status.id, None, None, None, *_texts(status),
                                     dumps(parameters)))
+
+    def parameters(self, id: str) -> Any:
+        """Return the parameters of a job, as JSON has them, or None if they are not known."""
+        for text, in self._rows("SELECT parameters FROM jobs WHERE id = ? AND length(parameters) "
+                                "<= ?", id, SHOWN):
+            return loads(text)
+        return None
 
     def take_requeued(self, module: str, operation: str) -> list[tuple[Status, Mapping[str, Any]]]:
         """Return the jobs of an operation that are to wait again, with their parameters."""

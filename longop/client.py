@@ -21,13 +21,13 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
+from . import terminal
 from .errors import LongOperationError
 from .job import Job
-from .jsontext import dumps, loads, to_text
+from .jsontext import dumps, loads
 from .status import State, Status
 
 SILENCE = 35.0  # seconds, more than two heartbeats, after which a connection is taken for dead
-_EXIT_CODES = {State.COMPLETED: 0, State.FAILED: 1}
 
 
 def connect(url: str, token: str = "", patience: float = 30.0, context: Any = None) -> Connection:
@@ -188,11 +188,12 @@ def _read_error(error: HTTPError) -> LongOperationError:
 
 def main(arguments: list[str] | None = None) -> int:
     """List the operations, or run one; return 0, 1 if it failed, 2 if it is not known, or 130."""
-    parser = argparse.ArgumentParser(prog="python -m longop.client", description="Run an operation "
-                                     "of a server. Ctrl-C cancels it, a second one leaves it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m longop.client", description="Run an operation of a server. Ctrl-C cancels "
+        "it, a second one leaves it.", epilog=terminal.CODES)
     parser.add_argument("url", help="of the server, as it has printed it")
     parser.add_argument("operation", nargs="?", help="its name; without one all are listed")
-    parser.add_argument("parameters", nargs="*", metavar="name=value", help="of the operation")
+    terminal.arguments(parser)
     parser.add_argument("--token", default=os.environ.get("LONGOP_TOKEN", ""))
     options = parser.parse_args(arguments)
     try:
@@ -201,33 +202,15 @@ def main(arguments: list[str] | None = None) -> int:
             for one in connection.operations:
                 print(one.name, *one.parameters["properties"], "-", one.description)
             return 0
-        parameters = dict(text.partition("=")[::2] for text in options.parameters)
-        job = getattr(connection, options.operation).start(**parameters)
-        try:
-            status = _follow(job)
-        except KeyboardInterrupt:
-            job.cancel()
-            status = _follow(job)
+        operation = getattr(connection, options.operation)
+        given = terminal.parse(options.parameters, operation.parameters)
+        values = {name: value[0] if len(value) == 1 else value for name, value in given.items()}
+        return terminal.run(lambda: operation.start(**values), lambda: None, options.json)
     except KeyboardInterrupt:
         return 130
     except (LongOperationError, AttributeError, OSError, ValueError) as error:
         print(f"longop.client: {error}", file=sys.stderr)
         return 2
-    if status.result is not None:
-        print(to_text(status.result))
-    return _EXIT_CODES.get(status.state, 130)
-
-
-def _follow(job: RemoteJob) -> Status:
-    """Show how a job goes on, in one line if that is a terminal; return its last status."""
-    end = "\r" if sys.stderr.isatty() else "\n"
-    for status in job.updates():
-        percent = "" if status.progress is None else f"{status.progress:4.0%} "
-        text = status.error or status.message or status.result or ""
-        line = f"{status.state.value} {percent}{' '.join(to_text(text)[-60:].split())}"
-        print(f"{line:78}"[:78], end=end, file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ def wsgi(*operations: LongOperation, page: str | None = "/", gate: Gate | None =
          limits: Limits | None = None) -> Callable[..., Iterable[bytes]]:
     """Return a WSGI application (PEP 3333), for gunicorn, waitress and other such servers.
 
-    It is to be at the root of its host. Whoever watches keeps one of the server's threads.
+    It answers ``/v1/...``, ``/openapi.json`` and ``page``; mounted in another application it is to
+    be at these very paths. Whoever watches keeps one of the server's threads.
     """
     api = Api(operations, page, gate, limits)
 
@@ -150,7 +151,9 @@ def wsgi(*operations: LongOperation, page: str | None = "/", gate: Gate | None =
 
 def _head(environ: dict[str, Any]) -> bytes:
     """Return the head of a request as it may have been sent, so that one parser reads them all."""
-    path = quote(environ.get("PATH_INFO", "").encode("latin-1"))
+    # Where it is mounted at ``/v1``, that is not in PATH_INFO.
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    path = quote(path.encode("latin-1"))
     lines = {"HOST": environ["SERVER_NAME"]}
     for key, value in environ.items():
         if key.startswith("HTTP_") or (key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value):

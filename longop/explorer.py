@@ -31,9 +31,9 @@ def views(modules: list[Module]) -> dict[str, Callable[[Request], Response]]:
     for path in ("/v1/status/ping", "/v1/server/status/ping", "/v1/server/status/version"):
         found[path] = _version
     for module in modules:
-        page = page_of(module)
-        if page:
-            found[page[0]] = partial(_show, module, page[1])
+        path, file = page_of(module)
+        if path:
+            found[path] = partial(_show, module, file)
             for name, kind in _ASSETS.items():
                 found[f"/assets/{name}"] = partial(_asset, name, kind)
             found["/assets/bootstrap.min.css"] = found["/assets/bootstrap-dark.min.css"]
@@ -42,11 +42,11 @@ def views(modules: list[Module]) -> dict[str, Callable[[Request], Response]]:
     return found
 
 
-def page_of(module: Module) -> tuple[str, str] | None:
-    """Return the path and the file of a module's own page, if it has one."""
+def page_of(module: Module) -> tuple[str, str]:
+    """Return the path and the file of a module's own page, or nothing if it has none."""
     runner = getattr(module, "runner", None)
     file = os.path.join(runner.module_path, "explore.html") if runner else ""
-    return (f"/{module.id}/explore.html", file) if os.path.exists(file) else None
+    return (f"/{module.id}/explore.html", file) if os.path.exists(file) else ("", "")
 
 
 def _reply(**fields: Any) -> Response:
@@ -83,8 +83,8 @@ def _read(module: Module, file: str) -> str:
 
 def _parts(module: Module) -> dict[str, str]:
     """Return what the Explorer shows of a module's page, which is between its marks."""
-    page = page_of(module)
-    text = _read(module, page[1]) if page else ""
+    _, file = page_of(module)
+    text = _read(module, file) if file else ""
     marks = {"html": "<!-- {} EXPLORER MARKUP -->", "script": "// {} EXPLORER SCRIPT",
              "css": "/* {} EXPLORER STYLE */"}
     found = {}

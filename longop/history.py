@@ -9,7 +9,10 @@ from collections import deque
 from typing import Any, Iterator, Mapping
 
 from .errors import ForgottenJob, UnknownJob
+from .jsontext import dumps, loads
 from .status import Status
+
+SHOWN = 1_000  # characters of parameters that are shown with a job
 
 
 class History:
@@ -27,6 +30,7 @@ class History:
         self._lock = threading.RLock()  # guards what is below: operations may share a history
         self._bytes = 0
         self._kept: dict[str, tuple[Status, int]] = {}  # with their sizes, oldest first
+        self._parameters: dict[str, str] = {}  # of these, and of jobs that are alive
         self._forgotten: deque[str] = deque(maxlen=10_000)  # ids: about 1 MB
 
     def __iter__(self) -> Iterator[Status]:
@@ -64,10 +68,19 @@ class History:
         with self._lock:
             History.get(self, id)
             self._bytes -= self._kept.pop(id)[1]
+            self._parameters.pop(id, None)
             self._forgotten.append(id)
 
     def track(self, status: Status, parameters: Mapping[str, Any] | None = None) -> None:
-        """Do nothing: what is in memory does not outlive the jobs that are alive."""
+        """Remember the parameters of a job that has just been started, unless they are large."""
+        text = "" if parameters is None else dumps(parameters)
+        if text and len(text) <= SHOWN:
+            with self._lock:
+                self._parameters[status.id] = text
+
+    def parameters(self, id: str) -> Any:
+        """Return the parameters of a job, as JSON has them, or None if they are not known."""
+        return loads(self._parameters.get(id, "null"))
 
     def take_requeued(self, module: str, operation: str) -> list[tuple[Status, Any]]:
         """Return the jobs of an operation that are to wait again: none."""

@@ -178,6 +178,10 @@ class LongOperation:
         job = self.live.get(id)  # without the lock: it is in one of them at any moment
         return job.status() if job else self._history.get(id)
 
+    def parameters(self, id: str) -> Any:
+        """Return a job's parameters, as JSON has them, or None if they are unknown or large."""
+        return self._history.parameters(id)
+
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
         if id in self.live:

@@ -116,8 +116,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m longop.serve",
         description="Serve functions that take long: start, watch and cancel them over HTTP.")
     add = parser.add_argument
-    add("target", nargs="+", metavar="TARGET",
-        help="package.module, module:name or path/to/file.py[:name]")
+    add("target", nargs="*", metavar="TARGET", default=["longop.tour"],
+        help="package.module, module:name or path/to/file.py[:name]; without one, a small tour")
     add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     add("--port", type=int, default=32168, help="0 is any free one (default: %(default)s)")
     add("--token", default=os.environ.get("LONGOP_TOKEN"), help="what each request must bring; "

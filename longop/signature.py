@@ -10,6 +10,7 @@ import base64
 import collections.abc
 import contextlib
 import inspect
+import re
 import types
 import typing
 from enum import Enum
@@ -54,6 +55,7 @@ class Signature:
             raise TypeError(f"{function!r} has no parameter {callback!r}; "
                             f"it has {', '.join(plain) or 'none at all'}")
         self.callback = str(callback) if callback else None
+        self._help = inspect.getdoc(unwrap_partial(function)) or ""
         self._plain = set(plain)
         self._kinds = {name: _kind(wanted[name]) for name in plain if name != callback}
         self._defaults = {name: plain[name].default for name in self._kinds
@@ -101,6 +103,12 @@ class Signature:
         properties = {name: dict(schema) for name, (schema, _) in self._kinds.items()}
         for name, default in self._defaults.items():
             properties[name]["default"] = default
+        for name in self._kinds:
+            # ``:param name: text``, or ``name: text`` as in Google's style, with further lines.
+            found = re.search(rf"^([ \t]*)(?::param[^:\n]*)?\b{name}\b(?: \([^)\n]*\))?:[ \t]+"
+                              r"(.+(?:\n\1[ \t]+.+)*)", self._help, re.M)
+            if found:
+                properties[name]["description"] = " ".join(found[2].split())
         return {"type": "object", "properties": properties,
                 "required": [name for name in self._kinds if name not in self._defaults],
                 "additionalProperties": self._rest}

@@ -267,7 +267,7 @@ def test_terminal(steps, operations):
     with serving(operations) as server:
         assert run(server.url).stdout.splitlines()[0].startswith("steps n data - ")
         done = run(server.url, "steps", "n=2")
-        assert (done.returncode, done.stdout) == (0, "{'bytes': 0, 'n': 2}\n")
+        assert (done.returncode, done.stdout) == (0, '{"bytes":0,"n":2}\n')
         assert "completed 100%" in done.stderr
         done = run(server.url, "fails")
         assert (done.returncode, done.stdout) == (1, "")

@@ -20,9 +20,10 @@ from .test_serve import get, served, wait_for_log
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ORDER = ["errors", "jsontext", "callback", "status", "job", "guard", "signature", "executors",
-         "worker", "processes", "remote", "history", "archive", "operation", "wire", "watch",
+         "worker", "processes", "remote", "history", "archive", "operation", "tour", "wire", "watch",
          "gate", "commands", "settings", "runner", "adapter", "explorer", "api", "embed",
-         "connection", "server", "target", "serve", "client", "scaffold", "codeproject"]
+         "connection", "server", "target", "serve", "terminal", "run",
+         "client", "scaffold", "codeproject"]
 
 
 def imports_of(path):
@@ -151,9 +152,11 @@ def test_readme_commands(tmp_path):
                 if "curl" not in line]
     assert commands == [
         "python3 -m longop.serve examples.long_process", "python3 -m tests",
+        "python3 -m longop.run examples.long_process",
         "python3 -m longop.client http://127.0.0.1:32168/ a_long_process",
         "python3 -m zipfile -c longop.zip longop/",
-        "PYTHONPATH=longop.zip python3 -m longop.serve examples.long_process"]
+        "PYTHONPATH=longop.zip python3 -m longop.serve examples.long_process",
+        "python3 -m longop.codeproject new PythonLongProcess examples/long_process.py"]
     archive = tmp_path / "longop.zip"
     subprocess.run([sys.executable, "-m", "zipfile", "-c", str(archive), "longop/"],
                    cwd=str(ROOT), check=True)

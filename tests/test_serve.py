@@ -198,7 +198,7 @@ def test_taken_port():
 
 
 @pytest.mark.parametrize("arguments", [
-    [], ["x", "--limit", "many"], ["x", "--when-busy", "panic"], ["x", "--port", "y"],
+    ["--nonsense"], ["x", "--limit", "many"], ["x", "--when-busy", "panic"], ["x", "--port", "y"],
     ["x", "--executor", "fork"], ["x", "--timeout", "soon"], ["x", "--grace"]])
 def test_wrong_usage(arguments):
     """Wrong usage is told, with exit code 2."""

@@ -1,0 +1,56 @@
+"""``python -m longop.run TARGET [name=value ...]``: run an operation here, and show how it goes."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import types
+
+from . import terminal
+from .errors import LongOperationError
+from .target import load
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it; return 0, 1 if it failed, 2 if it could not be started, 130 if it was cancelled."""
+    parser = argparse.ArgumentParser(
+        prog="python -m longop.run", description="Run a function that takes long. Its result goes "
+        "to standard output, all else to standard error. Ctrl-C cancels it, twice kills it.",
+        epilog=terminal.CODES)
+    parser.add_argument("target", metavar="TARGET",
+                        help="package.module, module:name or path/to/file.py[:name]")
+    terminal.arguments(parser)
+    parser.add_argument("--executor", choices=("thread", "process"), default="thread",
+                        help="where it runs; a process can be killed")
+    for name, what in (("timeout", "how many it may run"), ("grace", "how many it has to stop (2)"),
+                       ("stall-timeout", "how many it may run without a report")):
+        parser.add_argument(f"--{name}", type=float, metavar="SECONDS", help=what)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cancels, too
+    try:
+        operation, *others = load(options.target)
+        if others:
+            known = ", ".join(one.name for one in (operation, *others))
+            raise LongOperationError(f"{options.target} has several operations: name one of "
+                                     f"{known}, such as {options.target}:{operation.name}")
+        changes = {name: getattr(options, name) for name in (
+            "executor", "timeout", "stall_timeout", "grace") if getattr(options, name) is not None}
+        operation = operation.but(**changes)
+        schema = operation.signature.schema()
+        values = operation.signature.parse(terminal.parse(options.parameters, schema))
+        try:
+            return terminal.run(lambda: operation.start(**values), operation._executor.close,
+                                options.json)
+        finally:
+            operation.close()
+    except (LongOperationError, ValueError, OSError) as error:
+        print(f"longop.run: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.modules["__main__"] = types.ModuleType("__main__")  # or each worker process would load this
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""A job in a terminal: its progress on one line, its result on standard output.
+
+The same for a `Job` and for one of `client`'s. In a pipe, where nobody looks, it is plain lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import threading
+import time
+from typing import IO, Any, Callable
+from unicodedata import combining, east_asian_width
+
+from .jsontext import dumps, to_text
+from .status import State, Status
+
+PERIOD = 0.1  # seconds between two looks at a job
+SLOW = 1.0  # ... between two lines in a pipe, and between two looks at one that is silent
+EXIT_CODES = {State.COMPLETED: 0, State.FAILED: 1}  # else 130, as of what Ctrl-C has ended
+CODES = "exit code: 0 completed, 1 failed, 2 could not start, 130 cancelled"
+_COLOURS = {State.COMPLETED: "32", State.FAILED: "31"}
+
+
+def progress(job: Any, file: IO[str] | None = None, json: bool = False) -> Status:
+    """Show how a job goes on until it has ended; return its last status.
+
+    :param file: where to, instead of standard error.
+    :param json: show each status as a line of JSON instead.
+
+    Ctrl-C raises ``KeyboardInterrupt``, as ever; the job goes on.
+    """
+    show = _Line(file or sys.stderr, json)
+    latest: list[Any] = [job.status()]
+    ended = threading.Event()
+
+    def follow() -> None:
+        try:
+            for status in job.updates():
+                latest[0] = status
+                time.sleep(0 if status.state.is_terminal else PERIOD)
+        except Exception as error:
+            latest[0] = error
+        ended.set()
+
+    threading.Thread(target=follow, daemon=True).start()
+    while not ended.is_set():
+        show(latest[0])
+        ended.wait(PERIOD)  # with a limit, for else Ctrl-C would not end it on Windows
+    if isinstance(latest[0], Exception):
+        raise latest[0]
+    show(latest[0])
+    return latest[0]  # type: ignore[no-any-return]
+
+
+class _Line:
+    """Shows a status, over the one before if that is a terminal."""
+
+    def __init__(self, file: IO[str], json: bool) -> None:
+        self._file, self._json = file, json
+        self._live = not json and (file.isatty() or "ipykernel" in sys.modules)
+        self._colour = (file.isatty() and not os.environ.get("NO_COLOR") and os.name != "nt"
+                        and os.environ.get("TERM") != "dumb")
+        encoding = getattr(file, "encoding", None) or ""
+        self._blocks = "█░" if encoding.lower().startswith("utf") else "#."
+        self._shown: Any = (None, -1)  # the state and the version
+        self._at = self._width = 0.0
+
+    def __call__(self, status: Any) -> None:
+        if not isinstance(status, Status):
+            return
+        now, seen = time.monotonic(), (status.state, status.version)
+        is_new, is_due = seen != self._shown, now >= self._at + SLOW
+        # What is silent is shown with the time that it takes; a pipe has a line for each state.
+        is_apt = self._live or self._json or is_due or seen[0] is not self._shown[0]
+        if not (is_apt if is_new else self._live and is_due):
+            return
+        elapsed = (status.elapsed or 0.0) + (0.0 if is_new else now - self._at)
+        self._shown, self._at = seen, now if is_new else self._at
+        ended = status.state.is_terminal
+        if self._json:
+            print(dumps(vars(status)), file=self._file, flush=True)
+        elif self._live:
+            columns = shutil.get_terminal_size().columns - 1
+            text, width = _fit(self._text(status, elapsed, columns), columns)
+            blank = " " * int(self._width - width)
+            self._width = width
+            colour = _COLOURS.get(status.state, "33") if ended and self._colour else ""
+            text = f"\x1b[{colour}m{text}\x1b[0m" if colour else text
+            print(f"\r{text}{blank}", end="\n" if ended else "", file=self._file, flush=True)
+        else:
+            print(self._text(status, elapsed, 0), file=self._file, flush=True)
+
+    def _text(self, status: Status, elapsed: float, columns: int) -> str:
+        parts = [status.state.value]
+        if status.progress is not None:
+            parts.append(f"{status.progress:4.0%}")
+            size = min(30, columns - 50)
+            if size > 4:
+                full = round(size * status.progress)
+                parts.append(self._blocks[0] * full + self._blocks[1] * (size - full))
+        if isinstance(status.step, (int, float)):
+            of = "" if status.total is None else f"/{status.total}"
+            parts.append(f"{status.step}{of}")
+            if elapsed >= 1:
+                parts.append(f"{status.step / elapsed:.3g}/s")
+        if status.started_at:
+            parts.append(_clock(elapsed))
+        if status.eta is not None:
+            parts.append(f"-{_clock(status.eta)}")
+        if status.queue_position:
+            parts.append(f"number {status.queue_position} in the queue")
+        said = status.error or status.message
+        if said is None and not status.state.is_terminal:
+            said = status.result
+        text = " ".join(to_text("" if said is None else said)[-500:].split())
+        return " ".join(filter(None, [*parts, text]))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _fit(text: str, columns: int) -> tuple[str, int]:
+    """Return as much of a text as so many columns hold, and how many it takes."""
+    width = 0
+    for place, char in enumerate(text):
+        wide = 0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1
+        if width + wide > columns:
+            return text[:place], width
+        width += wide
+    return text, width
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that runs a job takes."""
+    parser.add_argument("parameters", nargs="*", metavar="name=value",
+                        help="a parameter; of a file it is name=@path")
+    parser.add_argument("--json", action="store_true",
+                        help="a line of JSON for each status, on standard output")
+
+
+def parse(texts: list[str], schema: Any) -> dict[str, list[Any]]:
+    """Return parameters by name; raise ``ValueError`` or ``OSError`` for one that is not so."""
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"{text!r} is no parameter: write name=value")
+        data: Any = value
+        if value.startswith("@") and "contentEncoding" in str(schema["properties"].get(name)):
+            with open(value[1:], "rb") as file:
+                data = file.read()
+        found.setdefault(name, []).append(data)
+    return found
+
+
+def run(start: Callable[[], Any], kill: Callable[[], object], json: bool) -> int:
+    """Start a job, show it, and write its result; return the exit code.
+
+    What the function itself prints goes to standard error. Ctrl-C cancels the job and waits for its
+    end; a second one kills it.
+    """
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with open(output, "w", encoding="utf-8", errors="replace", closefd=False) as result:
+            job = start()
+            try:
+                status = _cancellable(job, result if json else None, json)
+            except KeyboardInterrupt:
+                kill()
+                os._exit(130)
+            if not (json or status.result is None):
+                value = status.result
+                result.write(value if isinstance(value, str) else dumps(value))
+                result.write("\n")
+        return EXIT_CODES.get(status.state, 130)
+    finally:
+        sys.stdout.flush()
+        os.dup2(output, 1)
+        os.close(output)
+
+
+def _cancellable(job: Any, file: IO[str] | None, json: bool) -> Status:
+    try:
+        return progress(job, file, json)
+    except KeyboardInterrupt:
+        job.cancel()
+        return progress(job, file, json)
