@@ -90,13 +90,26 @@ class Adapter(Functions):
         """Return the route of that server, and ours."""
         return [operation.function.route.path, *Module.routes(self, operation)]
 
+    def parse(self, operation: LongOperation, values: Mapping[str, list[Any]]) -> dict[str, Any]:
+        """Return typed parameters, all within the bounds that the route says."""
+        typed, errors = super().parse(operation, values), {}
+        for one in operation.function.route.inputs:
+            value = typed.get(one.name)
+            if isinstance(value, (int, float)) and not (
+                    (one.low is None or value >= one.low)
+                    and (one.high is None or value <= one.high)):
+                errors[one.name] = f"must be from {one.low} to {one.high}, not {value}"
+        if errors:
+            raise BadParameters(errors)
+        return typed
+
     def start(self, operation: LongOperation, values: Mapping[str, list[Any]],
               id: str | None = None, key: str | None = None,
               segments: Sequence[str] = ()) -> dict[str, Any]:
         """Ask the adapter; start a job if that takes long."""
-        route: Route = operation.function.route
-        _check(route, operation.signature.parse(values))
-        return self.process(RequestData.of(values, route.command, segments, id or ""), operation)
+        self.parse(operation, values)
+        command = operation.function.route.command
+        return self.process(RequestData.of(values, command, segments, id or ""), operation)
 
     def process(self, data: RequestData, operation: LongOperation | None = None) -> dict[str, Any]:
         """Answer what the adapter answers; start a job, of this operation, if that takes long."""
@@ -248,17 +261,3 @@ def _as_list(value: Any) -> list[Any]:
 def _but_for_id(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an adapter says of a command, but for what it has no say in."""
     return {key: value for key, value in said.items() if key not in ("commandId", "commandStatus")}
-
-
-def _check(route: Route, values: Mapping[str, Any]) -> None:
-    """Raise `BadParameters` for what is beyond the bounds of an input."""
-    errors = {}
-    for one in route.inputs:
-        value = values.get(one.name)
-        if isinstance(value, (int, float)):
-            if one.low is not None and value < one.low:
-                errors[one.name] = f"must be at least {one.low}"
-            elif one.high is not None and value > one.high:
-                errors[one.name] = f"must be at most {one.high}"
-    if errors:
-        raise BadParameters(errors)

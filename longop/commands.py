@@ -60,6 +60,10 @@ class Module:
         """Return the paths below ``/v1`` at which an operation is started."""
         return [f"{operation.module}/{operation.name}"]
 
+    def parse(self, operation: LongOperation, values: Mapping[str, list[Any]]) -> dict[str, Any]:
+        """Return typed parameters; raise `BadParameters`."""
+        return operation.signature.parse(values)
+
     def start(self, operation: LongOperation, values: Mapping[str, list[Any]],
               id: str | None = None, key: str | None = None,
               segments: Sequence[str] = ()) -> dict[str, Any]:
@@ -67,7 +71,7 @@ class Module:
 
         Raises `BadParameters` and what else a start may raise, but for the `Busy` that is known.
         """
-        typed = operation.signature.parse(values)
+        typed = self.parse(operation, values)
         try:
             job = operation.start_once(key, **typed) if key else operation._start(typed, id)
         except Busy as error:
@@ -152,7 +156,7 @@ def start(module: Module, operation: LongOperation, depth: int, request: Request
     patience = re.search(r"\bwait=([0-9]{1,9})\b", prefer)
     key = request.headers.get("idempotency-key")
     if patience or "respond-async" in prefer:
-        values = operation.signature.parse(_values(request))
+        values = module.parse(operation, _values(request))
         job = operation.start_once(key, **values) if key else operation.start(**values)
         headers = {"Location": f"/v1/jobs/{job.id}",
                    "Preference-Applied": patience.group() if patience else "respond-async"}

@@ -116,7 +116,8 @@ class _Line:
         if said is None and not status.state.is_terminal:
             said = status.result
         text = " ".join(to_text("" if said is None else said)[-500:].split())
-        return " ".join(filter(None, [*parts, text]))
+        parts.append("".join(filter(str.isprintable, text)))  # nothing that controls a terminal
+        return " ".join(filter(None, parts))
 
 
 def _clock(seconds: float) -> str:
@@ -178,8 +179,10 @@ def run(start: Callable[[], Any], kill: Callable[[], object], json: bool) -> int
                 os._exit(130)
             if not (json or status.result is None):
                 value = status.result
-                result.write(value if isinstance(value, str) else dumps(value))
-                result.write("\n")
+                if isinstance(value, bytes):
+                    result.buffer.write(value)
+                else:
+                    result.write((value if isinstance(value, str) else dumps(value)) + "\n")
         return EXIT_CODES.get(status.state, 130)
     finally:
         sys.stdout.flush()
