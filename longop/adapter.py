@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import os
 import threading
 import time
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from .callback import Callback
 from .commands import Module
-from .errors import BadParameters, LongOperationError, TargetError
+from .errors import Busy, LongOperationError, TargetError
 from .executors import drive_coroutine
 from .job import Job, logger
-from .settings import Route, read
 from .operation import LongOperation
 from .runner import ModuleRunner, RequestData, running
+from .settings import Inputs, Route, prepare, read
 from .status import State, Status
 
 PERIOD = 0.02  # seconds from what a long command does until that is reported
@@ -33,11 +32,14 @@ class Functions(Module):
     def __init__(self, runner: ModuleRunner) -> None:
         super().__init__(runner.module_id, runner.module_name)
         self.runner, self.settings = runner, read(runner.module_path)
+        self.version = self.settings.version
+        self._counting = threading.Lock()
+        prepare(runner.module_path)
 
     def routes(self, operation: LongOperation) -> list[str]:
         """Return the routes of that server, and ours."""
-        routes = self.settings.routes
-        mine = [one.path for one in routes if one.command == operation.name or len(routes) == 1]
+        routes, alone = self.settings.routes, len(self.operations) == 1
+        mine = [one.path for one in routes if one.command == operation.name or alone]
         return [*mine, f"{self.id}/{operation.name}", *super().routes(operation)]
 
     def process(self, data: RequestData) -> dict[str, Any]:
@@ -48,6 +50,18 @@ class Functions(Module):
             raise LongOperationError(f"there is no command {data.command!r}; known are: {known}")
         return self.start(found[0], data.parameters(), data.request_id)
 
+    def count(self, answer: Mapping[str, Any]) -> None:
+        """Count an answer in the statistics."""
+        with self._counting:
+            self.runner.update_statistics(answer)
+
+    def close(self) -> None:
+        """Have the adapter clean up."""
+        try:
+            self.runner.cleanup()
+        except Exception as error:
+            self.runner.report_error(error, self.id)
+
     def started(self, job: Job) -> dict[str, Any]:
         """Answer that a job was started, and count how it ends."""
         job.add_done_callback(self._count)
@@ -55,8 +69,8 @@ class Functions(Module):
 
     def _count(self, job: Any) -> None:
         status = job.status()
-        self.runner.update_statistics({"success": status.state is State.COMPLETED,
-                                       "inferenceMs": (status.elapsed or 0) * 1000})
+        self.count({"success": status.state is State.COMPLETED,
+                    "inferenceMs": (status.elapsed or 0) * 1000})
 
 
 class Adapter(Functions):
@@ -64,16 +78,12 @@ class Adapter(Functions):
 
     def __init__(self, runner: ModuleRunner) -> None:
         super().__init__(runner)
-        for name, value in self.settings.environment.items():
-            os.environ.setdefault(name, value)
-        self._slot = threading.Lock()  # one long command is started at a time
-        self._methods: dict[str, Any] = {}  # what a job is to call, by the id of the request
-        usual = type(runner).initialize is ModuleRunner.initialize
-        try:
+        self.lock = threading.RLock()  # of all its operations: it has one long command at a time
+        self.commands: list[Command] = []
+        self.methods: dict[str, Any] = {}  # what a job is to call, by the id of the request
+        with beginning(type(runner)):
+            usual = type(runner).initialize is ModuleRunner.initialize
             (runner.initialise if usual else runner.initialize)()
-        except Exception as error:
-            raise TargetError(f"{type(runner).__name__} cannot begin: {type(error).__name__}: "
-                              f"{error}") from error
 
     @property
     def device(self) -> str:
@@ -82,32 +92,23 @@ class Adapter(Functions):
 
     def load(self) -> list[LongOperation]:
         """Return an operation for each route; where no file says any there is one, ``run``."""
-        routes = self.settings.routes or [Route(f"{self.id}/run", "run", self.name)]
-        return self.own(LongOperation(self._function(route), callback="callback",
-                                      when_busy="reject") for route in routes)
+        routes = {route.path.lower(): route for route in self.settings.routes} or {
+            "": Route(f"{self.id}/run", self.name, "run", "", Inputs([]))}
+        names = [path.rpartition("/")[2] for path in routes]
+        return self.own(Command(self._function(route, names.count(name) > 1), when_busy="reject")
+                        for route, name in zip(routes.values(), names))
 
     def routes(self, operation: LongOperation) -> list[str]:
         """Return the route of that server, and ours."""
         return [operation.function.route.path, *Module.routes(self, operation)]
 
-    def parse(self, operation: LongOperation, values: Mapping[str, list[Any]]) -> dict[str, Any]:
-        """Return typed parameters, all within the bounds that the route says."""
-        typed, errors = super().parse(operation, values), {}
-        for one in operation.function.route.inputs:
-            value = typed.get(one.name)
-            if isinstance(value, (int, float)) and not (
-                    (one.low is None or value >= one.low)
-                    and (one.high is None or value <= one.high)):
-                errors[one.name] = f"must be from {one.low} to {one.high}, not {value}"
-        if errors:
-            raise BadParameters(errors)
-        return typed
-
     def start(self, operation: LongOperation, values: Mapping[str, list[Any]],
               id: str | None = None, key: str | None = None,
               segments: Sequence[str] = ()) -> dict[str, Any]:
-        """Ask the adapter; start a job if that takes long."""
-        self.parse(operation, values)
+        """Ask the adapter; start a job if that takes long, or to ask it once for a key."""
+        typed = operation.signature.parse(values)
+        if key:
+            return self.started(operation.start_once(key, **typed))
         command = operation.function.route.command
         return self.process(RequestData.of(values, command, segments, id or ""), operation)
 
@@ -117,28 +118,35 @@ class Adapter(Functions):
             output = _call(self.runner.process, data)
             if not callable(output):
                 answer = _as_answer(output)
-                self.runner.update_statistics(answer)
+                self.count(answer)
                 return answer
         except BaseException as error:  # SystemExit too
             self.runner.report_error(error, self.id)
             with contextlib.suppress(Exception):
-                self.runner.update_statistics({"success": False})
+                self.count({"success": False})
             return {"success": False,
                     "error": f"unable to process the request (#reqid {data.request_id})"}
-        with self._slot:
-            for other in self.operations:
-                for job in other.live.values():
-                    return {"success": False, "commandId": job.id,
-                            "error": "A long running command is already in progress"}
-            self._methods[data.request_id] = output
-            found = [operation] if operation else [
-                one for one in self.operations if one.function.route.command == data.command]
-            job = (found or self.operations)[0]._start({"request_data": data}, data.request_id)
-            return Module.started(self, job)
+        found = [operation] if operation else [
+            one for one in self.operations if one.function.route.command == data.command]
+        self.methods[data.request_id] = output
+        try:
+            return self.started((found or self.operations)[0]._start(
+                {"request_data": data}, data.request_id))
+        except Busy as error:
+            del self.methods[data.request_id]
+            return {"success": False, "commandId": error.job_id, "error": str(error)}
+
+    def started(self, job: Job) -> dict[str, Any]:
+        """Answer that a job was started; `_run` counts how it ends."""
+        return Module.started(self, job)
 
     def progress(self, status: Status) -> dict[str, Any]:
         """Return what the adapter says of a job that is alive."""
-        return _but_for_id(self.runner.command_status() or {})
+        try:
+            return _but_for_id(self.runner.command_status() or {})
+        except Exception as error:
+            self.runner.report_error(error, self.id)
+            return {}
 
     def outcome(self, status: Status) -> dict[str, Any]:
         """Return what a long command has returned, or, if it has not, what it last reported."""
@@ -147,27 +155,20 @@ class Adapter(Functions):
         return _but_for_id(status.result if isinstance(status.result, dict)
                            else {"result": status.result})
 
-    def _function(self, route: Route) -> Any:
-        """Return what an operation's jobs call, with the signature of the route's inputs."""
-        def function(callback: Callback, request_data: Any = None, **values: Any) -> Any:
-            if isinstance(request_data, RequestData):
-                data = request_data
-            else:
-                data = RequestData.of({name: _as_list(value) for name, value in values.items()},
-                                      route.command, [])
-            method = self._methods.pop(data.request_id, None)
-            return self._run(method or self.runner.process, data, callback)
+    def _function(self, route: Route, whole: bool) -> Any:
+        """Return what an operation's jobs call: with the values, or with what was made of them."""
+        def function(callback: Callback, values: Mapping[str, Any]) -> Any:
+            data = values.get("request_data")
+            if not isinstance(data, RequestData):
+                data = RequestData.of({name: value if isinstance(value, list) else [value]
+                                       for name, value in values.items()}, route.command, [])
+            method = self.methods.pop(data.request_id, self.runner.process)
+            return self._run(method, data, callback)
 
-        inputs = [one for one in route.inputs if one.name.isidentifier()]
-        parameters = [inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY,
-                                        default=one.default) for one in inputs]
-        parameters.append(inspect.Parameter("more", inspect.Parameter.VAR_KEYWORD))
-        for name, value in {
-                "__module__": self.id.replace(".", "_"), "__doc__": route.description or route.name,
-                "__name__": route.path.rpartition("/")[2], "route": route,
-                "__annotations__": {one.name: one.type for one in inputs},
-                "__signature__": inspect.Signature(parameters)}.items():
-            setattr(function, name, value)
+        function.__module__, function.__doc__ = self.id.replace(".", "_"), (
+            route.description or route.name)
+        function.__name__ = route.path.replace("/", "_") if whole else route.path.rpartition("/")[2]
+        vars(function).update(adapter=self, route=route, signature=route.signature)
         return function
 
     def _run(self, method: Callable[..., Any], data: RequestData, callback: Callback) -> Any:
@@ -181,7 +182,33 @@ class Adapter(Functions):
             answer = _as_answer({} if output is None else output)
             return output
         finally:
-            self.runner.update_statistics(answer)
+            self.count(answer)
+
+
+class Command(LongOperation):
+    """A route of an adapter: it starts nothing while any other one runs."""
+
+    def __init__(self, function: Any, **options: Any) -> None:
+        super().__init__(function, **options)
+        self._adapter = function.adapter
+        self._lock = self._adapter.lock
+        self._adapter.commands.append(self)
+
+    def _admit(self) -> Job | None:
+        for other in self._adapter.commands:
+            for job in other.live.values() if self.when_busy == "reject" else ():
+                raise Busy("A long running command is already in progress", job.id)
+        return super()._admit()
+
+
+@contextlib.contextmanager
+def beginning(kind: type) -> Iterator[None]:
+    """Turn what goes wrong at the beginning of an adapter into a `TargetError`."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TargetError(f"{kind.__name__} cannot begin: {what}") from error
 
 
 class _Checkpoints:
@@ -207,11 +234,13 @@ class _Checkpoints:
 
     def _cancel(self) -> None:
         self._callback.told = True
+        _later(GRACE, self._force.cancel)
         try:
             self._runner.cancel_command_task()
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("%s.cancel_command_task", type(self._runner).__name__)
-        _later(0 if self._runner.force_shutdown else GRACE, self._force.cancel)
+        if self._runner.force_shutdown:
+            self._force.cancel()
 
     def _check(self) -> None:
         if not self._looks:
@@ -252,10 +281,6 @@ def _as_answer(output: Any) -> dict[str, Any]:
     if not isinstance(output, dict):
         output = {"result": output}
     return {**({} if "success" in output else {"success": True}), **output}
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _but_for_id(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Callable, Iterable
 from urllib.parse import parse_qsl, quote, unquote
 
 from . import commands, explorer
-from .commands import Module, cancel_job, find
+from .commands import cancel_job, find
 from .errors import BadParameters, LongOperationError, RequestError
 from .gate import Gate
 from .job import logger
@@ -45,11 +45,9 @@ class Api:
         self._views: dict[str, dict[str, View]] = {
             "/v1": {"GET": self._describe}, "/v1/jobs": {"GET": self._list},
             "/openapi.json": {"GET": self._openapi}}
-        modules: dict[str, Module] = {}
-        for operation in self._operations:
-            module = operation.owner or modules.get(operation.module) or Module(operation.module)
-            modules[module.id] = module
-            module.operations.append(operation)
+        common = set(self._views)
+        modules = commands.modules_of(self._operations)
+        for module, operation in ((one, other) for one in modules for other in one.operations):
             root = f"/v1/{_key(module.id)}"
             self._views[f"{root}/get_command_status"] = dict.fromkeys(
                 ("GET", "POST"), partial(commands.status, module))
@@ -59,8 +57,9 @@ class Api:
                     raise ValueError(f"{operation!r}: its route is taken; give it another name=...")
                 self._views[path] = {"POST": partial(commands.start, module, operation,
                                                      path.count("/") + 1)}
+        self._open = set(self._views) - common  # may go on, as on that server
         self._views.update({_key(path): {"GET": view}
-                            for path, view in explorer.views([*modules.values()]).items()})
+                            for path, view in explorer.views(modules).items()})
         self._shown: dict[str, tuple[int, bytes, bytes]] = {}
         self._known_head = lru_cache(maxsize=256)(self._read_head)
 
@@ -137,8 +136,9 @@ class Api:
                 "": {"GET": self._show, "DELETE": self._forget},
                 "/events": {"GET": self._stream}, "/cancel": {"POST": self._cancel}}
             return {method: partial(view, job[1]) for method, view in of_job[job[2]].items()}
-        while path not in self._views and path.count("/") > 3:
-            path = path.rpartition("/")[0]  # what follows an operation's is for its function
+        whole = path
+        while path and not (path in self._views and (path in self._open or path == whole)):
+            path = path.rpartition("/")[0]  # what follows a module's is for its function
         return self._views.get(path, {})
 
     def _describe(self, request: Request) -> Response:

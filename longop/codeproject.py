@@ -16,20 +16,22 @@ import contextlib
 import http.client
 import logging
 import signal
+import socket
 import sys
 import threading
+import time
 from collections import deque
 from typing import Any, Callable
 from urllib.parse import quote, urlencode
 
 from . import runner
 from .adapter import Adapter, Functions
+from .commands import modules_of
 from .errors import LongOperationError
 from .job import logger
 from .jsontext import dumps, to_text
 from .operation import close_all
 from .runner import JSON, LogMethod, LogVerbosity, ModuleOptions, RequestData, SystemInfo
-from .scaffold import write
 from .target import load
 
 __all__ = ["JSON", "LogMethod", "LogVerbosity", "ModuleOptions", "ModuleRunner", "RequestData",
@@ -37,6 +39,7 @@ __all__ = ["JSON", "LogMethod", "LogVerbosity", "ModuleOptions", "ModuleRunner",
 
 PERIOD = 2.0  # seconds between two statuses
 TIMEOUT = 10.0  # seconds for the server to take something
+PATIENCE = 2.0  # seconds for the last answers, of the three that the server waits for the end
 PAUSE, LONGEST = 0.05, 2.0  # seconds after a poll that failed, and after many of them
 _UNLOGGED = "get_command_status", "get_module_status", "status", "get_status", "list-custom"
 _LEVELS = {"INFO": "information"}
@@ -70,15 +73,20 @@ class Polling:
         with contextlib.suppress(ValueError):  # it is not the main thread
             for number in signal.SIGINT, signal.SIGTERM:
                 signal.signal(number, lambda *ignored: self._over.set())
-        for target in [self._poll] * self._runner.parallelism + [self._tell]:
-            threading.Thread(target=target, daemon=True).start()
+        teller, *polls = (threading.Thread(target=target, daemon=True) for target in [
+            self._tell, *[self._poll] * self._runner.parallelism])
+        for thread in (teller, *polls):
+            thread.start()
         while not self._over.wait(3600.0):
             pass
         logger.info("Shutting down")
         for server in [*self._parked]:
-            server.end()
+            server.hang_up()
+        end = time.monotonic() + PATIENCE
+        for thread in polls:  # what was taken from the queue is answered
+            thread.join(max(0.0, end - time.monotonic()))
         close_all(self._module.operations)
-        self._runner.cleanup()
+        self._module.close()
         self._pass_on(_Server(self._runner.port))
         logger.removeHandler(handler)
 
@@ -207,10 +215,10 @@ class _Server(http.client.HTTPConnection):
                 return self.ask(method, path, body, kind)
             raise
 
-    def end(self) -> None:
-        """Break the connection, also where another thread waits for an answer."""
+    def hang_up(self) -> None:
+        """Ask for nothing more; what is on its way may still come."""
         with contextlib.suppress(OSError, AttributeError):
-            self.sock.shutdown(2)
+            self.sock.shutdown(socket.SHUT_WR)
 
 
 def statistics(runner: runner.ModuleRunner) -> dict[str, Any]:
@@ -230,6 +238,8 @@ def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None
         if adapter is not None:
             operations = Adapter(adapter).load()
         elif arguments[:1] == ["new"]:
+            from .scaffold import write  # which a module does not need
+
             return write(arguments[1:])
         else:
             operations = load(_parse(arguments).target)
@@ -238,7 +248,7 @@ def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None
             answer = module.runner.selftest()
             module.runner.cleanup()
             return 0 if answer and answer.get("success") else 1
-        module.operations = module.own(operations)
+        modules_of(module.own(operations))
         Polling(module).run()
         return 0
     except (LongOperationError, OSError) as error:

@@ -12,13 +12,14 @@ import os
 import re
 import time
 from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
+from urllib.parse import unquote
 
 from .errors import BadParameters, Busy, ForgottenJob, LongOperationError, RequestError, UnknownJob
 from .job import Job
 from .operation import LongOperation
 from .status import State, Status
 from .watch import Answer, hold
-from .wire import Request, Response, http_date, json_response, parameters
+from .wire import Request, Response, Upload, http_date, json_response, parameters
 
 Found = Tuple[LongOperation, Optional[Job], Status]
 
@@ -41,7 +42,7 @@ class Module:
     """Some operations under one name; an answer is a mapping, `wrap` makes it whole."""
 
     def __init__(self, id: str, name: str = "") -> None:
-        self.id, self.name = id, name or id
+        self.id, self.name, self.version = id, name or id, ""
         self.operations: list[LongOperation] = []
 
     @property
@@ -56,13 +57,12 @@ class Module:
             operation.owner = self
         return found
 
+    def close(self) -> None:
+        """End."""
+
     def routes(self, operation: LongOperation) -> list[str]:
         """Return the paths below ``/v1`` at which an operation is started."""
         return [f"{operation.module}/{operation.name}"]
-
-    def parse(self, operation: LongOperation, values: Mapping[str, list[Any]]) -> dict[str, Any]:
-        """Return typed parameters; raise `BadParameters`."""
-        return operation.signature.parse(values)
 
     def start(self, operation: LongOperation, values: Mapping[str, list[Any]],
               id: str | None = None, key: str | None = None,
@@ -71,7 +71,7 @@ class Module:
 
         Raises `BadParameters` and what else a start may raise, but for the `Busy` that is known.
         """
-        typed = self.parse(operation, values)
+        typed = operation.signature.parse(values)
         try:
             job = operation.start_once(key, **typed) if key else operation._start(typed, id)
         except Busy as error:
@@ -144,6 +144,18 @@ class Module:
             raise UnknownJob(_OTHER_ID if known else _NOTHING_RUNS) from None
 
 
+def modules_of(operations: Iterable[LongOperation]) -> list[Module]:
+    """Return the modules that operations are part of, each with those of them that are its own."""
+    found: dict[str, Module] = {}
+    for operation in operations:
+        module = operation.owner or found.get(operation.module) or Module(operation.module)
+        if module.id not in found:
+            module.operations = []
+        found[module.id] = module
+        module.operations.append(operation)
+    return [*found.values()]
+
+
 # Over HTTP
 
 
@@ -156,7 +168,7 @@ def start(module: Module, operation: LongOperation, depth: int, request: Request
     patience = re.search(r"\bwait=([0-9]{1,9})\b", prefer)
     key = request.headers.get("idempotency-key")
     if patience or "respond-async" in prefer:
-        values = module.parse(operation, _values(request))
+        values = operation.signature.parse(_values(request))
         job = operation.start_once(key, **values) if key else operation.start(**values)
         headers = {"Location": f"/v1/jobs/{job.id}",
                    "Preference-Applied": patience.group() if patience else "respond-async"}
@@ -169,8 +181,10 @@ def start(module: Module, operation: LongOperation, depth: int, request: Request
                     answer) if patience else answer(job.status())
     reply = _Reply(module, operation.name)
     try:
-        started = module.start(operation, _values(request), reply.id, key,
-                               request.path.split("/")[depth:])
+        rest = "/".join(request.path.split("/")[depth:])
+        segments = [unquote(re.sub("%2f", "%252F", part, flags=re.I)).strip()
+                    for part in (rest.split("/") if rest else ())]
+        started = module.start(operation, _values(request), reply.id, key, segments)
         is_long = started["success"] is True and "commandId" in started
         return reply(started, headers={"Location": f"/v1/jobs/{started['commandId']}"} if is_long
                      else {})
@@ -195,15 +209,18 @@ def unfold(payload: Mapping[str, Any]) -> dict[str, list[Any]]:
     for one in payload.get("values") or ():
         found.setdefault(one["key"], []).extend(one["value"])
     for one in payload.get("files") or ():
-        found.setdefault(one["name"], []).append(base64.b64decode(one["data"]))
+        upload = Upload(base64.b64decode(one["data"]))
+        upload.filename, upload.content_type = (
+            str(one.get(key) or "") for key in ("filename", "contentType"))
+        found.setdefault(one["name"], []).append(upload)
     return found
 
 
 def _values(request: Request) -> dict[str, list[Any]]:
     values = parameters(request)
     for listed in values.get("values", ()):
-        if isinstance(listed, list) and all(isinstance(one, dict) and "key" in one
-                                            for one in listed):
+        if isinstance(listed, list) and (listed or "files" in values) and all(
+                isinstance(one, dict) and isinstance(one.get("value"), list) for one in listed):
             try:
                 return unfold({name: given[0] for name, given in values.items()})
             except (KeyError, TypeError, ValueError) as error:

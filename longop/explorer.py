@@ -14,6 +14,7 @@ from socket import gethostname
 from typing import Any, Callable
 
 from .commands import Module
+from .errors import RequestError
 from .wire import Request, Response, json_response
 
 _ASSETS = {"server.js": "text/javascript", "explorer.js": "text/javascript",
@@ -65,20 +66,28 @@ def _version(request: Request) -> Response:
 def _describe(module: Module) -> dict[str, Any]:
     """Return what the Explorer wants to know of a module."""
     parts = _parts(module)
-    routes = [{"name": operation.name, "route": route, "method": "POST", "command": operation.name,
-               "description": operation.description, "inputs": [], "outputs": []}
-              for operation in module.operations for route in module.routes(operation)[:1]]
-    return {"moduleId": module.id, "name": module.name, "version": "",
+    settings = getattr(module, "settings", None)
+    known = [(one.path, one.name, one.command, one.description)
+             for one in (settings.routes if settings else ())] or [
+        (f"{module.id}/{one.name}", one.name, one.name, one.description)
+        for one in module.operations]
+    routes = [{"route": path, "name": name, "command": command, "description": description,
+               "method": "POST", "inputs": [], "outputs": []}
+              for path, name, command, description in known]
+    return {"moduleId": module.id, "name": module.name, "version": module.version,
             "publishingInfo": {"category": ""},
             "launchSettings": {"queue": f"{module.id.lower()}_queue"},
             "uiElements": {"explorerUI": parts, "menus": []}, "routeMaps": routes}
 
 
 def _read(module: Module, file: str) -> str:
-    with open(file, encoding="utf-8-sig") as source:
-        text = source.read()
+    try:
+        with open(file, encoding="utf-8-sig", errors="replace") as source:
+            text = source.read()
+    except OSError as error:
+        raise RequestError(404, f"{module.id} has no page any more") from error
     text = text.replace("_MID_", re.sub("[^A-Za-z0-9]", "", module.id) + "_")
-    return re.sub(r"https?://(?:localhost)?:32168/", "/", text)
+    return re.sub(r"https?://(?:localhost|127\.0\.0\.1)?:32168/", "/", text)
 
 
 def _parts(module: Module) -> dict[str, str]:

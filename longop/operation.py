@@ -94,7 +94,8 @@ class LongOperation:
         self.module = _module_name(plain)
         self.name = name or str(getattr(plain, "__name__", type(plain).__name__))
         self.description = (inspect.getdoc(plain) or "").partition("\n\n")[0]
-        self.signature = Signature(function, callback)
+        self.signature: Signature = getattr(function, "signature", None) or Signature(
+            function, callback)  # an adapter's function has one of its own
         self.limit, self.when_busy, self.max_queued = limit, when_busy, max_queued
         usual = _reporthook if self.signature.callback == "reporthook" else None
         self._report, self.companion = report or usual, cancel
@@ -129,7 +130,7 @@ class LongOperation:
         """Return the same operation with some options changed, and without its jobs."""
         history = self._options["history"] and self._history
         options = {**self._options, "cancel": self.companion, "history": history, **options}
-        changed = LongOperation(self.function, **options)
+        changed = type(self)(self.function, **options)
         changed.owner = self.owner
         return changed
 

@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
 from .commands import unfold
-from .errors import LongOperationError
+from .errors import LongOperationError, TargetError
 from .job import logger
 from .settings import read_identity
 
@@ -117,18 +117,18 @@ class RequestData:
 
     def add_value(self, key: str, value: Any) -> None:
         """Add a value."""
-        self.payload["values"].append({"key": key, "value": [value]})
+        self.value_list = [*(self.value_list or ()), {"key": key, "value": [value]}]
 
     def add_file(self, file_name: str) -> None:
         """Add a file."""
-        self.payload["files"].append({"name": os.path.basename(file_name),
-                                      "filename": os.path.basename(file_name),
-                                      "data": self.encode_file_contents(file_name)})
+        name = os.path.basename(file_name)
+        self.files = [*(self.files or ()), {"name": name, "filename": name,
+                                            "data": self.encode_file_contents(file_name)}]
 
     def get_value(self, key: str, defaultValue: Any = None) -> Any:  # noqa: N803
         """Return the first value of this name."""
         values = (value["value"] for value in self.value_list or () if value["key"] == key)
-        return next((each[0] for each in values if each), defaultValue)
+        return next((each[0] for each in values if each and each[0] is not None), defaultValue)
 
     def get_int(self, key: str, defaultValue: Any = None) -> Any:  # noqa: N803
         """Return a value as a whole number, or the default if it is none."""
@@ -147,7 +147,7 @@ class RequestData:
     def _converted(self, kind: Callable[[Any], Any], key: str, default: Any) -> Any:
         try:
             return kind(self.get_value(key))
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             return default
 
     def get_file_bytes(self, index: int) -> Any:
@@ -159,11 +159,13 @@ class RequestData:
     def get_image(self, index: int, module: str = "pil") -> Any:
         """Return an uploaded image, or None: Pillow's, in RGB, or for ``"opencv"`` an array."""
         data = self.get_file_bytes(index)
+        if not data:
+            return None
         try:
-            if data is not None and module == "opencv":
+            if module == "opencv":
                 cv2, numpy = import_module("cv2"), import_module("numpy")
                 return cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR)
-            return data and import_module("PIL.Image").open(io.BytesIO(data)).convert("RGB")
+            return import_module("PIL.Image").open(io.BytesIO(data)).convert("RGB")
         except ImportError as error:
             raise LongOperationError(f"get_image needs a package: {error}") from error
         except Exception:
@@ -202,9 +204,12 @@ class ModuleRunner:
         variable = os.environ.get
         folder = variable("CPAI_MODULE_PATH") or folder or _folder_of(type(self))
         self.module_path = os.path.normpath(folder)
-        self.module_id, self.module_name = read_identity(self.module_path)
+        self.module_id = self.module_name = os.path.basename(os.path.abspath(self.module_path))
+        with contextlib.suppress(TargetError):  # which is raised as soon as it runs
+            self.module_id, self.module_name = read_identity(self.module_path)
         self.queue_name = variable("CPAI_MODULE_QUEUENAME") or f"{self.module_id.lower()}_queue"
-        self.port = _number("CPAI_PORT", 32168)
+        self.port = _number("CPAI_PORT", 0)
+        self.port = self.port if 0 < self.port < 65_536 else 32168
         self.base_api_url = f"http://localhost:{self.port}/v1/"
         self.server_root_path = variable("CPAI_APPROOTPATH")
         self.launched_by_server = variable("CPAI_MODULE_SERVER_LAUNCHED", "").lower() == "true"
@@ -265,7 +270,8 @@ class ModuleRunner:
         """Count an answer; those of long commands too, at their ends."""
         if response.get("success") is True:
             self._successful_inferences += 1
-            self._total_inference_time_ms += int(response.get("inferenceMs") or 0)
+            with contextlib.suppress(OverflowError, TypeError, ValueError):
+                self._total_inference_time_ms += int(response.get("inferenceMs") or 0)
         else:
             self._failed_inferences += 1
 
@@ -316,7 +322,7 @@ def checkpoint() -> None:
 def _folder_of(kind: type) -> str:
     """Return the folder of the file in which an adapter is written."""
     file = getattr(sys.modules[kind.__module__], "__file__", None)
-    ours = kind.__module__.startswith(__package__)
+    ours = kind.__module__.partition(".")[0] == __package__
     return "." if ours or not file else os.path.dirname(os.path.abspath(file))
 
 

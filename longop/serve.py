@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .api import Api
+from .commands import modules_of
 from .errors import LongOperationError
 from .gate import Gate
 from .operation import WHEN_BUSY, LongOperation, close_all
@@ -39,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         operations = [operation for target in options.target for operation in load(target)]
         # Before anything can be started.
         server = Server(options.host, options.port, _tls(options))
-        operations = [operation.but(**_changes(options)) for operation in operations]
+        changes = _changes(options)
+        operations = [operation.but(**changes) for operation in operations]
         gate = Gate(token, [options.host, *options.allow_host], options.allow_origin)
         server.api = Api(operations, gate=gate, limits=limits)
     except (LongOperationError, ValueError, OSError) as error:
@@ -65,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
     threading.Thread(target=_hurry, args=(signals, operations), daemon=True).start()
     server.stop_listening()
     close_all(operations)
+    for module in modules_of(operations):
+        module.close()
     server.close()
     serving.join(1.0)  # in which the watchers see the ends of their jobs
     return 0

@@ -52,7 +52,7 @@ class Server:
         self.selector.register(self._woken, READ, self._wake)
         self._waker.setblocking(False)
         self._calls: deque[Callable[[], object]] = deque()
-        self.threads = ThreadPoolExecutor(8, "longop-server")
+        self.threads = ThreadPoolExecutor(64, "longop-server")
         self.connections: set[Connection] = set()
         self._audiences: dict[Job, _Audience] = {}
         self._changed: dict[_Audience, None] = {}  # whose jobs have

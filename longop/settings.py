@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import os
 import re
+import typing
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Callable, Mapping
 
 from .errors import TargetError
 from .jsontext import loads
+from .signature import Signature, kind_of
 
 _TYPES: dict[str, type] = {"integer": int, "int": int, "float": float, "number": float,
                            "double": float, "boolean": bool, "bool": bool, "file": bytes}
-
-
-@dataclass
-class Input:
-    """A parameter of a route, with its bounds."""
-
-    name: str
-    type: type
-    description: str
-    default: Any
-    low: Any
-    high: Any
+_KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text"}
 
 
 @dataclass
@@ -35,10 +27,10 @@ class Route:
     """A path below ``/v1``, and the command that a request for it is."""
 
     path: str
-    command: str
     name: str
-    description: str = ""
-    inputs: list[Input] = field(default_factory=list)
+    command: str
+    description: str
+    signature: Inputs
 
 
 @dataclass
@@ -52,6 +44,38 @@ class Settings:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+class Inputs(Signature):
+    """A route's inputs, for whoever is to call what gets them all together, after the callback."""
+
+    def __init__(self, parts: list[_Part]) -> None:
+        self.callback, self._rest, self._help = "", True, ""
+        self._kinds, self._defaults = {}, {}
+        for part in parts:
+            name, default = part.text("Name"), part.get("DefaultValue", object, None).value
+            kind = _TYPES.get(part.text("Type", "text").lower(), str)
+            schema, convert = kind_of(typing.Optional[kind])
+            bounds = {key: part.number(of) for key, of in (("minimum", "MinValue"),
+                                                           ("maximum", "MaxValue"))}
+            known = {"description": part.text("Description", "") or None, **bounds}
+            self._kinds[name] = (
+                {**schema, **{key: value for key, value in known.items() if value is not None}},
+                partial(_within, convert, bounds["minimum"], bounds["maximum"]))
+            self._defaults[name] = default
+
+    def bind(self, values: Mapping[str, Any], callback: object) -> Any:
+        """Return the positional and the keyword arguments of the call."""
+        return (callback, values), {}
+
+
+def _within(convert: Callable[[Any], Any], low: Any, high: Any, value: Any) -> Any:
+    found = convert(value)
+    if low is not None and isinstance(found, (int, float)) and found < low:
+        raise ValueError(f"must be at least {low:g}, not {found}")
+    if high is not None and isinstance(found, (int, float)) and found > high:
+        raise ValueError(f"must be at most {high:g}, not {found}")
+    return found
+
+
 def read(folder: str) -> Settings:
     """Return the settings in a folder; raise `TargetError`, which says where something is wrong."""
     file = os.path.join(folder, "modulesettings.json")
@@ -60,29 +84,43 @@ def read(folder: str) -> Settings:
         return Settings(usual, usual)
     try:
         with open(file, encoding="utf-8-sig") as source:
-            whole = _Part(loads(_strip(source.read())), "")
-        modules = whole.get("Modules", dict)
-        if not modules.value:
+            whole = loads(_strip(source.read()))
+        modules = _Part({"": whole}, "").get("", dict).get("Modules", dict)
+        id = next(iter(modules.value), "")
+        if not id:
             raise ValueError("Modules has no module")
-        id = next(iter(modules.value))
-        module = modules.get(id, dict)
-        settings = Settings(id, module.text("Name", id), module.text("Version", ""))
-        for route in module.get("RouteMaps", list, []).parts():
-            path = route.text("Route").replace("%MODULE_ID%", id).strip("/")
-            settings.routes.append(Route(
-                path, route.text("Command", ""), route.text("Name", path),
-                route.text("Description", ""),
-                [_read_input(one) for one in route.get("Inputs", list, []).parts()]))
-        variables = module.get("EnvironmentVariables", dict, {}).value
-        places = {"%CURRENT_MODULE_PATH%": os.path.abspath(folder), "%MODULE_ID%": id}
-        for name, value in variables.items():
-            text = str(value)
-            for macro, place in places.items():
-                text = text.replace(macro, place)
-            settings.environment[name.upper()] = text
-        return settings
+        return _read(id, modules.get(id, dict), os.path.abspath(folder))
     except (OSError, ValueError) as error:
-        raise TargetError(f"{file}: {error}") from error
+        raise TargetError(f"{file}: {' '.join(str(error).split())}") from error
+
+
+def _read(id: str, module: _Part, folder: str) -> Settings:
+    def text(part: _Part, key: str, *default: str) -> str:
+        expanded = part.text(key, *default).replace("%MODULE_ID%", id)
+        return expanded.replace("%CURRENT_MODULE_PATH%", folder)
+
+    settings = Settings(id, module.text("Name", id), module.text("Version", ""))
+    for route in module.get("RouteMaps", list, []).parts():
+        path = text(route, "Route").strip("/")
+        if not path:
+            raise ValueError(f"{route.place}.Route is empty")
+        settings.routes.append(Route(
+            path, route.text("Name", path), text(route, "Command", ""),
+            route.text("Description", ""),
+            Inputs(route.get("Inputs", list, []).parts())))
+    variables = module.get("EnvironmentVariables", dict, {})
+    for name, value in variables.value.items():
+        if isinstance(value, (dict, list)) or "=" in name or not name:
+            raise ValueError(f"{variables.place}.{name} must be a text, without = in its name")
+        if value is not None:
+            settings.environment[name.upper()] = text(_Part({name: str(value)}, ""), name)
+    return settings
+
+
+def prepare(folder: str) -> None:
+    """Set the variables of a module's environment that are not set already."""
+    for name, value in read(folder).environment.items():
+        os.environ.setdefault(name, value)
 
 
 def read_identity(folder: str) -> tuple[str, str]:
@@ -94,45 +132,40 @@ def read_identity(folder: str) -> tuple[str, str]:
     return id, name
 
 
-def _read_input(part: _Part) -> Input:
-    kind = _TYPES.get(part.text("Type", "text").lower(), str)
-    default, low, high = (part.get(key, object, None).value
-                          for key in ("DefaultValue", "MinValue", "MaxValue"))
-    return Input(part.text("Name"), kind, part.text("Description", ""), default, low, high)
-
-
 class _Part:
     """A value in the file, and where it stands."""
 
     def __init__(self, value: Any, place: str) -> None:
-        self.value, self._place = value, place
+        self.value, self.place = value, place
 
     def get(self, key: str, kind: type, *default: Any) -> _Part:
         """Return what a key has, or the default; raise ``ValueError`` if it is of another kind."""
-        place = f"{self._place}.{key}".lstrip(".")
-        found = {name.lower(): value for name, value in self.value.items()}
-        value = found.get(key.lower())
+        place = f"{self.place}.{key}".strip(".")
+        value = {name.lower(): value for name, value in self.value.items()}.get(key.lower())
         if value is None and default:
             value = default[0]
-        if not isinstance(value, kind) and kind is not object:
-            raise ValueError(f"{place} is missing" if value is None else
-                             f"{place} must be {_KINDS[kind]}, not {value!r:.40}")
+        elif not isinstance(value, kind):
+            raise ValueError(f"{place or 'all of it'} " + (
+                "is missing" if value is None and place else
+                f"must be {_KINDS[kind]}, not {value!r:.40}"))
         return _Part(value, place)
 
     def text(self, key: str, *default: str) -> str:
         """Return a text."""
         return str(self.get(key, str, *default).value)
 
+    def number(self, key: str) -> float | None:
+        """Return a number, or the one in a text, or None if there is none."""
+        part = self.get(key, object, None)
+        try:
+            return None if part.value is None else float(part.value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{part.place} must be a number, not {part.value!r:.40}") from None
+
     def parts(self) -> list[_Part]:
         """Return the objects in a list."""
-        parts = [_Part(value, f"{self._place}[{i}]") for i, value in enumerate(self.value)]
-        for part in parts:
-            if not isinstance(part.value, dict):
-                raise ValueError(f"{part._place} must be an object, not {part.value!r:.40}")
-        return parts
-
-
-_KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text"}
+        return [_Part({"": value}, f"{self.place}[{i}]").get("", dict)
+                for i, value in enumerate(self.value)]
 
 
 def _strip(text: str) -> str:

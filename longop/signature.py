@@ -57,7 +57,7 @@ class Signature:
         self.callback = str(callback) if callback else None
         self._help = inspect.getdoc(unwrap_partial(function)) or ""
         self._plain = set(plain)
-        self._kinds = {name: _kind(wanted[name]) for name in plain if name != callback}
+        self._kinds = {name: kind_of(wanted[name]) for name in plain if name != callback}
         self._defaults = {name: plain[name].default for name in self._kinds
                           if plain[name].default is not _EMPTY}
 
@@ -105,8 +105,8 @@ class Signature:
             properties[name]["default"] = default
         for name in self._kinds:
             # ``:param name: text``, or ``name: text`` as in Google's style, with further lines.
-            found = re.search(rf"^([ \t]*)(?::param[^:\n]*)?\b{name}\b(?: \([^)\n]*\))?:[ \t]+"
-                              r"(.+(?:\n\1[ \t]+.+)*)", self._help, re.M)
+            found = re.search(r"^([ \t]*)(?::param[^:\n]*)?\b" + re.escape(name) +
+                              r"\b(?: \([^)\n]*\))?:[ \t]+(.+(?:\n\1[ \t]+.+)*)", self._help, re.M)
             if found:
                 properties[name]["description"] = " ".join(found[2].split())
         return {"type": "object", "properties": properties,
@@ -170,13 +170,13 @@ def _is_callable(wanted: Any) -> bool:
 # what it must be.
 
 
-def _kind(wanted: Any) -> tuple[dict[str, Any], Converter]:
+def kind_of(wanted: Any) -> tuple[dict[str, Any], Converter]:
     """Return an annotation's JSON Schema, and the converter to it."""
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in _UNIONS:
-        schemas = [{"type": "null"} if part is type(None) else _kind(part)[0] for part in parts]
+        schemas = [{"type": "null"} if part is type(None) else kind_of(part)[0] for part in parts]
         nulls = (None,) if str in parts else (None, "")  # an empty field of a form
-        converters = [_kind(part)[1] for part in parts if part is not type(None)]
+        converters = [kind_of(part)[1] for part in parts if part is not type(None)]
         return {"anyOf": schemas}, partial(
             _first_of, converters, nulls if type(None) in parts else ())
     if origin is typing.Literal:
@@ -190,7 +190,7 @@ def _kind(wanted: Any) -> tuple[dict[str, Any], Converter]:
         choices = {**kind.__members__, **{_as_text(member.value): member for member in kind}}
         return {"enum": [member.value for member in kind]}, partial(_choose, choices)
     if issubclass(kind, collections.abc.Collection) and not issubclass(kind, str):
-        schema, convert = _kind(parts[0] if parts else Any)
+        schema, convert = kind_of(parts[0] if parts else Any)
         return {"type": "array", "items": schema}, partial(_list, kind, convert)
     return {"type": "string"}, partial(_make, kind, f"a text that {kind.__name__} takes")
 

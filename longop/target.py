@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import TargetError
 from .operation import LongOperation
+from .settings import prepare
 from .signature import Signature
 
 
@@ -27,7 +28,7 @@ def load(target: str) -> list[LongOperation]:
     if not place or not name.replace(".", "_").isidentifier():  # a colon as in C:\ names nothing
         place, name = target, ""
     module = _import(place)
-    adapters = _adapters(module, name)
+    adapters = _adapters(place, module, name)
     if adapters:
         return adapters
     own = [f for key, f in vars(module).items() if isinstance(f, FunctionType)
@@ -66,17 +67,26 @@ def _with_settings(module: ModuleType, operations: list[LongOperation]) -> list[
     return Functions(ModuleRunner(folder)).own(operations)
 
 
-def _adapters(module: ModuleType, name: str) -> list[LongOperation]:
+def _adapters(place: str, module: ModuleType, name: str) -> list[LongOperation]:
     """Return the operations of a module's adapter, or of the one that is named."""
     if "longop.codeproject" not in sys.modules:  # which an adapter has imported
         return []
-    from .adapter import Adapter
+    from .adapter import Adapter, beginning
     from .runner import ModuleRunner
 
-    return [operation for key, kind in vars(module).items()
-            if isinstance(kind, type) and issubclass(kind, ModuleRunner)
-            and kind.__module__ == module.__name__ and key == (name or key)
-            for operation in Adapter(kind()).load()]
+    kinds = {kind for key, kind in vars(module).items() if isinstance(kind, type)
+             and issubclass(kind, ModuleRunner) and (key == name or (
+                 not name and kind.__module__ == module.__name__))}
+    last = [kind for kind in kinds if not any(kind in other.__mro__[1:] for other in kinds)]
+    if len(last) > 1:
+        names = sorted(kind.__name__ for kind in last)
+        raise TargetError(f"{place} has several adapters: name one, such as {place}:{names[0]}")
+    operations = []
+    for kind in last:
+        with beginning(kind):
+            runner = kind()
+        operations += Adapter(runner).load()
+    return operations
 
 
 def _import(place: str) -> ModuleType:
@@ -86,6 +96,7 @@ def _import(place: str) -> ModuleType:
     name = os.path.basename(place)[:-3] if is_file else place
     if is_file:  # what is beside the file can be imported too
         sys.path.insert(0, os.path.dirname(os.path.abspath(place)))
+        prepare(sys.path[0])
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:

@@ -10,10 +10,11 @@ import json
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from longop.codeproject import LONGEST, PAUSE
+from longop.codeproject import LONGEST, PAUSE, RequestData, SystemInfo
 
 from .queue_server import QueueServer, module
 from .waiting import WAIT, wait_until
@@ -132,7 +133,9 @@ class Probe(ModuleRunner):
     def process(self, data):
         mode = data.get_value("mode", "echo").replace("-", "_")
         method = getattr(self, "raise_" if mode == "raise" else mode)
-        return method if mode.startswith("long") else method(data)
+        if not mode.startswith("long"):
+            return method(data)
+        return (lambda data: ask() and method(data)) if "GATED" in os.environ else method
 
     def cleanup(self):
         open("cleaned", "w").close()
@@ -229,6 +232,19 @@ class Event(threading.Event):
 
 longop.codeproject.PERIOD = 3600
 longop.codeproject.threading = types.SimpleNamespace(**{**vars(threading), "Event": Event})
+'''
+# What is taken from the queue is answered only a moment after the module was told to quit.
+LATE = '''
+import time
+from longop.codeproject import Polling
+
+def answer(self, server, text, at_once=Polling._answer):
+    if "Quit" not in text:
+        self._over.wait()
+        time.sleep(0.3)
+    return at_once(self, server, text)
+
+Polling._answer = answer
 '''
 
 
@@ -423,14 +439,13 @@ def test_transcript(name, tmp_path, steps):
     with running(tmp_path, PROBE if probe else ARTICLE,
                  "ProbeModule" if probe else "PythonLongProcess", before=AT_ONCE, steps=steps,
                  CPAI_MODULE_NAME="Probe Module" if probe else "Python Long Process Demo",
-                 ) as (server, _):
+                 GATED="what is long begins when its start is answered") as (server, _):
         for place, row in enumerate(GOLDEN[name]):
             for _ in range(PLANS.get(name, {}).get(place, 0) - (run.done if run else 0)):
-                if not run.step():
-                    end_of(server, id)
-            payload = json.loads(ours(row["entry"]))["payload"]
-            if probe and payload["command"] == "get_command_status":
+                run.step()
+            if run and run.has_ended:
                 end_of(server, id)
+            payload = json.loads(ours(row["entry"]))["payload"]
             request = send(server, payload)
             reply, wanted = request.reply(), row["reply"]
             if (name, place) in DIFFERENCES:
@@ -439,7 +454,9 @@ def test_transcript(name, tmp_path, steps):
                 "{reqid}", request.id), (place, row)
             if reply.get("commandStatus") == "running" and reply["commandId"] == request.id:
                 id = jobs[f"{{job {len(jobs) + 1}}}"] = request.id
-                run = None if probe else steps.begun()
+                run = steps.begun()
+                if probe:
+                    run.step()
 
 
 def test_differences():
@@ -900,6 +917,17 @@ def test_defect_9_nothing_is_taken_after_quit(tmp_path):
             assert sent.reply()["success"] is True
 
 
+def test_defect_9_what_was_taken_is_answered(tmp_path):
+    """A request that was taken from the queue before Quit is answered before the end."""
+    with running(tmp_path, before=LATE, CPAI_MODULE_PARALLELISM="2") as (server, process):
+        wait_until(lambda: server.parked == 2)
+        sent = server.send("run")
+        wait_until(lambda: server.parked == 1)
+        assert server.quit(server.modules[0]).reply()["success"] is True
+        assert isinstance(sent.reply()["success"], bool)
+        assert process.wait(WAIT) == 0
+
+
 def test_defect_9_with_more_than_one_poll(tmp_path):
     """What comes while a module with more polls quits is answered, or stays on the queue."""
     with running(tmp_path, CPAI_MODULE_PARALLELISM="4") as (server, process):
@@ -1015,16 +1043,19 @@ def test_defect_17_statistics(tmp_path, steps):
         assert counts() == (3, 4, 7, 20)
 
 
-def test_defect_18_request_data():
+def test_defect_18_request_data(monkeypatch):
     """A request has a queue, and its image is one of OpenCV if that is asked for."""
-    from longop.codeproject import RequestData
-
-    data = RequestData(json.dumps({"payload": {"command": "x", "queue": "q", "files": []}}))
+    monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(
+        imdecode=lambda array, flag: (array, flag), IMREAD_COLOR="color"))
+    monkeypatch.setitem(sys.modules, "numpy", SimpleNamespace(
+        frombuffer=lambda data, kind: [*data], uint8="uint8"))
+    data = RequestData(json.dumps({"payload": {
+        "command": "x", "queue": "q", "files": [{"name": "image", "data": "AQI="}]}}))
     assert data.queue == "q"
     data.queue = "other"
     assert (data.queue, data.payload["queue"]) == ("other", "other")
-    assert data.get_image(0) is None
-    assert data.get_file_bytes(0) is None
+    assert data.get_image(0, "opencv") == ([1, 2], "color")
+    assert data.get_image(1, "opencv") is None
 
 
 def test_defect_19_an_import_changes_nothing(tmp_path):
@@ -1039,8 +1070,6 @@ def test_defect_19_an_import_changes_nothing(tmp_path):
 
 def test_defect_20_what_the_machine_is():
     """What is known of the machine is known without a look that takes a second."""
-    from longop.codeproject import SystemInfo
-
     before = {*sys.modules}
     info = SystemInfo()
     assert info.cpu_arch
@@ -1071,10 +1100,9 @@ def test_defect_21_a_port_that_is_none(tmp_path):
     assert (tmp_path / "output").read_text() == "32168 http://localhost:32168/v1/\n"
 
 
-def test_defect_22_no_gpu_is_no_gpu():
+def test_defect_22_no_gpu_is_no_gpu(monkeypatch):
     """Where nothing is found there is no GPU."""
-    from longop.codeproject import SystemInfo
-
+    monkeypatch.setitem(sys.modules, "torch", None)
     info = SystemInfo()
     assert (info.hasNvidiaGPU, info.hasTorchCuda, info.hasTorchMPS) == (False, False, False)
 

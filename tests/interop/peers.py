@@ -7,13 +7,14 @@ import sys
 import pytest
 
 
-def needs(*modules, python=(3, 8)):
-    """Return the mark of tests that need some modules; with LONGOP_INTEROP=1 they must be there.
+def needs(*modules, python=(3, 8), group="1"):
+    """Return the mark of tests that need some modules, which must be there in their group's run.
 
-    ``python`` is the first version that the newest releases of the modules support.
+    ``LONGOP_INTEROP`` is the group of the run. ``python`` is the first version that the newest
+    releases of the modules support.
     """
     if sys.version_info < python:
         return pytest.mark.skip(reason=f"{', '.join(modules)} needs Python {python}")
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    assert not (missing and os.environ.get("LONGOP_INTEROP") == "1"), missing
+    assert not (missing and os.environ.get("LONGOP_INTEROP") == group), missing
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(modules)}")
