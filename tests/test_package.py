@@ -20,8 +20,8 @@ from .test_serve import get, served, wait_for_log
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ORDER = ["errors", "jsontext", "callback", "status", "job", "guard", "signature", "executors",
-         "worker", "processes", "remote", "history", "archive", "operation", "tour", "wire", "watch",
-         "gate", "commands", "settings", "runner", "adapter", "explorer", "api", "embed",
+         "worker", "processes", "remote", "history", "archive", "operation", "tour", "wire",
+         "watch", "gate", "commands", "settings", "runner", "adapter", "explorer", "api", "embed",
          "connection", "server", "target", "serve", "terminal", "run",
          "client", "scaffold", "codeproject"]
 
@@ -86,7 +86,8 @@ def test_public_names():
 def test_example_scripts():
     """The examples can be imported, and the one for a server of one's own has its operation."""
     script = ("import examples.embed, examples.script, examples.download, examples.backup,"
-              "examples.on_dask;"
+              "examples.on_dask, examples.ocr_pages, examples.llama_chat,"
+              "examples.text_to_image;"
               "print(examples.embed.Handler.api)")
     subprocess.run([sys.executable, "-c", script], cwd=str(ROOT), check=True,
                    stdout=subprocess.DEVNULL)
@@ -101,9 +102,9 @@ def test_copied(form, tmp_path):
     else:
         path = tmp_path / "longop.zip"
         with zipfile.ZipFile(str(path), "w") as file:
-            for source in (ROOT / "longop").iterdir():
-                if source.is_file():
-                    file.write(str(source), f"longop/{source.name}")
+            for source in (ROOT / "longop").rglob("*"):
+                if source.is_file() and "__pycache__" not in source.parts:
+                    file.write(str(source), str(source.relative_to(ROOT)))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "work.py").write_text("def work(callback):\n    callback('done')\n")

@@ -215,7 +215,8 @@ def test_what_is_in_a_docstring_is_text(make):
     (route,) = settings.routes
     said = ("Say \"hello\", 'there' <script>alert(1)</script> \\ & {{inputs}} {{name}} {{fields}}.")
     assert route.description == said
-    assert [one["default"] for one in route.signature.schema()["properties"].values()] == ["<b>\"'&</b>", "{{id}}"]
+    fields = route.signature.schema()["properties"].values()
+    assert [one["default"] for one in fields] == ["<b>\"'&</b>", "{{id}}"]
     page = Fields((folder / "explore.html").read_text())
     assert page.found["_MID_word"]["value"] == "<b>\"'&</b>"
     assert page.found["_MID_other"]["value"] == "{{id}}"

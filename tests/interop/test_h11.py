@@ -105,6 +105,8 @@ def theirs(data):
                 if connection.our_state is h11.MUST_CLOSE:
                     return found, None
                 connection.start_next_cycle()
+            elif isinstance(event, h11.ConnectionClosed):
+                return found, None
     except h11.RemoteProtocolError as error:
         if "no request line" in str(error) or connection.trailing_data[0][:1] == b"\r":
             return found, "empty line:"
