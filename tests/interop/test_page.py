@@ -94,12 +94,13 @@ def everything(callback, count: int, upload: bytes, options: dict, ratio: float 
 class Server:
     """A ``longop.serve`` in a process of its own, and the folder with the file it serves."""
 
-    def __init__(self, folder, port=0):
+    def __init__(self, folder, port=0, functions=FUNCTIONS, options=()):
         self.folder = folder
         file = folder / "functions.py"
-        file.write_text(FUNCTIONS)
+        file.write_text(functions)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "longop.serve", str(file), "--port", str(port), "--quiet"],
+            [sys.executable, "-m", "longop.serve", str(file), "--port", str(port), "--quiet",
+             *options],
             cwd=str(ROOT), env=dict(os.environ, PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE,
             universal_newlines=True)
         try:
@@ -112,6 +113,12 @@ class Server:
         """Write a file that a function waits for."""
         (self.folder / name).touch()
 
+    def start(self, operation, **parameters):
+        """Start a job, as curl would, and return its id."""
+        body = urllib.parse.urlencode(parameters).encode()
+        with urllib.request.urlopen(f"{self.url}v1/functions/{operation}", body, 10) as answer:
+            return json.load(answer)["commandId"]
+
     def kill(self):
         self._process.kill()
         self._process.wait()
@@ -121,10 +128,15 @@ class Server:
 class Page:
     """What a user does on the page, and sees there. Elements are named by their ids."""
 
-    def __init__(self, browser, server):
+    def __init__(self, browser, server, id=""):
         self.browser, self.server = browser, server
-        browser.get("about:blank")  # to go from one job to another would be no new page
-        browser.get(server.url)
+        browser.show()
+        self.open(id)
+
+    def open(self, id=""):
+        """Open the page anew, with a job."""
+        self.browser.get("about:blank")  # to go from one job to another would be no new page
+        self.browser.get(f"{self.server.url}#{id}")
 
     def choose(self, operation, **fields):
         """Choose an operation and fill in fields of its form."""
@@ -165,11 +177,18 @@ class Page:
         return self.browser.run(
             "return performance.getEntriesByType('resource').map(entry => entry.name)")
 
-    def wait_for_polls(self):
-        """Wait until the page has asked for its job twice more, so has shown it once more."""
-        url = self.server.url + "v1/jobs/" + self.id
-        before = self.requests().count(url)
-        wait_for(lambda: self.requests().count(url) >= before + 2)
+    def wait_for_look(self):
+        """Wait until the page has looked at the jobs once more."""
+        before = self.requests().count(self.server.url + "v1/jobs")
+        wait_for(lambda: self.requests().count(self.server.url + "v1/jobs") > before)
+
+    def matches(self, name, pattern):
+        """Wait until an element's text matches a pattern; return that."""
+        return wait_for(lambda: re.search(pattern, self.read(name)))
+
+    def result(self):
+        """Return the result that is shown, as the page has got it."""
+        return self.browser.run("return shown.result")
 
     def jobs(self):
         """Return the ids of the list of recent jobs."""
@@ -232,12 +251,12 @@ def test_cancel_says_cancelling_until_the_function_has_stopped(page):
     page.start()
     page.wait_for(state="running", result="partial result")
     page.browser.click("#cancel")
-    page.wait_for(state="cancelling…")
+    page.matches("state", r"^cancelling… \d s$")
     size = written.stat().st_size
-    page.wait_for_polls()
+    page.matches("state", r"^cancelling… [1-9] s$")
     assert written.stat().st_size > size
-    assert page.read("state") == "cancelling…"
-    assert page.read("cancel", "property/disabled")
+    assert page.read("cancel", "property/ariaDisabled") == "true"
+    assert page.read("quiet") == "it stops at its next report"
     page.server.tell("write1")
     page.wait_for(state="cancelled", result="partial result", error="")
     size = written.stat().st_size
@@ -292,7 +311,7 @@ def test_the_form_is_made_from_the_parameters(page, tmp_path):
     page.browser.click("#field-level option:last-child")
     page.start()
     page.wait_for(state="completed")
-    assert json.loads(page.read("result")) == {
+    assert page.result() == {
         "count": "7", "upload": repr(file.read_bytes()), "options": "{'a': [1, None]}",
         "ratio": "2.0", "flag": "False", "off": "False", "size": "'large'", "level": "2",
         "text": "'a default'", "emptied": "''", "maybe": "None", "unsure": "None",
@@ -348,17 +367,40 @@ def test_the_page_needs_its_server_only_and_says_so_when_that_is_gone(browser, t
         page = Page(browser, server)
         page.choose("stay")
         page.start()
-        page.wait_for(state="running", result="here", offline="")
-        page.wait_for_polls()
+        page.wait_for(state="running", result="here", trouble="")
         page.browser.click("#cancel")
-        page.wait_for(state="cancelling…")
+        page.matches("state", "cancelling…")
         assert all(name.startswith(server.url) for name in page.requests())
         assert browser.errors() == []
         server.kill()
-        page.wait_for(offline="The server does not answer. Trying again…")
-        assert "ERR_CONNECTION_REFUSED" in "".join(browser.errors())
+        page.wait_for(trouble="The server does not answer. Trying again…")
+        wait_for(lambda: "ERR_CONNECTION_REFUSED" in "".join(browser.errors()))
         server = Server(tmp_path, urllib.parse.urlsplit(server.url).port)
-        page.wait_for(offline="", state="gone")
-        assert page.read("bar", "property/position") == 0
+        page.wait_for(trouble="", state="gone", result="here")
     finally:
         server.kill()
+
+
+def test_an_upload_that_is_too_large_is_told(browser, tmp_path):
+    """A file beyond the server's limit is refused in words, also while it is still being sent."""
+    server = Server(tmp_path, options=["--max-body", "100000"])
+    try:
+        page = Page(browser, server)
+        file = tmp_path / "large.bin"
+        file.write_bytes(bytes(5_000_000))
+        page.choose("everything", count="1", options="{}", upload=str(file))
+        browser.click("#start")
+        page.wait_for(**{"form-error": "Too large for the server: the body is larger than 100,000 "
+                                       "bytes", "trouble": ""})
+        browser.errors()
+    finally:
+        server.kill()
+
+
+def test_the_page_is_small_and_whole():
+    """The page is one file of less than 800 lines of code and 48 KiB, and names no other host."""
+    page = (ROOT / "longop" / "page.html").read_text(encoding="utf-8")
+    lines = [line.strip() for line in page.splitlines()]
+    assert len([line for line in lines if line and not line.startswith("//")]) < 800
+    assert len(page.encode()) + 2 * len(' nonce="0123456789abcdef0123456789abcdef"') < 48 * 1024
+    assert set(re.findall(r"https?://[^\"' )]*", page)) == {"http://www.w3.org/2000/svg"}

@@ -18,6 +18,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 _FLAGS = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
           "disable-background-networking", "disable-component-update", "disable-sync",
           "disable-dev-shm-usage"]
+KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "Space": " ", "ArrowDown": "\ue015"}
 _open = build_opener(ProxyHandler({})).open  # never by way of a proxy
 
 
@@ -100,6 +101,40 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         """Run the body of a JavaScript function and return its value."""
         return self._ask("POST", "/execute/sync", script=script, args=arguments)
+
+    def press(self, *keys: str) -> None:
+        """Press keys together, by the names that are in `KEYS`, on what has the focus."""
+        codes = [KEYS[key] for key in keys]
+        events = [{"type": "keyDown", "value": code} for code in codes]
+        events += [{"type": "keyUp", "value": code} for code in reversed(codes)]
+        self._ask("POST", "/actions", actions=[{"type": "key", "id": "keys", "actions": events}])
+
+    def tell(self, command: str, **parameters: Any) -> Any:
+        """Give the browser a command of the Chrome DevTools protocol and return what it answers."""
+        return self._ask("POST", "/goog/cdp/execute", cmd=command, params=parameters)
+
+    def show(self, width: int = 1280, height: int = 900, scale: float = 1, **media: str) -> None:
+        """Make the window so large, in CSS pixels, with such media features, else the usual."""
+        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                  deviceScaleFactor=scale, mobile=width < 600)
+        features = [{"name": name.replace("_", "-"), "value": value}
+                    for name, value in media.items()]
+        self.tell("Emulation.setEmulatedMedia", features=features)
+
+    def open_tab(self) -> str:
+        """Open another tab, go there, and return the one that was left, for `go_to_tab`."""
+        left = self._ask("GET", "/window")
+        self.go_to_tab(self._ask("POST", "/window/new", type="tab")["handle"])
+        return left
+
+    def go_to_tab(self, tab: str) -> None:
+        """Go to a tab."""
+        self._ask("POST", "/window", handle=tab)
+
+    def close_tab(self, tab: str) -> None:
+        """Close the tab and go to another."""
+        self._ask("DELETE", "/window")
+        self.go_to_tab(tab)
 
     def screenshot(self) -> bytes:
         """Return the window as a PNG."""

@@ -1,0 +1,231 @@
+"""The page for everyone: axe-core, keyboard, screen reader, phone, zoom, languages, few movements.
+
+``LONGOP_AXE`` is where axe-core's ``axe.min.js`` is, from npm's package ``axe-core``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from . import test_page, test_page_results
+from .test_page import Page, Server
+from .webdriver import wait_for
+
+pytestmark = test_page.pytestmark
+browser = test_page.browser
+AXE = os.environ.get("LONGOP_AXE", "")
+FUNCTIONS = test_page_results.FUNCTIONS + '''
+
+def stay(callback, text: str = "", count: int = 1, upload: bytes = b"", flag: bool = False):
+    """Report, and end once there is a file, but hear of no cancel until then."""
+    callback("here", 1, 4, "working")
+    _wait_for("stay")
+    callback("here", 2, 4)
+    _wait_for("stay2")
+
+
+def slow(callback):
+    """Report again and again."""
+    for step in range(10_000):
+        callback(None, step, 10_000)
+        callback.wait(0.01)
+
+
+def fail(callback):
+    """Raise an error."""
+    raise ValueError("no")
+'''
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path, functions=FUNCTIONS, options=["--limit", "100"])
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def page(browser, server):
+    browser.errors()
+    yield Page(browser, server)
+    assert browser.errors() == []
+
+
+@pytest.fixture
+def chinese(browser):
+    agent = browser.run("return navigator.userAgent")
+    browser.tell("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage="zh-CN")
+    yield
+    browser.tell("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage="en-US")
+
+
+def show_each_state(page):
+    """Bring the page into one state after the other; yield their names."""
+    server = page.server
+    wait_for(lambda: page.browser.run("return operations.length"))
+    yield "empty"
+    for operation, values, state in (
+            ("fail", {}, "failed"), ("number", {}, "running"), ("records", {"n": 120}, "completed"),
+            ("tree", {}, "running"), ("paint", {}, "running"), ("stay", {}, "running")):
+        page.open(server.start(operation, **values))
+        page.matches("state", state)
+        if operation == "number":
+            for step in range(5):
+                server.tell(f"number{step}")
+            wait_for(lambda: page.browser.run("return shown.step") == 5)
+        yield operation
+    page.browser.click("#cancel")
+    page.matches("state", "cancelling")
+    page.browser.run("trouble(t('lost'), true)")
+    yield "cancelling and lost"
+
+
+def axe():
+    missing = not os.path.exists(AXE)
+    assert not (missing and os.environ.get("LONGOP_INTEROP") == "1"), "LONGOP_AXE: no axe.min.js"
+    return pytest.mark.skipif(missing, reason="needs axe-core: LONGOP_AXE=path/to/axe.min.js")
+
+
+@axe()
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_axe_finds_nothing(page, look):
+    """axe-core has no finding and no doubt about contrast, in any state, light, dark or small."""
+    for state in show_each_state(page):
+        page.browser.show(320 if look == "phone" else 1280,
+                          prefers_color_scheme="dark" if look == "dark" else "light")
+        page.browser.run(Path(AXE).read_text(encoding="utf-8"))
+        found = page.browser.run("""const done = axe.run(document, { runOnly: { type: "tag",
+            values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] } });
+            return done.then(all => all.violations.map(one =>
+                [one.id, one.help, one.nodes.map(node => node.html)]))""")
+        assert found == [], state
+
+
+@pytest.mark.parametrize("width", [320, 640])
+def test_nothing_is_wider_than_the_window(page, width):
+    """On a phone, and on a screen of 1280 pixels at 200 %, nothing has to be scrolled sideways."""
+    for state in show_each_state(page):
+        page.browser.show(width, scale=2)
+        wide = page.browser.run("""return [...document.querySelectorAll("body *")]
+            .filter(one => one.getBoundingClientRect().right > innerWidth
+                && !one.closest("#result, .spoken, #message, #error")).map(one => one.outerHTML)""")
+        assert wide == [], state
+        scrolls = "return document.documentElement.scrollWidth > innerWidth"
+        assert not page.browser.run(scrolls), state
+
+
+def test_the_keyboard_alone(page):
+    """A job is started, seen and cancelled by Tab and Enter; the focus is never lost."""
+    focused = "return document.activeElement.id || document.activeElement.name"
+    page.choose("stay")
+    page.browser.run("document.getElementById('operation').focus()")
+    order = []
+    while not order or order[-1] != "start":
+        page.browser.press("Tab")
+        order.append(page.browser.run(focused))
+        assert len(order) < 9
+    assert order == ["field-text", "field-count", "field-upload", "field-flag", "start"]
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert page.browser.run(outline) == "solid"
+    page.browser.press("Enter")
+    page.wait_for(state="running")
+    assert page.browser.run(focused) == "start"
+    order = []
+    while not order or order[-1] != "cancel":
+        page.browser.press("Tab")
+        order.append(page.browser.run(focused))
+        assert len(order) < 3
+    page.browser.press("Enter")
+    page.matches("state", "cancelling")
+    assert page.browser.run(focused) == "cancel"
+    page.server.tell("stay")
+    page.wait_for(state="cancelled")
+    wait_for(lambda: page.browser.run(focused) == "job-name")
+    assert page.browser.read("#job-name", "text") == "stay"
+    page.browser.run("document.querySelector('#jobs a').focus()")
+    page.wait_for_look()
+    assert page.browser.run("return document.activeElement.hash") == "#" + page.id
+
+
+def test_what_is_spoken(page):
+    """A screen reader hears of each state, and of progress now and then, but no babble."""
+    page.browser.run("""window.spoken = [];
+        const spoken = document.getElementById("spoken");
+        new MutationObserver(() => window.spoken.push(spoken.textContent))
+            .observe(spoken, { childList: true })""")
+    page.choose("slow")
+    page.start()
+    page.wait_for(state="running")
+    wait_for(lambda: page.browser.run("return shown.step > 50"))
+    assert page.browser.run("return window.spoken") == ["slow: running"]
+    page.browser.run("spokenAt -= 10_000")
+    wait_for(lambda: len(page.browser.run("return window.spoken")) == 2)
+    page.browser.click("#cancel")
+    page.wait_for(state="cancelled")
+    _, progress, *ends = page.browser.run("return window.spoken")
+    assert re.fullmatch(r"\d+ %, about \d+(:\d\d| s) left", progress)
+    assert ends[-1] == "slow: cancelled"
+    assert len(ends) <= 2  # "cancelling" may have been too short to be seen
+    assert page.browser.read("#spoken", "attribute/role") == "status"
+    live = "return document.querySelectorAll('[aria-live], [role=status], [role=alert]').length"
+    assert page.browser.run(live) == 2  # the other one is the form's
+
+
+def test_the_title_tells_how_far_it_is(page):
+    """The window's title has the percentage, then the end."""
+    page.open(page.server.start("stay"))
+    wait_for(lambda: page.browser.run("return document.title") == "25 % \u2013 stay")
+    for name in "stay", "stay2":
+        page.server.tell(name)
+    wait_for(lambda: page.browser.run("return document.title") == "completed \u2013 stay")
+
+
+def test_chinese(chinese, page):
+    """To who reads Chinese the page is in Chinese, all of it."""
+    page.choose("stay")
+    page.start()
+    page.wait_for(state="运行中", cancel="取消", start="启动", steps="1 / 4")
+    page.browser.click("#cancel")
+    page.matches("state", r"^正在取消… \d 秒$")
+    assert page.browser.run("return document.documentElement.lang") == "zh-Hans"
+    both = page.browser.run("""return Object.entries(TEXT).filter(([, words]) =>
+        !/^[^|]+\\|[^|]+$/.test(words) || !/[\\u4e00-\\u9fff/]/.test(words.split("|")[1]))""")
+    assert both == []
+    used = page.browser.run("""const page = document.documentElement.innerHTML;
+        return Object.keys(TEXT).filter(key => isNaN(key) &&
+             page.split(new RegExp(`\\\\b${key}\\\\b`)).length < 3)""")
+    assert used == []
+
+
+def test_few_movements(page):
+    """Nothing moves for who asks for that."""
+    page.open(page.server.start("hebrew"))
+    page.open(page.server.start("large", size=10))
+    page.wait_for(state="running")
+    name = "return getComputedStyle(document.getElementById('bar')).animationName"
+    assert page.browser.run(name) == "slide"
+    page.browser.show(prefers_reduced_motion="reduce")
+    assert page.browser.run(name) == "none"
+
+
+def test_a_notification_if_asked_for(page):
+    """Who asked is notified of the end, and nobody else is asked."""
+    page.browser.run("""window.asked = 0; window.notices = [];
+        window.Notification = class {
+            static requestPermission() { window.asked++; return Promise.resolve("granted"); }
+            constructor(title) { window.notices.push(title); } };""")
+    page.choose("stay")
+    page.start()
+    page.wait_for(state="running")
+    assert page.browser.run("return window.asked") == 0
+    page.browser.click("#notify")
+    wait_for(lambda: page.read("notify", "property/ariaPressed") == "true")
+    for name in "stay", "stay2":
+        page.server.tell(name)
+    page.wait_for(state="completed")
+    wait_for(lambda: page.browser.run("return window.notices") == ["stay: completed"])
+    assert page.browser.run("return window.asked") == 1

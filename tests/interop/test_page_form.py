@@ -1,0 +1,280 @@
+"""The page's form and its list of jobs, against a server that answers whatever a test wants."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from longop.api import Api
+
+from . import test_page
+from .test_page import Page
+from .webdriver import wait_for
+
+pytestmark = test_page.pytestmark
+browser = test_page.browser
+TEXT = {"type": "string"}
+
+
+def status(id="a" * 32, **changes):
+    return {"id": id, "module": "m", "operation": "op", "state": "completed", "result": None,
+            "step": None, "total": None, "progress": None, "message": None, "error": None,
+            "stop_reason": None, "created_at": "2026-01-02T03:04:05.000Z",
+            "started_at": "2026-01-02T03:04:05.000Z", "finished_at": None,
+            "cancel_requested_at": None, "elapsed": 1.5, "eta": None, "queue_position": None,
+            "version": 1, **changes}
+
+
+class Stub(ThreadingHTTPServer):
+    """Serves the page, and answers by method and path: a status code, an object and headers."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+        self.answers, self.requests = {}, []
+        self.serve_jobs()
+        self.serve_operation()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def serve_operation(self, properties=None, required=(), **more):
+        self.answers["GET /v1"] = 200, {"operations": [
+            {"module": "m", "name": "op", "description": "Do it.", "start": "/v1/m/op",
+             "parameters": {"type": "object", "properties": properties or {},
+                            "required": list(required)}, **more}]}
+
+    def serve_jobs(self, *jobs):
+        self.answers["GET /v1/jobs"] = 200, {"jobs": jobs}
+        for job in jobs:
+            self.answers[f"GET /v1/jobs/{job['id']}"] = 200, job
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/":
+            page = Api([])
+            answer = page.answer(page.read_head(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"))
+            return self.send(200, answer.body, "text/html", answer.headers)
+        key = f"{self.command} {self.path.partition('?')[0]}"
+        if self.command != "GET":
+            self.server.requests.append((key, self.headers, body))
+        code, value, *more = self.server.answers.get(key, (404, {"detail": "there is nothing"}))
+        if code == 0:  # a connection that breaks
+            self.close_connection = True
+            return None
+        return self.send(code, json.dumps(value).encode(), "application/json", *more)
+
+    def do_POST(self):
+        self.do_GET()
+
+    def do_DELETE(self):
+        self.do_GET()
+
+    def send(self, code, body, kind, headers=()):
+        self.send_response(code)
+        for name, value in {"Content-Type": kind, "Content-Length": len(body),
+                            **dict(headers)}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *ignored):
+        pass
+
+
+@pytest.fixture
+def stub():
+    stub = Stub()
+    yield stub
+    stub.shutdown()
+    stub.server_close()
+
+
+def opened(browser, stub, id=""):
+    page = Page(browser, stub, id)
+    wait_for(lambda: browser.run("return operations.length"))
+    return page
+
+
+def attributes(browser, name, *names):
+    return browser.run("const field = document.getElementById('field-' + arguments[0]);"
+                       "return arguments[1].map(name => field[name])", name, list(names))
+
+
+def test_help_and_limits_of_a_schema_are_in_the_form(browser, stub):
+    """A description stands at its field; limits, long texts and JSON are the browser's to check."""
+    stub.serve_operation({
+        "name": {**TEXT, "description": "Of whom?"}, "notes": {**TEXT, "format": "textarea"},
+        "poem": {**TEXT, "default": "two\nlines"}, "essay": {**TEXT, "maxLength": 500},
+        "count": {"type": "integer", "minimum": 1, "maximum": 9},
+        "names": {"type": "array", "default": ["a"]}, "either": {"anyOf": [
+            {"type": "integer"}, TEXT, {"type": "null"}], "default": None}}, ["name"],
+        page="/m/explore.html")
+    opened(browser, stub)
+    assert browser.read("#description") == "Do it."
+    assert browser.read("#own-page", "property/href") == stub.url + "m/explore.html"
+    assert browser.read("#help-name") == "Of whom?"
+    described = browser.read("#field-name", "attribute/aria-describedby")
+    assert described.split() == ["help-name", "error-name"]
+    for name in "notes", "poem", "essay":
+        assert attributes(browser, name, "tagName") == ["TEXTAREA"]
+    assert attributes(browser, "essay", "maxLength") == [500]
+    assert attributes(browser, "poem", "value") == ["two\nlines"]
+    assert attributes(browser, "count", "type", "min", "max") == ["number", "1", "9"]
+    assert attributes(browser, "either", "type", "value") == ["text", ""]
+    browser.type("#field-names", "[1,")
+    valid = "return document.getElementById('field-names').validationMessage"
+    assert browser.run(valid) == "This must be a JSON list."
+    browser.type("#field-names", "[1]")
+    assert browser.run(valid) == ""
+
+
+def test_a_page_elsewhere_is_not_linked(browser, stub):
+    """The link to a module's own page stays on this server."""
+    stub.serve_operation(page="//elsewhere.example/")
+    opened(browser, stub)
+    assert browser.read("#own-page", "property/hidden")
+
+
+@pytest.mark.parametrize("many", [0, 30])
+def test_none_and_many_parameters(browser, stub, many):
+    """An operation without parameters has a button only; one with thirty has thirty fields."""
+    stub.serve_operation({f"p{index}": TEXT for index in range(many)})
+    stub.answers["POST /v1/m/op"] = 202, status()
+    stub.serve_jobs(status())
+    page = opened(browser, stub)
+    assert browser.run("return document.querySelectorAll('#fields [name]').length") == many
+    page.start()
+    page.wait_for(state="completed")
+
+
+def test_a_start_asks_for_a_job_and_for_one_only(browser, stub):
+    """A start prefers an answer at once, and if none came, the next try has the same key."""
+    stub.serve_operation({"text": TEXT})
+    stub.answers["POST /v1/m/op"] = 0, None
+    opened(browser, stub)
+    browser.type("#field-text", "x")
+    browser.click("#start")
+    wait_for(lambda: "nothing is started twice" in browser.read("#form-error"))
+    stub.answers["POST /v1/m/op"] = 200, {}, {"Location": "/v1/jobs/" + "a" * 32}
+    stub.serve_jobs(status())
+    browser.click("#start")
+    wait_for(lambda: browser.url().endswith("#" + "a" * 32))
+    (_, first, body), (_, second, _) = stub.requests[0], stub.requests[-1]
+    assert first["Prefer"] == second["Prefer"] == "respond-async"
+    assert len(first["Idempotency-Key"]) > 15
+    assert first["Idempotency-Key"] == second["Idempotency-Key"]
+    assert b'name="text"' in body
+    browser.click("#start")
+    wait_for(lambda: stub.requests[-1][1]["Idempotency-Key"] != first["Idempotency-Key"])
+    browser.errors()
+
+
+@pytest.mark.parametrize(("code", "words"), [
+    (401, "A token is needed: open the address that the server printed: why"),
+    (403, "Not allowed: why"), (409, "Busy: why"), (413, "Too large for the server: why"),
+    (429, "Too busy: why"), (500, "The server said no: why")])
+def test_a_refusal_is_told(browser, stub, code, words):
+    """What the server refuses is told at the button, in words and in the server's."""
+    stub.answers["POST /v1/m/op"] = code, {"detail": "why"}
+    opened(browser, stub)
+    browser.click("#start")
+    wait_for(lambda: browser.read("#form-error") == words)
+    assert browser.read("#start", "property/ariaDisabled") == "false"
+    browser.errors()
+
+
+def test_wrong_fields_are_marked_and_the_first_has_the_focus(browser, stub):
+    """Each error stands at its field until that is changed; others stand at the button."""
+    stub.serve_operation({"one": TEXT, "two": TEXT})
+    stub.answers["POST /v1/m/op"] = 400, {"errors": {"two": "is bad", "three": "is unknown"}}
+    page = opened(browser, stub)
+    browser.click("#start")
+    page.wait_for(**{"error-one": "", "error-two": "is bad", "form-error": "three: is unknown"})
+    assert attributes(browser, "two", "ariaInvalid") == ["true"]
+    assert browser.run("return document.activeElement.name") == "two"
+    browser.type("#field-two", "x")
+    page.wait_for(**{"error-two": ""})
+    assert attributes(browser, "two", "ariaInvalid") == [None]
+    browser.errors()
+
+
+def test_run_again_fills_the_form(browser, stub):
+    """What a job was given, as the server tells it, is listed and comes back into the form."""
+    stub.serve_operation({"text": TEXT, "flag": {"type": "boolean"}, "list": {"type": "array"}})
+    stub.serve_jobs(status(parameters={"text": "words", "flag": True, "list": [1, 2]}))
+    page = opened(browser, stub)
+    wait_for(page.jobs)
+    assert "text: words, flag: true, list: [1,2]" in browser.read("#jobs")
+    browser.click("#jobs button")
+    values = "return fieldsOf().map(valueOf)"
+    assert browser.run(values) == ["words", "true", "[1,2]"]
+    assert browser.run("return document.activeElement.name") == "text"
+
+
+def test_this_tab_remembers_what_it_started(browser, stub):
+    """Where the server does not tell what a job was given, the tab that started it does."""
+    stub.serve_operation({"text": TEXT, "other": {**TEXT, "default": "x"}})
+    stub.answers["POST /v1/m/op"] = 202, status("b" * 32)
+    stub.serve_jobs(status("b" * 32), status("c" * 32))
+    page = opened(browser, stub)
+    browser.type("#field-text", "mine")
+    page.start()
+    page.open("b" * 32)
+    wait_for(lambda: browser.run("return operations.length"))
+    page.wait_for(state="completed")
+    browser.click("#again")
+    assert browser.run("return fieldsOf().map(valueOf)") == ["mine", "x"]
+    page.open("c" * 32)
+    page.wait_for(state="completed")
+    assert browser.read("#again", "property/hidden")
+
+
+def test_forget(browser, stub):
+    """A finished job is forgotten on the server and in the list; the keyboard stays there."""
+    stub.serve_jobs(status("b" * 32), status("c" * 32, state="running"))
+    stub.answers["DELETE /v1/jobs/" + "b" * 32] = 200, {}
+    page = opened(browser, stub, "b" * 32)
+    page.wait_for(state="completed")
+    stub.serve_jobs(status("c" * 32, state="running"))
+    browser.click("#forget")
+    wait_for(lambda: page.jobs() == ["c" * 32])
+    assert stub.requests[-1][0] == "DELETE /v1/jobs/" + "b" * 32
+    assert (page.id, browser.read("#job", "property/hidden")) == ("", True)
+    assert browser.run("return document.activeElement.id") == "jobs-name"
+
+
+def test_a_thousand_jobs(browser, stub):
+    """Of a thousand jobs twenty are shown, and all when they are asked for."""
+    stub.serve_jobs(*(status(f"{index:032x}") for index in range(1000)))
+    page = opened(browser, stub)
+    wait_for(lambda: len(page.jobs()) == 20)
+    assert browser.read("#more") == "Show all 1,000 jobs"
+    browser.click("#more")
+    assert len(page.jobs()) == 1000
+    assert browser.read("#more", "property/hidden")
+
+
+def test_the_time_that_is_left_is_known_from_other_jobs(browser, stub):
+    """Without a total, what such jobs took before says how long this one may take."""
+    running = status("f" * 32, state="running", elapsed=20.0)
+    stub.serve_jobs(running, *(status(f"{index:032x}", elapsed=seconds)
+                               for index, seconds in enumerate([60.0, 100.0, 5000.0])))
+    page = opened(browser, stub, "f" * 32)
+    page.matches("eta", r"^about 1:[12]\d left, usually takes 1:40$")
+    browser.errors()
+
+
+def test_a_queued_job_says_where_it_is(browser, stub):
+    """A job that waits says how many are before it."""
+    stub.serve_jobs(status(state="queued", queue_position=2, started_at=None, elapsed=None))
+    page = opened(browser, stub, "a" * 32)
+    page.wait_for(state="queued, number 2", elapsed="")
+    browser.errors()
