@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import http.client
 import os
+import signal
 import sys
 import time
 from concurrent import futures
@@ -195,21 +196,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("operation", nargs="?", help="its name; without one all are listed")
     terminal.arguments(parser)
     parser.add_argument("--token", default=os.environ.get("LONGOP_TOKEN", ""))
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cancels, too
     try:
         connection = connect(options.url, options.token)
         if options.operation is None:
             for one in connection.operations:
-                print(one.name, *one.parameters["properties"], "-", one.description)
+                words = one.name, *one.parameters["properties"], "-", *one.description.split()
+                print(terminal.clean(" ".join(words)))
             return 0
         operation = getattr(connection, options.operation)
         given = terminal.parse(options.parameters, operation.parameters)
         values = {name: value[0] if len(value) == 1 else value for name, value in given.items()}
-        return terminal.run(lambda: operation.start(**values), lambda: None, options.json)
+        return terminal.run(terminal.output(), lambda: operation.start(**values), lambda: None,
+                            options.json)
     except KeyboardInterrupt:
         return 130
     except (LongOperationError, AttributeError, OSError, ValueError) as error:
-        print(f"longop.client: {error}", file=sys.stderr)
+        print("longop.client:", terminal.clean(" ".join(str(error).split())), file=sys.stderr)
         return 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 import types
@@ -26,10 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
     for name, what in (("timeout", "how many it may run"), ("grace", "how many it has to stop (2)"),
                        ("stall-timeout", "how many it may run without a report")):
         parser.add_argument(f"--{name}", type=float, metavar="SECONDS", help=what)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cancels, too
+    result = terminal.output()
     try:
         operation, *others = load(options.target)
+        # Behind a bar a message begins a line of its own.
+        logging.basicConfig(format=("\n" if sys.stderr.isatty() else "") + "%(message)s")
         if others:
             known = ", ".join(one.name for one in (operation, *others))
             raise LongOperationError(f"{options.target} has several operations: name one of "
@@ -40,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         schema = operation.signature.schema()
         values = operation.signature.parse(terminal.parse(options.parameters, schema))
         try:
-            return terminal.run(lambda: operation.start(**values), operation._executor.close,
-                                options.json)
+            return terminal.run(result, lambda: operation.start(**values),
+                                operation._executor.close, options.json)
         finally:
             operation.close()
     except (LongOperationError, ValueError, OSError) as error:

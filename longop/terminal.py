@@ -6,11 +6,12 @@ The same for a `Job` and for one of `client`'s. In a pipe, where nobody looks, i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-import shutil
 import sys
 import threading
 import time
+from io import TextIOWrapper
 from typing import IO, Any, Callable
 from unicodedata import combining, east_asian_width
 
@@ -60,38 +61,52 @@ class _Line:
 
     def __init__(self, file: IO[str], json: bool) -> None:
         self._file, self._json = file, json
-        self._live = not json and (file.isatty() or "ipykernel" in sys.modules)
-        self._colour = (file.isatty() and not os.environ.get("NO_COLOR") and os.name != "nt"
+        is_terminal = getattr(file, "isatty", bool)()  # a notebook's, or one's own, may have none
+        self._live = not json and (is_terminal or "ipykernel" in sys.modules)
+        self._colour = (is_terminal and not os.environ.get("NO_COLOR") and os.name != "nt"
                         and os.environ.get("TERM") != "dumb")
-        encoding = getattr(file, "encoding", None) or ""
-        self._blocks = "█░" if encoding.lower().startswith("utf") else "#."
+        self._encoding = getattr(file, "encoding", None) or "ascii"
+        self._blocks = "█░" if self._encoding.lower().startswith("utf") else "#."
         self._shown: Any = (None, -1)  # the state and the version
-        self._at = self._width = 0.0
+        self._at = self._drawn = 0.0  # when they were new, and when there was a line
+        self._width = float("inf")  # of what may stand there, at first whatever it is
 
     def __call__(self, status: Any) -> None:
-        if not isinstance(status, Status):
+        if self._file is None or not isinstance(status, Status):
             return
         now, seen = time.monotonic(), (status.state, status.version)
-        is_new, is_due = seen != self._shown, now >= self._at + SLOW
+        is_new, is_due = seen != self._shown, now >= self._drawn + SLOW
         # What is silent is shown with the time that it takes; a pipe has a line for each state.
         is_apt = self._live or self._json or is_due or seen[0] is not self._shown[0]
         if not (is_apt if is_new else self._live and is_due):
             return
         elapsed = (status.elapsed or 0.0) + (0.0 if is_new else now - self._at)
-        self._shown, self._at = seen, now if is_new else self._at
-        ended = status.state.is_terminal
+        self._shown, self._at, self._drawn = seen, now if is_new else self._at, now
         if self._json:
             print(dumps(vars(status)), file=self._file, flush=True)
-        elif self._live:
-            columns = shutil.get_terminal_size().columns - 1
-            text, width = _fit(self._text(status, elapsed, columns), columns)
-            blank = " " * int(self._width - width)
-            self._width = width
-            colour = _COLOURS.get(status.state, "33") if ended and self._colour else ""
-            text = f"\x1b[{colour}m{text}\x1b[0m" if colour else text
-            print(f"\r{text}{blank}", end="\n" if ended else "", file=self._file, flush=True)
-        else:
-            print(self._text(status, elapsed, 0), file=self._file, flush=True)
+            return
+        with contextlib.suppress(OSError):  # that nobody reads it is no reason to end the job
+            if self._live:
+                self._draw(status, elapsed)
+            else:
+                # In one piece, for the function may print to the same file.
+                print(self._text(status, elapsed, 0) + "\n", end="", file=self._file, flush=True)
+
+    def _draw(self, status: Status, elapsed: float) -> None:
+        columns = self._columns() - 1
+        text, width = _fit(self._text(status, elapsed, columns), columns)
+        blank = " " * int(min(self._width, columns) - width)
+        self._width = width
+        ended = status.state.is_terminal
+        colour = _COLOURS.get(status.state, "33") if ended and self._colour else ""
+        text = f"\x1b[{colour}m{text}\x1b[0m" if colour else text
+        end = "\n" if ended else ""
+        print(f"\r{text}{blank}{end}", end="", file=self._file, flush=True)
+
+    def _columns(self) -> int:
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # it is no terminal
+            return os.get_terminal_size(self._file.fileno()).columns or 80  # 0 is unknown
+        return 80
 
     def _text(self, status: Status, elapsed: float, columns: int) -> str:
         parts = [status.state.value]
@@ -102,10 +117,11 @@ class _Line:
                 full = round(size * status.progress)
                 parts.append(self._blocks[0] * full + self._blocks[1] * (size - full))
         if isinstance(status.step, (int, float)):
-            of = "" if status.total is None else f"/{status.total}"
-            parts.append(f"{status.step}{of}")
-            if elapsed >= 1:
-                parts.append(f"{status.step / elapsed:.3g}/s")
+            of = "" if status.total is None else f"/{to_text(status.total)}"
+            parts.append(f"{to_text(status.step)}{of}")
+            with contextlib.suppress(OverflowError):
+                if elapsed >= 1:
+                    parts.append(f"{status.step / elapsed:.3g}/s")
         if status.started_at:
             parts.append(_clock(elapsed))
         if status.eta is not None:
@@ -113,11 +129,17 @@ class _Line:
         if status.queue_position:
             parts.append(f"number {status.queue_position} in the queue")
         said = status.error or status.message
-        if said is None and not status.state.is_terminal:
-            said = status.result
-        text = " ".join(to_text("" if said is None else said)[-500:].split())
-        parts.append("".join(filter(str.isprintable, text)))  # nothing that controls a terminal
-        return " ".join(filter(None, parts))
+        if said is None and status.result is not None and not status.state.is_terminal:
+            said = " ".join(to_text(status.result)[-500:].split())
+            room = columns - len(" ".join(parts)) - 1
+            said = said[-room:] if room > 0 else said  # its end, where it grows
+        parts.append(" ".join(to_text("" if said is None else said)[:500].split()))
+        return clean(" ".join(filter(None, parts)), self._encoding)
+
+
+def clean(text: str, encoding: str = "utf-8") -> str:
+    """Return a text without what controls a terminal, as an encoding can have it."""
+    return "".join(filter(str.isprintable, text)).encode(encoding, "replace").decode(encoding)
 
 
 def _clock(seconds: float) -> str:
@@ -160,39 +182,57 @@ def parse(texts: list[str], schema: Any) -> dict[str, list[Any]]:
     return found
 
 
-def run(start: Callable[[], Any], kill: Callable[[], object], json: bool) -> int:
+def output() -> TextIOWrapper:
+    """Return what writes to standard output.
+
+    Whatever else does, a module that is imported, a function, what they start, writes to standard
+    error from now on.
+    """
+    for name in "stdin", "stdout", "stderr":  # of one that is closed the next file has the place
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+    sys.stdout.flush()
+    result = open(os.dup(1), "w", encoding="utf-8", errors="replace")  # noqa: SIM115
+    os.dup2(2, 1)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)  # else what is printed comes at the end
+    return result
+
+
+def run(result: TextIOWrapper, start: Callable[[], Any], kill: Callable[[], object],
+        json: bool) -> int:
     """Start a job, show it, and write its result; return the exit code.
 
-    What the function itself prints goes to standard error. Ctrl-C cancels the job and waits for its
-    end; a second one kills it.
+    Ctrl-C cancels the job and waits for its end; a second one kills it.
     """
-    sys.stdout.flush()
-    output = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with open(output, "w", encoding="utf-8", errors="replace", closefd=False) as result:
-            job = start()
-            try:
-                status = _cancellable(job, result if json else None, json)
-            except KeyboardInterrupt:
-                kill()
-                os._exit(130)
-            if not (json or status.result is None):
-                value = status.result
-                if isinstance(value, bytes):
-                    result.buffer.write(value)
-                else:
-                    result.write((value if isinstance(value, str) else dumps(value)) + "\n")
-        return EXIT_CODES.get(status.state, 130)
-    finally:
-        sys.stdout.flush()
-        os.dup2(output, 1)
-        os.close(output)
+    job = start()
+    with contextlib.suppress(BrokenPipeError), result:  # of a reader who has seen enough
+        try:
+            status = _cancellable(job, result if json else None, json)
+        except KeyboardInterrupt:
+            kill()
+            if os.isatty(2):
+                os.write(2, b"\n")
+            os._exit(130)
+        if not json:
+            _write(status.result, result)
+    return EXIT_CODES.get(status.state, 130)
 
 
 def _cancellable(job: Any, file: IO[str] | None, json: bool) -> Status:
     try:
         return progress(job, file, json)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError) as error:
         job.cancel()
-        return progress(job, file, json)
+        json = json and isinstance(error, KeyboardInterrupt)
+        return progress(job, file if json else None, json)
+
+
+def _write(value: Any, result: TextIOWrapper) -> None:
+    if isinstance(value, bytes) and not result.isatty():
+        result.buffer.write(value)
+    elif value is not None:
+        text = value if isinstance(value, str) else dumps(value)
+        if result.isatty():
+            text = "".join(char for char in text if char.isprintable() or char in "\n\t")
+        result.write(f"{text}\n")

@@ -5,7 +5,7 @@ import sys
 
 from . import library, module, servers
 
-LIBRARY = "import", "report", "cancel", "process", "history", "memory"
+LIBRARY = "import", "report", "cancel", "process", "history", "memory", "terminal"
 SERVERS = "servers", "start", "idle", "watch", "delay"  # beside peers; needs Linux, and pip once
 WHERE = {**dict.fromkeys(LIBRARY, library), **dict.fromkeys(SERVERS, servers), "module": module}
 

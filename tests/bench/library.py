@@ -168,3 +168,24 @@ def bench_memory():
             sizes.append(f"{resident() / 2**20:.0f}")
     print(f"resident MiB after each 300 of 1,800 jobs of 100 kB: {' '.join(sizes)}; "
           f"threads {threading.active_count()}; jobs kept {len(operation.jobs())}", flush=True)
+
+
+def bench_terminal():
+    """What it costs to show a function on a terminal that reports as fast as it can."""
+    seconds, (master, slave) = 3.0, os.openpty()  # which has room for all that is shown
+
+    def function(callback):
+        end, count = time.monotonic() + seconds, 0
+        own, all_ = time.thread_time(), time.process_time()
+        while time.monotonic() < end:
+            for _ in range(1000):
+                count += 1
+                callback("text", count, 10_000_000)
+        own, all_ = time.thread_time() - own, time.process_time() - all_
+        return count, (all_ - own) / seconds
+
+    with os.fdopen(slave, "w") as file:
+        count, share = longop.progress(longop.LongOperation(function).start(), file=file).result
+    os.close(master)
+    print(f"{count / seconds:,.0f} reports a second on a terminal: all but the function takes "
+          f"{share:.2%} of a core (wanted: under 1 %)", flush=True)
