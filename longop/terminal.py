@@ -132,7 +132,8 @@ class _Line:
         if said is None and status.result is not None and not status.state.is_terminal:
             said = " ".join(to_text(status.result)[-500:].split())
             room = columns - len(" ".join(parts)) - 1
-            said = said[-room:] if room > 0 else said  # its end, where it grows
+            if room > 0:  # its end, which is where it grows
+                said = _fit(said[::-1], room)[0][::-1]
         parts.append(" ".join(to_text("" if said is None else said)[:500].split()))
         return clean(" ".join(filter(None, parts)), self._encoding)
 
