@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any, Iterator, Mapping
 
 from .errors import ForgottenJob, UnknownJob
 from .jsontext import dumps, loads
-from .status import Status
+from .status import State, Status
 
 SHOWN = 1_000  # characters of parameters that are shown with a job
 
@@ -32,6 +32,8 @@ class History:
         self._kept: dict[str, tuple[Status, int]] = {}  # with their sizes, oldest first
         self._parameters: dict[str, str] = {}  # of these, and of jobs that are alive
         self._forgotten: deque[str] = deque(maxlen=10_000)  # ids: about 1 MB
+        #: The jobs that are to wait again, with their parameters, by their module and operation.
+        self.requeued: dict[tuple[str, str], list[tuple[Status, Any]]] = defaultdict(list)
 
     def __iter__(self) -> Iterator[Status]:
         """Go through the finished jobs, newest first."""
@@ -82,12 +84,11 @@ class History:
         """Return the parameters of a job, as JSON has them, or None if they are not known."""
         return loads(self._parameters.get(id, "null"))
 
-    def take_requeued(self, module: str, operation: str) -> list[tuple[Status, Any]]:
-        """Return the jobs of an operation that are to wait again: none."""
-        return []
-
     def interrupt(self, status: Status) -> None:
-        """Do nothing."""
+        """Remember a job of which the server has ended before it did."""
+        self.add(status.but(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
+                            error="the server ended before the job did", queue_position=None,
+                            version=status.version + 1))
 
     def close(self) -> None:
         """Do nothing."""
