@@ -73,13 +73,12 @@ class Connection:
     def open(self, path: str, parameters: Any = None,
              read: Callable[[Any], Any] = lambda answer: answer, **headers: str) -> Any:
         """Open a path and read what is there, again and again while the server is away."""
-        request = Request(self._root + path, method="GET" if parameters is None else "POST",
-                          data=None if parameters is None else dumps(parameters).encode())
+        data = None if parameters is None else dumps(parameters).encode()  # which makes it a POST
         headers["Content_Type"] = "application/json"
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        for name, value in headers.items():
-            request.add_header(name.replace("_", "-"), value)
+        request = Request(self._root + path, data, {
+            name.replace("_", "-"): value for name, value in headers.items()})
         end, pause = time.monotonic() + self._patience, 0.1
         while True:
             try:

@@ -25,8 +25,7 @@ class History:
     interval = float("inf")
 
     def __init__(self, max_jobs: int = 100, max_bytes: int = 16 * 1024 * 1024) -> None:
-        self._max_jobs = max_jobs
-        self._max_bytes = max_bytes
+        self._max_jobs, self._max_bytes = max_jobs, max_bytes
         self._lock = threading.RLock()  # guards what is below: operations may share a history
         self._bytes = 0
         self._kept: dict[str, tuple[Status, int]] = {}  # with their sizes, oldest first

@@ -16,7 +16,6 @@ import pickle
 import signal
 import subprocess
 import threading
-from multiprocessing.connection import Pipe
 from typing import Any, Iterator
 
 from .errors import TargetError, WorkerLost
@@ -126,7 +125,7 @@ class _Process(Channel):
     """A process that makes calls, and the channel to it."""
 
     def __init__(self) -> None:
-        here, there = Pipe()
+        here, there = multiprocessing.Pipe()
         self.doomed = False  # it was sent a signal
         self.worker = multiprocessing.get_context("spawn").Process(
             target=main, args=(there,), name="longop", daemon=True)

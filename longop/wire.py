@@ -186,12 +186,10 @@ def parameters(request: Request) -> dict[str, list[Any]]:
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     try:
-        if not request.body:
-            pass
+        if kind == "application/x-www-form-urlencoded" or not request.body:
+            pairs += parse_qsl(request.body.decode(), keep_blank_values=True)
         elif kind == "multipart/form-data":
             pairs += _multipart(request.body, content_type)
-        elif kind == "application/x-www-form-urlencoded":
-            pairs += parse_qsl(request.body.decode(), keep_blank_values=True)
         elif kind == "application/json" or kind.endswith("+json"):
             pairs += _limited(loads(request.body.decode()), request.limits.max_depth).items()
         else:
