@@ -167,5 +167,5 @@ def _end_all(lock: threading.Lock, idle: list[_Process], busy: dict[object, _Pro
         for job, process in busy.items():
             if isinstance(job, Job):
                 job.stop("interrupted")
-                job.stop_by("SIGKILL")
+                job.stop_by("SIGKILL", lambda: None)
             process.kill(KILL)  # the thread that attends it does the rest
