@@ -7,13 +7,12 @@ remembered in memory, and written as soon as it can be.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 import time
 from typing import Any, Iterator, Mapping
 
-from .errors import ForgottenJob, HistoryError, UnknownJob
+from .errors import ForgottenJob, HistoryError
 from .history import SHOWN, History
 from .job import logger
 from .jsontext import dumps, loads
@@ -21,21 +20,21 @@ from .status import State, Status
 
 _OURS = 0x6C6F6E67  # "long"
 # `place` is the order in which the jobs ended, `total` the size of all before it, `at` the time. A
-# job that is alive has none of them. Of forgotten jobs the ids are kept, about 10 MB of them.
+# job that is alive has none of them. Of a forgotten one, which has place 0, the id is kept.
 _SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, place INTEGER UNIQUE, total INTEGER,
-                                 at REAL, status TEXT, result TEXT, parameters TEXT);
+CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, place INTEGER, total INTEGER, at REAL,
+                                 status TEXT, result TEXT, parameters TEXT);
+CREATE INDEX IF NOT EXISTS places ON jobs (place);
 CREATE INDEX IF NOT EXISTS totals ON jobs (total);
 CREATE INDEX IF NOT EXISTS ages ON jobs (at);
-CREATE TABLE IF NOT EXISTS forgotten (id TEXT PRIMARY KEY);
-CREATE TRIGGER IF NOT EXISTS forget AFTER DELETE ON jobs BEGIN
-    INSERT INTO forgotten VALUES (old.id);
-    DELETE FROM forgotten WHERE rowid <= (SELECT max(rowid) FROM forgotten) - 100000; END;
 PRAGMA application_id = {_OURS};"""
-_INSERT = ("INSERT INTO jobs SELECT * FROM (SELECT ? AS id, ?, ?, ?, ?, ?, ?) "
-           "WHERE id NOT IN (SELECT id FROM forgotten) ON CONFLICT (id) DO ")
+_INSERT = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO "
 _SAVE = _INSERT + """UPDATE SET place = excluded.place, total = excluded.total, at = excluded.at,
     status = excluded.status, result = excluded.result WHERE place IS NULL"""
+_BEGIN = _INSERT + "UPDATE SET parameters = excluded.parameters WHERE place IS NOT 0"
+_DROP = "DELETE FROM jobs WHERE place = 0 AND rowid <= (SELECT max(rowid) FROM jobs) - ?"
+_FORGET = """UPDATE jobs SET place = 0, total = NULL, at = NULL, status = NULL, result = NULL,
+    parameters = NULL WHERE """
 _NEXT = ("SELECT place + 1, total + length(status) + length(result) FROM jobs WHERE place > 0 "
          "ORDER BY place DESC LIMIT 1")
 
@@ -70,7 +69,7 @@ class FileHistory(History):
     def __iter__(self) -> Iterator[Status]:
         """Go through the thousand newest finished jobs, newest first, without their results."""
         with self._lock:
-            rows = self._rows("SELECT status FROM jobs WHERE place IS NOT NULL "
+            rows = self._rows("SELECT status FROM jobs WHERE place > 0 "
                               "ORDER BY place DESC LIMIT 1000")
             return iter([*super().__iter__(), *(_read(*row) for row in rows)])
 
@@ -82,19 +81,17 @@ class FileHistory(History):
 
     def get(self, id: str) -> Status:
         """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""
-        with self._lock, contextlib.suppress(UnknownJob):
+        with self._lock:
+            for text, result in self._rows(
+                    "SELECT status, result FROM jobs WHERE id = ? AND place >= 0", id):
+                if text is None:
+                    raise ForgottenJob(f"job {id} has ended and is no longer kept")
+                return _read(text, result)
             return super().get(id)
-        for row in self._rows("SELECT status, result FROM jobs WHERE id = ? AND place > 0", id):
-            return _read(*row)
-        if self._rows("SELECT 1 FROM forgotten WHERE id = ?", id):
-            raise ForgottenJob(f"job {id} has ended and is no longer kept")
-        raise UnknownJob(f"there is no job {id}")
 
     def find(self, prefix: str) -> str | None:
         """Return the id that begins so of a job that was ever known, or None."""
-        for id, in self._rows("SELECT id FROM jobs WHERE id BETWEEN ? AND ? UNION ALL "
-                              "SELECT id FROM forgotten WHERE id BETWEEN ? AND ?",
-                              *(prefix, prefix + "g") * 2):
+        for id, in self._rows("SELECT id FROM jobs WHERE id BETWEEN ? AND ?", prefix, prefix + "g"):
             return str(id)
         return super().find(prefix)
 
@@ -104,12 +101,12 @@ class FileHistory(History):
             self.get(id)
             if id in self._kept:
                 super().forget(id)
-            elif not self._write("NORMAL", "DELETE FROM jobs WHERE id = ?", (id,)):
+            elif not self._write("NORMAL", _FORGET + "id = ?", (id,)):
                 raise HistoryError(f"cannot write the history {self._file}")
 
     def track(self, status: Status, parameters: Mapping[str, Any] | None = None) -> None:
         """Write down a job that is alive, with its parameters if it has just been started."""
-        sql = _SAVE if parameters is None else _INSERT + "NOTHING"  # for it may run by now
+        sql = _SAVE if parameters is None else _BEGIN  # for it may run by now
         self._write("NORMAL", sql, (status.id, None, None, None, *_texts(status),
                                     dumps(parameters)))
 
@@ -120,21 +117,11 @@ class FileHistory(History):
             return loads(text)
         return None
 
-    def take_requeued(self, module: str, operation: str) -> list[tuple[Status, Mapping[str, Any]]]:
-        """Return the jobs of an operation that are to wait again, with their parameters."""
-        return self._requeued.pop((module, operation), [])
-
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
             self._flush()
             self._db.close()
-
-    def interrupt(self, status: Status) -> None:
-        """Remember a job of which the server has ended before it did."""
-        self.add(status.but(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
-                            error="the server ended before the job did", queue_position=None,
-                            version=status.version + 1))
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._file, timeout=0, check_same_thread=False)
@@ -152,13 +139,11 @@ class FileHistory(History):
 
     def _interrupt_all(self, requeue: bool) -> None:
         """End the jobs that were alive when the last server ended, but for those that wait on."""
-        self._requeued: dict[tuple[str, str], list[tuple[Status, Mapping[str, Any]]]] = {}
         for status, result, parameters in self._rows(
                 "SELECT status, result, parameters FROM jobs WHERE place IS NULL ORDER BY rowid"):
             job = _read(status, result)
             if requeue and job.state is State.QUEUED:
-                self._requeued.setdefault((job.module, job.operation), []).append(
-                    (job, loads(parameters)))
+                self.requeued[job.module, job.operation].append((job, loads(parameters)))
             else:
                 self.interrupt(job)
 
@@ -170,10 +155,11 @@ class FileHistory(History):
             if self._write("FULL", _SAVE, (status.id, place, total, time.time(), *texts, None)):
                 self._bytes -= self._kept.pop(status.id)[1]
                 max_jobs, max_bytes, max_age = self._limits
-                self._write("NORMAL", "DELETE FROM jobs WHERE place < ? AND "
-                            "(place <= ? OR total < ? OR at < ?)",
-                            (place, place - max_jobs, total + sum(map(len, texts)) - max_bytes,
-                             time.time() - max_age))
+                self._write("NORMAL", _FORGET + "(place BETWEEN 1 AND ? OR total < ? OR at < ?) "
+                            "AND +place < ?",  # with the plus, each of the three has its index
+                            (place - max_jobs, total + sum(map(len, texts)) - max_bytes,
+                             time.time() - max_age, place))
+                self._write("NORMAL", _DROP, (max_jobs + 100_000,))
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:

@@ -53,7 +53,7 @@ class Connection:
         self._root = f"{parts.scheme}://{parts.netloc}"
         self._token = token or parse_qs(parts.query).get("token", [""])[0]
         self._context, self._patience = context, 0.0  # for a wrong address is wrong at once
-        self.operations = [Operation(self, **one) for one in self.ask("/v1")["operations"]]
+        self.operations = [Operation(self, one) for one in self.ask("/v1")["operations"]]
         self._patience = patience
 
     def __getattr__(self, name: str) -> Operation:
@@ -74,13 +74,12 @@ class Connection:
     def open(self, path: str, parameters: Any = None,
              read: Callable[[Any], Any] = lambda answer: answer, **headers: str) -> Any:
         """Open a path and read what is there, again and again while the server is away."""
-        request = Request(self._root + path, method="GET" if parameters is None else "POST",
-                          data=None if parameters is None else dumps(parameters).encode())
+        data = None if parameters is None else dumps(parameters).encode()  # which makes it a POST
         headers["Content_Type"] = "application/json"
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        for name, value in headers.items():
-            request.add_header(name.replace("_", "-"), value)
+        request = Request(self._root + path, data, {
+            name.replace("_", "-"): value for name, value in headers.items()})
         end, pause = time.monotonic() + self._patience, 0.1
         while True:
             try:
@@ -97,11 +96,10 @@ class Connection:
 class Operation:
     """An operation that is served; ``parameters`` is the JSON Schema of what it takes."""
 
-    def __init__(self, connection: Connection, module: str, name: str, description: str,
-                 start: str, parameters: Any) -> None:
-        self._connection, self._path = connection, start
-        self.module, self.name, self.description = module, name, description
-        self.parameters = parameters
+    def __init__(self, connection: Connection, fields: Any) -> None:
+        self._connection, self._path = connection, fields["start"]
+        self.module, self.name, self.description, self.parameters = (
+            fields[key] for key in ("module", "name", "description", "parameters"))
 
     def __call__(self, **parameters: Any) -> Any:
         """Run it, and return its result."""

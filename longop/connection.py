@@ -27,7 +27,6 @@ class Connection:
     def __init__(self, server: Any, client: socket.socket) -> None:
         self._server, self._socket, self._limits = server, client, server.api.limits
         self._reader = Reader(server.api.read_head, self._limits)
-        self._busy = False  # a request is being answered
         self._stuck = False  # the client does not take what is sent
         self._gone = False  # the client sends nothing more
         self._changed = False  # the job that is watched has changed
@@ -46,7 +45,8 @@ class Connection:
             if self.deadline < self._server.next:
                 self._server.next = self.deadline
             # Who does not wait for answers is not listened to for so long.
-            full = self._busy and len(self._reader.buffer) > self._limits.max_head
+            reader = self._reader
+            full = reader.request is None and len(reader.buffer) > self._limits.max_head
             self._select(READ * (not (self._gone or full)) | WRITE * self._stuck)
         except (OSError, StopIteration):
             self._drop()  # the client has gone, or should go
@@ -94,9 +94,7 @@ class Connection:
             keep_alive = True
             while keep_alive:
                 request = yield from self._receive()
-                self._busy = True
                 keep_alive = yield from self._answer(request)
-                self._busy = False
         except RequestError as error:
             yield from self._send(problem(error).render())
         if self._server.tls:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Callable, Sequence, Tuple
 
 from .errors import DeadlineExceeded
-from .job import Job, logger
+from .job import Job
 from .status import State, Status
 
 # A rung of the ladder: whether to wait for ``grace`` before it, what the job is said to have been
@@ -76,7 +76,7 @@ class Guard:
                 self.clock.wait(changed, when - now)
             elif what == "climb":
                 told = now
-                _climb(job, *rungs.pop(0)[1:])
+                job.stop_by(*rungs.pop(0)[1:])
             elif what == "save":
                 saved = now
                 if status.version != version:
@@ -84,12 +84,3 @@ class Guard:
                 version = status.version
             elif not job.stop(what, DeadlineExceeded(text)):
                 return  # its code has just ended
-
-
-def _climb(job: Job, means: str, rung: Callable[[], object]) -> None:
-    job.stop_by(means)
-    try:
-        rung()
-    except Exception:
-        job.stop_by(None)
-        logger.exception("%s, which was to stop %r, raised", means, job)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any, Iterator, Mapping
 
 from .errors import ForgottenJob, UnknownJob
 from .jsontext import dumps, loads
-from .status import Status
+from .status import State, Status
 
 SHOWN = 1_000  # characters of parameters that are shown with a job
 
@@ -25,13 +25,14 @@ class History:
     interval = float("inf")
 
     def __init__(self, max_jobs: int = 100, max_bytes: int = 16 * 1024 * 1024) -> None:
-        self._max_jobs = max_jobs
-        self._max_bytes = max_bytes
+        self._max_jobs, self._max_bytes = max_jobs, max_bytes
         self._lock = threading.RLock()  # guards what is below: operations may share a history
         self._bytes = 0
         self._kept: dict[str, tuple[Status, int]] = {}  # with their sizes, oldest first
         self._parameters: dict[str, str] = {}  # of these, and of jobs that are alive
         self._forgotten: deque[str] = deque(maxlen=10_000)  # ids: about 1 MB
+        #: The jobs that are to wait again, with their parameters, by their module and operation.
+        self.requeued: dict[tuple[str, str], list[tuple[Status, Any]]] = defaultdict(list)
 
     def __iter__(self) -> Iterator[Status]:
         """Go through the finished jobs, newest first."""
@@ -82,12 +83,11 @@ class History:
         """Return the parameters of a job, as JSON has them, or None if they are not known."""
         return loads(self._parameters.get(id, "null"))
 
-    def take_requeued(self, module: str, operation: str) -> list[tuple[Status, Any]]:
-        """Return the jobs of an operation that are to wait again: none."""
-        return []
-
     def interrupt(self, status: Status) -> None:
-        """Do nothing."""
+        """Remember a job of which the server has ended before it did."""
+        self.add(status.but(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
+                            error="the server ended before the job did", queue_position=None,
+                            version=status.version + 1))
 
     def close(self) -> None:
         """Do nothing."""

@@ -138,13 +138,12 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         """Tell the job to stop, as `cancel` does; the first reason for it is its stop_reason."""
         with self._lock:
             state = self._status.state
-            if self._final or state not in (State.QUEUED, State.RUNNING):
-                return not (self._final or state.is_terminal)
+            if self._final or state is State.CANCELLING:
+                return not self._final
             self._reason, self._overdue = reason, overdue
             now = timestamp()
             if state is State.QUEUED:
-                self.callback.told = True
-                self._conclude(None, None, cancel_requested_at=now)
+                self._conclude(None, OperationCancelled(), cancel_requested_at=now)
             else:
                 self._move(State.CANCELLING, cancel_requested_at=now)
         self.callback.cancel()
@@ -153,9 +152,14 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         self._tell()
         return True
 
-    def stop_by(self, means: str | None) -> None:
-        """Say what is about to stop the job, now that its callback has not."""
+    def stop_by(self, means: str, act: Callable[[], object]) -> None:
+        """Stop the job by further means, of this name, now that its callback has not."""
         self._means = means
+        try:
+            act()
+        except Exception:
+            self._means = None
+            logger.exception("%s, which was to stop %r, raised", means, self)
 
     def finish(self, value: Any = None, error: BaseException | None = None) -> None:
         """Say that the code has ended: with a value, or with an error.

@@ -217,7 +217,7 @@ class LongOperation:
 
     def _requeue(self) -> None:
         """Start the jobs again that waited when their server ended."""
-        for status, values in self._history.take_requeued(self.module, self.name):
+        for status, values in self._history.requeued.pop((self.module, self.name), ()):
             try:
                 self._start(self.signature.parse({name: [values[name]] for name in values}),
                             status.id)

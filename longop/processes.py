@@ -16,7 +16,6 @@ import pickle
 import signal
 import subprocess
 import threading
-from multiprocessing.connection import Pipe
 from typing import Any, Iterator
 
 from .errors import TargetError, WorkerLost
@@ -96,7 +95,7 @@ class Processes(Threads):
             if self.closed:
                 raise WorkerLost("its operation was closed")
             process = self._idle.pop() if self._idle else _Process()
-            if not process.is_alive():
+            if not process.worker.is_alive():
                 process.end()
                 process = _Process()
             self._busy[job] = process
@@ -126,34 +125,33 @@ class _Process(Channel):
     """A process that makes calls, and the channel to it."""
 
     def __init__(self) -> None:
-        here, there = Pipe()
+        here, there = multiprocessing.Pipe()
         self.doomed = False  # it was sent a signal
-        self._process = multiprocessing.get_context("spawn").Process(
+        self.worker = multiprocessing.get_context("spawn").Process(
             target=main, args=(there,), name="longop", daemon=True)
         with there:
-            self._process.start()
-        self.is_alive = self._process.is_alive
+            self.worker.start()
         super().__init__(here, PICKLE)
 
     def kill(self, number: int) -> None:
         """Send a signal to the process and to all that it has started."""
         self.doomed = True
-        pid = self._process.pid or 0
+        pid = self.worker.pid or 0
         if not hasattr(os, "killpg"):
             subprocess.call(["taskkill", "/F", "/T", "/PID", str(pid)], stdout=subprocess.DEVNULL)
             return
         try:
             os.killpg(pid, number)
         except OSError:  # there is none of them left, or its session has not begun
-            (self._process.kill if number == KILL else self._process.terminate)()
+            (self.worker.kill if number == KILL else self.worker.terminate)()
 
     def end(self) -> WorkerLost:
         """End the process; return how it ended, by itself perhaps."""
         self.kill(KILL)
-        self._process.join()
+        self.worker.join()
         self.connection.close()
-        code = self._process.exitcode or 0
-        del self._process, self.is_alive  # and what they have open, which errors may hold
+        code = self.worker.exitcode or 0
+        del self.worker  # and what it has open, which errors may hold
         if code >= 0:
             return WorkerLost(f"its process ended with exit code {code}")
         name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
@@ -169,5 +167,5 @@ def _end_all(lock: threading.Lock, idle: list[_Process], busy: dict[object, _Pro
         for job, process in busy.items():
             if isinstance(job, Job):
                 job.stop("interrupted")
-                job.stop_by("SIGKILL")
+                job.stop_by("SIGKILL", lambda: None)
             process.kill(KILL)  # the thread that attends it does the rest

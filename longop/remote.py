@@ -13,7 +13,6 @@ import os
 import socket
 import threading
 from concurrent import futures
-from concurrent.futures import CancelledError, Executor, Future
 from multiprocessing.connection import Listener, answer_challenge, deliver_challenge
 from multiprocessing.util import register_after_fork
 from typing import Any, Iterator
@@ -30,7 +29,7 @@ PATIENCE = 5.0  # seconds that an executor has to say why a worker is lost
 class Remote(Threads):
     """Runs calls in an executor; listens at ``(host, port)`` for what is reported."""
 
-    def __init__(self, executor: Executor, report_to: tuple[str, int]) -> None:
+    def __init__(self, executor: futures.Executor, report_to: tuple[str, int]) -> None:
         self._executor, self._report_to = executor, report_to
         self._key = os.urandom(32)
         self._lock = threading.Lock()  # guards the listener, which is there while there are jobs
@@ -39,11 +38,11 @@ class Remote(Threads):
         self._jobs = 0
         # Each with its line, a Future that runs from when its worker comes to when that is gone,
         # and tells whether the code had ended by then.
-        self._waiting: dict[str, tuple[Job, Call, Future[bool]]] = {}
+        self._waiting: dict[str, tuple[Job, Call, futures.Future[bool]]] = {}
 
     def perform(self, job: Job, call: Call) -> Any:
         """Have the executor make a call, and wait for its outcome."""
-        line: Future[bool] = Future()
+        line: futures.Future[bool] = futures.Future()
         with self._listening() as address:
             self._waiting[job.id] = job, call, line
             try:
@@ -57,7 +56,7 @@ class Remote(Threads):
             raise WorkerLost("the connection to its worker broke")  # which is why it stopped
         return settle(job, outcome)
 
-    def _submit(self, job: Job, call: Call, line: Future[bool], address: Any) -> Any:
+    def _submit(self, job: Job, call: Call, line: futures.Future[bool], address: Any) -> Any:
         future = self._executor.submit(perform_for, address, self._key, job.id, copy.copy(call))
         over = threading.Event()
         for one in line, future:
@@ -72,7 +71,7 @@ class Remote(Threads):
         ended = is_alone or ((line.done() or future.cancelled()) and line.result())
         try:
             return future.result(None if ended and job.state is State.RUNNING else PATIENCE)
-        except (CancelledError, futures.TimeoutError, WorkerLost) as error:
+        except (futures.CancelledError, futures.TimeoutError, WorkerLost) as error:
             if not ended:
                 raise WorkerLost("the connection to its worker broke") from error
             if future.cancelled():

@@ -56,7 +56,6 @@ class Server:
         self.connections: set[Connection] = set()
         self._audiences: dict[Job, _Audience] = {}
         self._changed: dict[_Audience, None] = {}  # whose jobs have
-        self._rest = NEVER  # when the first of them may be looked at again
         self.writing: deque[Connection] = deque()  # which have something to be sent
         self.now = time.monotonic()
         self.next = NEVER  # when the first of the connections may be overdue
@@ -111,23 +110,21 @@ class Server:
 
     def _look(self) -> None:
         """Have those who watch look at the jobs that have changed, if they have not just done."""
-        self._rest = NEVER
         for audience in [*self._changed]:
-            if audience.rests_until > self.now:
-                self._rest = min(self._rest, audience.rests_until)
-                continue
-            del self._changed[audience]  # before the look, so that no change is missed
-            audience.rests_until = self.now + PERIOD
-            for connection in [*audience.connections]:
-                connection.look()
+            if audience.rests_until <= self.now:
+                del self._changed[audience]  # before the look, so that no change is missed
+                audience.rests_until = self.now + PERIOD
+                for connection in [*audience.connections]:
+                    connection.look()
 
     def _turn(self) -> None:
-        left = min(self.next, self._rest) - time.monotonic()
+        rest = min((one.rests_until for one in [*self._changed]), default=NEVER)
+        left = min(self.next, rest) - time.monotonic()
         events = self.selector.select(max(0.0, min(left, 3600.0)))  # for epoll takes no more
         self.now = time.monotonic()
         for key, what in events:
             key.data(what)
-        if self._rest <= self.now:
+        if rest <= self.now:
             self._look()
         if self.next <= self.now:
             for connection in [*self.connections]:

@@ -129,10 +129,9 @@ def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspec
     sure += [name for name in needed if _is_callable(wanted[name])]
     if sure:
         return sure[0], True
-    yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-    if yields or not needed:  # what it yields is its report
-        return None, False
-    return needed[0] if needed[0] in able else None, False
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return None, False  # what it yields is its report
+    return next((name for name in needed[:1] if name in able), None), False
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -23,7 +23,6 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEAD = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/1\.([01])\r\n((?:{_TOKEN}:[^\r\n\0]*\r\n)*)\r\n")
 _WRONG = re.compile(rb"^[^!-~\r]|(?<!\r)\n")  # what cannot become a head, such as TLS
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # RFC 9110 section 10.1.1
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 def _limit(default: Any, what: str) -> Any:
@@ -49,9 +48,6 @@ class Request:
 
     Raises `RequestError` for what is not HTTP/1.0 or 1.1, or ambiguous.
     """
-
-    __slots__ = ("body", "expects", "extra", "headers", "keep_alive", "length", "limits", "method",
-                 "path", "query", "view")
 
     def __init__(self, head: bytes, limits: Limits) -> None:
         match = _HEAD.fullmatch(head.decode("latin-1"))
@@ -190,12 +186,10 @@ def parameters(request: Request) -> dict[str, list[Any]]:
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     try:
-        if not request.body:
-            pass
+        if kind == "application/x-www-form-urlencoded" or not request.body:
+            pairs += parse_qsl(request.body.decode(), keep_blank_values=True)
         elif kind == "multipart/form-data":
             pairs += _multipart(request.body, content_type)
-        elif kind == "application/x-www-form-urlencoded":
-            pairs += parse_qsl(request.body.decode(), keep_blank_values=True)
         elif kind == "application/json" or kind.endswith("+json"):
             pairs += _limited(loads(request.body.decode()), request.limits.max_depth).items()
         else:
@@ -288,7 +282,7 @@ ALWAYS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
 @functools.lru_cache(maxsize=16)
 def _begin(status: int, now: int) -> str:
     fields = "".join(map("%s: %s\r\n".__mod__, [("Date", http_date(now)), *ALWAYS]))
-    return f"HTTP/1.1 {status} {_PHRASES[status]}\r\n{fields}"
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{fields}"
 
 
 def http_date(now: float) -> str:
