@@ -62,10 +62,11 @@ class Functions(Module):
         except Exception as error:
             self.runner.report_error(error, self.id)
 
-    def started(self, job: Job) -> dict[str, Any]:
+    def started(self, job: Job, is_new: bool = True) -> dict[str, Any]:
         """Answer that a job was started, and count how it ends."""
-        job.add_done_callback(self._count)
-        return super().started(job)
+        if is_new:
+            job.add_done_callback(self._count)
+        return super().started(job, is_new)
 
     def _count(self, job: Any) -> None:
         status = job.status()
@@ -108,7 +109,7 @@ class Adapter(Functions):
         """Ask the adapter; start a job if that takes long, or to ask it once for a key."""
         typed = operation.signature.parse(values)
         if key:
-            return self.started(operation.start_once(key, **typed))
+            return self.started(operation.start_once(key, **typed), is_new=False)
         command = operation.function.route.command
         return self.process(RequestData.of(values, command, segments, id or ""), operation)
 
@@ -136,9 +137,9 @@ class Adapter(Functions):
             del self.methods[data.request_id]
             return {"success": False, "commandId": error.job_id, "error": str(error)}
 
-    def started(self, job: Job) -> dict[str, Any]:
+    def started(self, job: Job, is_new: bool = True) -> dict[str, Any]:
         """Answer that a job was started; `_run` counts how it ends."""
-        return Module.started(self, job)
+        return Module.started(self, job, is_new)
 
     def progress(self, status: Status) -> dict[str, Any]:
         """Return what the adapter says of a job that is alive."""

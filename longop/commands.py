@@ -78,11 +78,11 @@ class Module:
             if error.status != 409:
                 raise
             return {"success": False, "commandId": error.job_id, "error": str(error)}
-        return self.started(job)
+        return self.started(job, is_new=not key)
 
-    def started(self, job: Job) -> dict[str, Any]:
-        """Answer that a job was started."""
-        state = job.state
+    def started(self, job: Job, is_new: bool = True) -> dict[str, Any]:
+        """Answer that a job was started: that it has ended since is for its status to say."""
+        state = State.RUNNING if is_new and job.state is not State.QUEUED else job.state
         return {"success": True,
                 "message": _STARTED if state is State.RUNNING else _MESSAGES[state],
                 "commandId": job.id, "commandStatus": state.value}
