@@ -93,9 +93,9 @@ class _Line:
                 print(self._text(status, elapsed, 0) + "\n", end="", file=self._file, flush=True)
 
     def _draw(self, status: Status, elapsed: float) -> None:
-        columns = self._columns() - 1
+        columns = self._columns() - 3  # the rest is for the ^C that a terminal writes
         text, width = _fit(self._text(status, elapsed, columns), columns)
-        blank = " " * int(min(self._width, columns) - width)
+        blank = " " * int(min(self._width, columns + 2) - width)
         self._width = width
         ended = status.state.is_terminal
         colour = _COLOURS.get(status.state, "33") if ended and self._colour else ""
@@ -112,7 +112,7 @@ class _Line:
         parts = [status.state.value]
         if status.progress is not None:
             parts.append(f"{status.progress:4.0%}")
-            size = min(30, columns - 50)
+            size = min(30, columns - 48)
             if size > 4:
                 full = round(size * status.progress)
                 parts.append(self._blocks[0] * full + self._blocks[1] * (size - full))

@@ -367,8 +367,8 @@ def test_error_on_terminal(folder):
 
 def test_ctrl_c(folder):
     """Ctrl-C cancels, and nothing is left on the line of what stood there."""
-    with on_terminal(folder, "work.py:steps", "n=1", f"text={'x' * 20}", NO_COLOR="1") as shown:
-        shown.until("x{20}")
+    with on_terminal(folder, "work.py:steps", "n=1", f"text={'x' * 10}", NO_COLOR="1") as shown:
+        shown.until("x{10}")
         shown.press("\x03")
         assert shown.end() == 130
         lines = [line for line in shown.screen.lines() if line.startswith("canc")]
