@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import time
-from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Tuple
 from urllib.parse import unquote
 
 from .errors import BadParameters, Busy, ForgottenJob, LongOperationError, RequestError, UnknownJob
@@ -180,27 +180,24 @@ def start(module: Module, operation: LongOperation, depth: int, request: Request
         return hold(job, float(patience.group(1)), lambda status: status.state.is_terminal,
                     answer) if patience else answer(job.status())
     reply = _Reply(module, operation.name)
-    try:
+
+    def begin() -> dict[str, Any]:
         rest = "/".join(request.path.split("/")[depth:])
         segments = [unquote(re.sub("%2f", "%252F", part, flags=re.I)).strip()
                     for part in (rest.split("/") if rest else ())]
-        started = module.start(operation, _values(request), reply.id, key, segments)
-        is_long = started["success"] is True and "commandId" in started
-        return reply(started, headers={"Location": f"/v1/jobs/{started['commandId']}"} if is_long
-                     else {})
-    except LongOperationError as error:
-        more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
-        return reply({"success": False, "error": str(error), **more}, error)
+        return module.start(operation, _values(request), reply.id, key, segments)
+
+    return reply(begin, starts=True)
 
 
 def status(module: Module, request: Request) -> Response:
     """Answer the status of a job, by its ``commandId``."""
-    return _Reply(module, "get_command_status")(module.status(_command_id(request)))
+    return _Reply(module, "get_command_status")(lambda: module.status(_command_id(request)))
 
 
 def cancel(module: Module, request: Request) -> Response:
     """Cancel a job, by its ``commandId``."""
-    return _Reply(module, "cancel_command")(module.cancel(_command_id(request)))
+    return _Reply(module, "cancel_command")(lambda: module.cancel(_command_id(request)))
 
 
 def unfold(payload: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -240,15 +237,21 @@ class _Reply:
         self._began, self._module, self._command = time.perf_counter(), module, command
         self.id = os.urandom(16).hex()
 
-    def __call__(self, answer: Mapping[str, Any], error: LongOperationError | None = None,
-                 headers: Mapping[str, str] | None = None) -> Response:
+    def __call__(self, ask: Callable[[], Mapping[str, Any]], starts: bool = False) -> Response:
+        headers: Mapping[str, str] = {}
+        try:
+            answer, code = ask(), 200
+            if starts and answer["success"] is True and "commandId" in answer:
+                headers = {"Location": f"/v1/jobs/{answer['commandId']}"}
+        except LongOperationError as error:
+            more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
+            answer, code = {"success": False, "error": str(error), **more}, error.status
+            headers = error.headers
         whole = self._module.wrap(answer, self._command, self.id)
         whole.update(analysisRoundTripMs=int((time.perf_counter() - self._began) * 1000),
-                     processedBy="localhost", timestampUTC=http_date(time.time()))
-        if error:
-            whole["code"] = error.status
-            return json_response(whole, error.status, headers=error.headers)
-        return json_response(whole, headers=headers or {})
+                     processedBy="localhost", timestampUTC=http_date(time.time()),
+                     code=whole["code"] if code == 200 else code)
+        return json_response(whole, code, headers=headers)
 
 
 def find(operations: Iterable[LongOperation], id: str) -> Found:
