@@ -65,11 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         webbrowser.open(address)
     _wait_for_end(signals)
     threading.Thread(target=_hurry, args=(signals, operations), daemon=True).start()
-    server.stop_listening()
-    close_all(operations)
-    for module in modules_of(operations):
-        module.close()
-    server.close()
+    _end(server, operations)
     serving.join(1.0)  # in which the watchers see the ends of their jobs
     return 0
 
@@ -88,6 +84,14 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 def _wait_for_end(signals: socket.socket) -> None:
     while signals.recv(1) not in (b"", bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
         pass  # one that the served module handles
+
+
+def _end(server: Server, operations: list[LongOperation]) -> None:
+    server.stop_listening()
+    close_all(operations)
+    for module in modules_of(operations):
+        module.close()
+    server.close()
 
 
 def _hurry(signals: socket.socket, operations: list[LongOperation]) -> None:
