@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import threading
 import time
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Dict, Iterator, Mapping, Sequence
 
 from .callback import Callback
 from .commands import Module
@@ -34,7 +35,7 @@ class Functions(Module):
         self.runner, self.settings = runner, read(runner.module_path)
         self.version = self.settings.version
         self._counting = threading.Lock()
-        prepare(runner.module_path)
+        prepare(self.settings)
 
     def routes(self, operation: LongOperation) -> list[str]:
         """Return the routes of that server, and ours."""
@@ -81,7 +82,6 @@ class Adapter(Functions):
         super().__init__(runner)
         self.lock = threading.RLock()  # of all its operations: it has one long command at a time
         self.commands: list[Command] = []
-        self.methods: dict[str, Any] = {}  # what a job is to call, by the id of the request
         with beginning(type(runner)):
             usual = type(runner).initialize is ModuleRunner.initialize
             (runner.initialise if usual else runner.initialize)()
@@ -129,12 +129,10 @@ class Adapter(Functions):
                     "error": f"unable to process the request (#reqid {data.request_id})"}
         found = [operation] if operation else [
             one for one in self.operations if one.function.route.command == data.command]
-        self.methods[data.request_id] = output
         try:
             return self.started((found or self.operations)[0]._start(
-                {"request_data": data}, data.request_id))
+                _Values(data, output), data.request_id))
         except Busy as error:
-            del self.methods[data.request_id]
             return {"success": False, "commandId": error.job_id, "error": str(error)}
 
     def started(self, job: Job, is_new: bool = True) -> dict[str, Any]:
@@ -159,12 +157,11 @@ class Adapter(Functions):
     def _function(self, route: Route, whole: bool) -> Any:
         """Return what an operation's jobs call: with the values, or with what was made of them."""
         def function(callback: Callback, values: Mapping[str, Any]) -> Any:
-            data = values.get("request_data")
-            if not isinstance(data, RequestData):
-                data = RequestData.of({name: value if isinstance(value, list) else [value]
-                                       for name, value in values.items()}, route.command, [])
-            method = self.methods.pop(data.request_id, self.runner.process)
-            return self._run(method, data, callback)
+            if not isinstance(values, _Values):
+                values = _Values(RequestData.of(
+                    {name: value if isinstance(value, list) else [value]
+                     for name, value in values.items()}, route.command, []), self.runner.process)
+            return self._run(values.method, values.data, callback)
 
         function.__module__, function.__doc__ = self.id.replace(".", "_"), (
             route.description or route.name)
@@ -189,17 +186,29 @@ class Adapter(Functions):
 class Command(LongOperation):
     """A route of an adapter: it starts nothing while any other one runs."""
 
-    def __init__(self, function: Any, **options: Any) -> None:
-        super().__init__(function, **options)
-        self._adapter = function.adapter
+    def _requeue(self) -> None:
+        if (self.limit, self.when_busy) != (1, "reject"):
+            raise ValueError(f"{self!r}: an adapter has one long command at a time, and rejects "
+                             "others: limit and when_busy cannot change that")
+        self._adapter = self.function.adapter
         self._lock = self._adapter.lock
         self._adapter.commands.append(self)
+        super()._requeue()
 
     def _admit(self) -> Job | None:
         for other in self._adapter.commands:
-            for job in other.live.values() if self.when_busy == "reject" else ():
+            for job in other.live.values():
                 raise Busy("A long running command is already in progress", job.id)
         return super()._admit()
+
+
+class _Values(Dict[str, Any]):
+    """What a request has, with what its job is to call."""
+
+    def __init__(self, data: RequestData, method: Callable[..., Any]) -> None:
+        super().__init__({name: given[0] if len(given) == 1 else given
+                          for name, given in data.parameters().items()})
+        self.data, self.method = data, method
 
 
 @contextlib.contextmanager
@@ -222,6 +231,7 @@ class _Checkpoints:
     def __init__(self, runner: ModuleRunner, callback: Callback) -> None:
         self._runner, self._callback, self._force = runner, callback, Callback()
         self._looks = False  # soon
+        self._looking, self._turns, self._seen = threading.Lock(), itertools.count(1), 0
         self._raises_at = 0.0  # not before then
         callback.on_cancel(self._cancel)
 
@@ -236,6 +246,9 @@ class _Checkpoints:
     def _cancel(self) -> None:
         self._callback.told = True
         _later(GRACE, self._force.cancel)
+        _later(0, self._cancel_task)  # which may wait for what it likes
+
+    def _cancel_task(self) -> None:
         try:
             self._runner.cancel_command_task()
         except (Exception, SystemExit):
@@ -254,13 +267,17 @@ class _Checkpoints:
     def _look(self) -> None:
         """Report what the adapter says of its command, if that is something new."""
         self._looks = False  # before the look, so that what changes after it is not missed
+        turn = next(self._turns)
         with contextlib.suppress(Exception):  # it may not have begun to know
-            said, (count, *old) = self._runner.command_status() or {}, self._callback.latest
-            new = [said.get(key) for key in ("result", "step", "total", "message")]
-            new = [one if other is None else other for one, other in zip(old, new)]
-            if new != old:
-                latest: Any = (count + 1, *new)
-                self._callback.receive(latest)
+            said = self._runner.command_status() or {}
+            with self._looking:
+                count, *old = self._callback.latest
+                new = [said.get(key) for key in ("result", "step", "total", "message")]
+                new = [one if other is None else other for one, other in zip(old, new)]
+                if turn > self._seen and new != old:  # else a later one was quicker
+                    latest: Any = (count + 1, *new)
+                    self._callback.receive(latest)
+                self._seen = max(turn, self._seen)
 
 
 def _later(seconds: float, function: Callable[[], object]) -> None:

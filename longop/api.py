@@ -48,10 +48,10 @@ class Api:
         common = set(self._views)
         modules = commands.modules_of(self._operations)
         for module, operation in ((one, other) for one in modules for other in one.operations):
-            root = f"/v1/{_key(module.id)}"
-            self._views[f"{root}/get_command_status"] = dict.fromkeys(
-                ("GET", "POST"), partial(commands.status, module))
-            self._views[f"{root}/cancel_command"] = {"POST": partial(commands.cancel, module)}
+            for root in {f"/v1/{_key(module.id)}", f"/v1/{_key(operation.module)}"}:
+                self._views[f"{root}/get_command_status"] = dict.fromkeys(
+                    ("GET", "POST"), partial(commands.status, module))
+                self._views[f"{root}/cancel_command"] = {"POST": partial(commands.cancel, module)}
             for path in dict.fromkeys(f"/v1/{_key(one)}" for one in module.routes(operation)):
                 if path in self._views:
                     raise ValueError(f"{operation!r}: its route is taken; give it another name=...")

@@ -29,8 +29,9 @@ CREATE INDEX IF NOT EXISTS totals ON jobs (total);
 CREATE INDEX IF NOT EXISTS ages ON jobs (at);
 PRAGMA application_id = {_OURS};"""
 _INSERT = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO "
-_SAVE = _INSERT + """UPDATE SET place = excluded.place, total = excluded.total, at = excluded.at,
-    status = excluded.status, result = excluded.result WHERE place IS NULL"""
+_SAVE = _INSERT + f"""UPDATE SET place = excluded.place, total = excluded.total, at = excluded.at,
+    status = excluded.status, result = excluded.result,
+    parameters = CASE WHEN length(parameters) <= {SHOWN} THEN parameters END WHERE place IS NULL"""
 _BEGIN = _INSERT + "UPDATE SET parameters = excluded.parameters WHERE place IS NOT 0"
 _DROP = "DELETE FROM jobs WHERE place = 0 AND rowid <= (SELECT max(rowid) FROM jobs) - ?"
 _FORGET = """UPDATE jobs SET place = 0, total = NULL, at = NULL, status = NULL, result = NULL,

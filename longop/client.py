@@ -49,7 +49,7 @@ class Connection:
     """The operations of a server: each is an attribute, and all are in ``operations``."""
 
     def __init__(self, url: str, token: str, patience: float, context: Any) -> None:
-        parts = urlsplit(url)
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         self._root = f"{parts.scheme}://{parts.netloc}"
         self._token = token or parse_qs(parts.query).get("token", [""])[0]
         self._context, self._patience = context, 0.0  # for a wrong address is wrong at once

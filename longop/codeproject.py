@@ -72,7 +72,9 @@ class Polling:
         logger.setLevel(logging.DEBUG)
         with contextlib.suppress(ValueError):  # it is not the main thread
             for number in signal.SIGINT, signal.SIGTERM:
-                signal.signal(number, lambda *ignored: self._over.set())
+                # In a thread, for this one may hold the lock that ``set`` needs.
+                signal.signal(number, lambda *ignored: threading.Thread(
+                    target=self._over.set).start())
         teller, *polls = (threading.Thread(target=target, daemon=True) for target in [
             self._tell, *[self._poll] * self._runner.parallelism])
         for thread in (teller, *polls):
@@ -162,7 +164,7 @@ class Polling:
     def _tell(self) -> None:
         server = _Server(self._runner.port)
         while not self._over.is_set():
-            with contextlib.suppress(OSError, http.client.HTTPException):
+            with contextlib.suppress(Exception):  # whatever the adapter's module_status raises
                 server.ask("POST", f"queue/updatemodulestatus/{quote(self._module.id)}",
                            urlencode({"statusData": dumps(statistics(self._runner))}))
                 self._pass_on(server)

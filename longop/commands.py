@@ -12,7 +12,7 @@ import os
 import re
 import time
 from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Tuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from .errors import BadParameters, Busy, ForgottenJob, LongOperationError, RequestError, UnknownJob
 from .job import Job
@@ -56,9 +56,6 @@ class Module:
         for operation in found:
             operation.owner = self
         return found
-
-    def close(self) -> None:
-        """End."""
 
     def routes(self, operation: LongOperation) -> list[str]:
         """Return the paths below ``/v1`` at which an operation is started."""
@@ -145,15 +142,26 @@ class Module:
 
 
 def modules_of(operations: Iterable[LongOperation]) -> list[Module]:
-    """Return the modules that operations are part of, each with those of them that are its own."""
+    """Return the modules that operations are part of, each with those of them that are its own.
+
+    Raises ``ValueError`` if two have the same id.
+    """
     found: dict[str, Module] = {}
     for operation in operations:
-        module = operation.owner or found.get(operation.module) or Module(operation.module)
+        usual = found.get(operation.module)
+        module = operation.owner or (usual if type(usual) is Module else Module(operation.module))
         if module.id not in found:
-            module.operations = []
-        found[module.id] = module
+            found[module.id], module.operations = module, []
+        elif found[module.id] is not module:
+            raise ValueError(f"there are two modules called {module.id}: serve one at a time")
         module.operations.append(operation)
     return [*found.values()]
+
+
+def close_modules(operations: Iterable[LongOperation]) -> None:
+    """Have the modules clean up that operations are part of."""
+    for module in {operation.owner for operation in operations} - {None}:
+        module.close()
 
 
 # Over HTTP
@@ -179,25 +187,24 @@ def start(module: Module, operation: LongOperation, depth: int, request: Request
 
         return hold(job, float(patience.group(1)), lambda status: status.state.is_terminal,
                     answer) if patience else answer(job.status())
-    reply = _Reply(module, operation.name)
 
-    def begin() -> dict[str, Any]:
+    def begin(id: str) -> dict[str, Any]:
         rest = "/".join(request.path.split("/")[depth:])
         segments = [unquote(re.sub("%2f", "%252F", part, flags=re.I)).strip()
                     for part in (rest.split("/") if rest else ())]
-        return module.start(operation, _values(request), reply.id, key, segments)
+        return module.start(operation, _values(request), id, key, segments)
 
-    return reply(begin, starts=True)
+    return _reply(module, operation.name, begin, starts=True)
 
 
 def status(module: Module, request: Request) -> Response:
     """Answer the status of a job, by its ``commandId``."""
-    return _Reply(module, "get_command_status")(lambda: module.status(_command_id(request)))
+    return _reply(module, "get_command_status", lambda _: module.status(_command_id(request)))
 
 
 def cancel(module: Module, request: Request) -> Response:
     """Cancel a job, by its ``commandId``."""
-    return _Reply(module, "cancel_command")(lambda: module.cancel(_command_id(request)))
+    return _reply(module, "cancel_command", lambda _: module.cancel(_command_id(request)))
 
 
 def unfold(payload: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -230,28 +237,24 @@ def _command_id(request: Request) -> str:
     return str(_values(request).get("commandId", [""])[0])
 
 
-class _Reply:
-    """Answers with what the module says, and with what that server adds to it."""
-
-    def __init__(self, module: Module, command: str) -> None:
-        self._began, self._module, self._command = time.perf_counter(), module, command
-        self.id = os.urandom(16).hex()
-
-    def __call__(self, ask: Callable[[], Mapping[str, Any]], starts: bool = False) -> Response:
-        headers: Mapping[str, str] = {}
-        try:
-            answer, code = ask(), 200
-            if starts and answer["success"] is True and "commandId" in answer:
-                headers = {"Location": f"/v1/jobs/{answer['commandId']}"}
-        except LongOperationError as error:
-            more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
-            answer, code = {"success": False, "error": str(error), **more}, error.status
-            headers = error.headers
-        whole = self._module.wrap(answer, self._command, self.id)
-        whole.update(analysisRoundTripMs=int((time.perf_counter() - self._began) * 1000),
-                     processedBy="localhost", timestampUTC=http_date(time.time()),
-                     code=whole["code"] if code == 200 else code)
-        return json_response(whole, code, headers=headers)
+def _reply(module: Module, command: str, ask: Callable[[str], Mapping[str, Any]],
+           starts: bool = False) -> Response:
+    """Answer with what the module says to a request of a new id, and what that server adds."""
+    began, id = time.perf_counter(), os.urandom(16).hex()
+    headers: Mapping[str, str] = {}
+    try:
+        answer, code = ask(id), 200
+        if starts and answer["success"] is True and "commandId" in answer:
+            headers = {"Location": f"/v1/jobs/{quote(str(answer['commandId']))}"}
+    except LongOperationError as error:
+        more = {"errors": error.errors} if isinstance(error, BadParameters) else {}
+        answer, code = {"success": False, "error": str(error), **more}, error.status
+        headers = error.headers
+    whole = module.wrap(answer, command, id)
+    whole.update(analysisRoundTripMs=int((time.perf_counter() - began) * 1000),
+                 processedBy="localhost", timestampUTC=http_date(time.time()),
+                 code=whole["code"] if code == 200 else code)
+    return json_response(whole, code, headers=headers)
 
 
 def find(operations: Iterable[LongOperation], id: str) -> Found:

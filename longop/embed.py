@@ -103,8 +103,17 @@ class Handler(BaseHTTPRequestHandler):
         parsed = self.parse_request()
         self.rfile = rfile
         if parsed:
+            self._has_length = False
             getattr(self, "do_" + self.command)()
             self.wfile.flush()
+            # Where no length is said, as in HTTP/1.0, the body ends with the connection.
+            self.close_connection = self.close_connection or not self._has_length
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Send a header, as in ``http.server``."""
+        if keyword.lower() in ("content-length", "transfer-encoding"):
+            self._has_length = True
+        super().send_header(keyword, value)
 
     def _discard(self) -> None:
         """Read on for a while: closed at once, a client that still sends would lose the answer."""

@@ -21,7 +21,7 @@ _ASSETS = {"server.js": "text/javascript", "explorer.js": "text/javascript",
            "server.css": "text/css", "bootstrap-dark.min.css": "text/css"}
 _POLICY = ("default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; "
            "media-src blob: data:; script-src 'self' 'unsafe-inline'; "
-           "style-src 'self' 'unsafe-inline'; base-uri 'none'; "
+           "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
            "frame-ancestors 'none'")
 
 

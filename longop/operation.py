@@ -180,8 +180,13 @@ class LongOperation:
         return job.status() if job else self._history.get(id)
 
     def parameters(self, id: str) -> Any:
-        """Return a job's parameters, as JSON has them, or None if they are unknown or large."""
-        return self._history.parameters(id)
+        """Return a job's parameters, as JSON has them, or None if they are unknown or large.
+
+        What was uploaded is left out.
+        """
+        known, schemas = self._history.parameters(id), self.signature.schema()["properties"]
+        return known and {name: value for name, value in known.items()
+                          if "contentEncoding" not in str(schemas.get(name))}
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""

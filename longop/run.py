@@ -9,6 +9,7 @@ import sys
 import types
 
 from . import terminal
+from .commands import close_modules
 from .errors import LongOperationError
 from .target import load
 
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
                                 operation._executor.close, options.json)
         finally:
             operation.close()
+            close_modules([operation])
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.run: {error}", file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ import keyword
 import os
 import pkgutil
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -64,7 +65,8 @@ def write(arguments: list[str]) -> int:
             os.rmdir(folder)  # if it is there, and empty
         os.rename(whole, folder)
     print(f"{folder} is a module of CodeProject.AI Server: copy it into that server's modules "
-          f"folder, or try it with python3 -m longop.serve {options.dir}/{words['adapter']}")
+          "folder, or try it with python3 -m longop.serve "
+          + shlex.quote(f"{options.dir}/{words['adapter']}"))
     return 0
 
 

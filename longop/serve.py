@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .api import Api
-from .commands import modules_of
+from .commands import close_modules
 from .errors import LongOperationError
 from .gate import Gate
 from .operation import WHEN_BUSY, LongOperation, close_all
@@ -36,8 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     if token is None:  # beyond this machine, nobody comes in without one
         token = "" if _is_loopback(options.host) else os.urandom(16).hex()
     limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
+    operations: list[LongOperation] = []
     try:
-        operations = [operation for target in options.target for operation in load(target)]
+        for target in options.target:
+            operations += load(target)
         # Before anything can be started.
         server = Server(options.host, options.port, _tls(options))
         changes = _changes(options)
@@ -46,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         server.api = Api(operations, gate=gate, limits=limits)
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
+        close_modules(operations)
         return 2
     # A signal becomes a byte to be read here: a handler that raised would do so anywhere.
     signals, signalled = socket.socketpair()
@@ -89,8 +92,7 @@ def _wait_for_end(signals: socket.socket) -> None:
 def _end(server: Server, operations: list[LongOperation]) -> None:
     server.stop_listening()
     close_all(operations)
-    for module in modules_of(operations):
-        module.close()
+    close_modules(operations)
     server.close()
 
 

@@ -117,9 +117,9 @@ def _read(id: str, module: _Part, folder: str) -> Settings:
     return settings
 
 
-def prepare(folder: str) -> None:
+def prepare(settings: Settings) -> None:
     """Set the variables of a module's environment that are not set already."""
-    for name, value in read(folder).environment.items():
+    for name, value in settings.environment.items():
         os.environ.setdefault(name, value)
 
 

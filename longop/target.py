@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import TargetError
 from .operation import LongOperation
-from .settings import prepare
+from .settings import prepare, read
 from .signature import Signature
 
 
@@ -96,7 +96,7 @@ def _import(place: str) -> ModuleType:
     name = os.path.basename(place)[:-3] if is_file else place
     if is_file:  # what is beside the file can be imported too
         sys.path.insert(0, os.path.dirname(os.path.abspath(place)))
-        prepare(sys.path[0])
+        prepare(read(sys.path[0]))
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:

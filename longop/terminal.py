@@ -221,12 +221,17 @@ def run(result: TextIOWrapper, start: Callable[[], Any], kill: Callable[[], obje
 
 
 def _cancellable(job: Any, file: IO[str] | None, json: bool) -> Status:
-    try:
-        return progress(job, file, json)
-    except (KeyboardInterrupt, BrokenPipeError) as error:
+    told = False
+    while True:
+        try:
+            return progress(job, file, json)
+        except BrokenPipeError:
+            file, json = None, False
+        except KeyboardInterrupt:
+            if told:
+                raise
+            told = True
         job.cancel()
-        json = json and isinstance(error, KeyboardInterrupt)
-        return progress(job, file if json else None, json)
 
 
 def _write(value: Any, result: TextIOWrapper) -> None:

@@ -187,6 +187,8 @@ def parameters(request: Request) -> dict[str, list[Any]]:
     kind = content_type.partition(";")[0].strip().lower()
     try:
         if kind == "application/x-www-form-urlencoded" or not request.body:
+            if request.body.startswith(b"{"):  # as curl sends it
+                raise RequestError(415, "this looks like JSON: send Content-Type: application/json")
             pairs += parse_qsl(request.body.decode(), keep_blank_values=True)
         elif kind == "multipart/form-data":
             pairs += _multipart(request.body, content_type)

@@ -4,11 +4,14 @@ import base64
 import contextlib
 import importlib
 import json
+import os
 import signal
+import subprocess
 import sys
 import threading
 import types
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,6 +25,8 @@ from longop.watch import wait
 
 from .test_serve import ask, get, served
 from .waiting import WAIT, end_of, wait_until
+
+ROOT = Path(__file__).parent.parent
 
 RUNNING = "A long running command is already in progress"
 LONG_PROCESS = '''
@@ -1166,3 +1171,71 @@ def test_a_list_that_is_called_values(write):
     for values in [1, 2], [], [{"key": 1}], [{"key": "a", "value": "xyz"}]:
         code, status = door.ask("POST", "/v1/an_adapter/f", {"values": values}, Prefer="wait=10")
         assert (code, status.get("result")) == (200, values)
+
+
+# What a reviewer found
+
+
+def test_a_command_id_of_the_adapters_own(made):
+    """What an adapter says as its commandId becomes no header of its own."""
+    door, _ = made(HEAD + '''
+class Own(ModuleRunner):
+    def process(self, data):
+        return {"commandId": "x\\r\\nSet-Cookie: a=b \\u4e2d"}
+''')
+    request = door.api.read_head(
+        f"POST {door.path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()).with_body(b"")
+    (response,) = wait(door.api.answer(request))
+    assert b"\r\nSet-Cookie" not in response.render().partition(b"\r\n\r\n")[0]
+
+
+def test_parameters_are_shown(made):
+    """/v1/jobs has the values that a command was started with, and not its files."""
+    door, _ = made(STEPS)
+    id = door.post(body={"prompt": "hello", "many": [1, 2]})["commandId"]
+    (one,) = door.ask("GET", "/v1/jobs")[1]["jobs"]
+    assert (one["id"], one["parameters"]) == (id, {"prompt": "hello", "many": [1, 2]})
+
+
+@pytest.mark.parametrize("options", [{"limit": 2}, {"when_busy": "queue"}])
+def test_one_long_command_at_a_time(made, options):
+    """An adapter cannot be told to run several at a time, or to let them wait."""
+    door, _ = made(STEPS)
+    with pytest.raises(ValueError, match="one long command at a time"):
+        door.operations[0].but(**options)
+
+
+def test_two_modules_of_one_name(write):
+    """Two files of one module's folder cannot be served together, and that is said."""
+    settings = {"Modules": {"Mod": {}}}
+    operations = [*load(write("def f(callback): pass\n", settings, name="a_first.py")),
+                  *load(write("def g(callback): pass\n", settings, name="a_second.py"))]
+    with pytest.raises(ValueError, match="two modules called Mod"):
+        Door(operations)
+
+
+def test_status_by_the_functions_module(write):
+    """The commands of a module answer under its id, and under what ``/v1`` says."""
+    door = Door(load(write("def f(callback): return 1\n", {"Modules": {"Mod": {}}})))
+    started = door.post("/v1/an_adapter/f")
+    for root in "mod", "an_adapter":
+        wait_until(lambda root=root: door.post(
+            f"/v1/{root}/get_command_status?commandId={started['commandId']}")["result"] == 1)
+
+
+def test_run_cleans_up(write, tmp_path):
+    """`longop.run` calls cleanup() too, without which a thread of the adapter's would stay."""
+    place = write(HEAD + '''
+import threading
+class Stays(ModuleRunner):
+    def initialise(self):
+        self.over = threading.Event()
+        threading.Thread(target=self.over.wait).start()
+    def process(self, data):
+        return {"x": 1}
+    def cleanup(self):
+        self.over.set()
+''')
+    done = subprocess.run([sys.executable, "-m", "longop.run", place], timeout=WAIT,
+                          stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stdout) == (0, b'{"x":1}\n')

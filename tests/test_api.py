@@ -612,3 +612,12 @@ def test_openapi():
     properties = document["components"]["schemas"]["Status"]["properties"]
     assert [*properties] == [*Status.__dataclass_fields__]
     assert properties["state"]["enum"] == [state.value for state in State]
+
+
+def test_json_that_came_as_a_form():
+    """JSON without its Content-Type, as curl sends it, is told from a form."""
+    api = Api([LongOperation(lambda callback, n=0: n, name="work")])
+    status, answer, _ = send(api, "POST /v1/test_api/work", b'{"n": 1}',
+                             "application/x-www-form-urlencoded")
+    assert status == 415
+    assert "Content-Type: application/json" in answer["error"]

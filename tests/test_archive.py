@@ -957,3 +957,17 @@ def test_a_large_history_is_as_fast(file, tmp_path):
                 spent[history].append(time.perf_counter() - began)
         few, many = (statistics.median(times) for times in spent.values())
     assert many < 2 * few
+
+
+def test_parameters(tmp_path):
+    """Small parameters of a job are known, of a quick one too; uploads and large ones are not."""
+    def function(callback, text: str = "", data: bytes = b""):
+        return len(text)
+
+    with closing(FileHistory(tmp_path / "history")) as history:
+        operation = LongOperation(function, history=history)
+        for values, known in (({"text": "a", "data": b"secret"}, {"text": "a"}),
+                              ({"text": "x" * 5_000}, None)):
+            job = operation.start(**values)
+            job.result(WAIT)
+            assert operation.parameters(job.id) == known

@@ -256,3 +256,16 @@ def test_beside_another_handler(tmp_path):
     with serving(Files) as server, connected(server.server_address) as connection:
         assert exchange(connection, "GET", "/file.txt")[1] == b"file"
         assert exchange(connection, "GET", "/v1/jobs")[0].status == 200
+
+
+def test_an_answer_of_somebodys_own_without_a_length():
+    """What another ``do_GET`` answers without a length ends with its connection."""
+    class Handler(longop.handler(longop.LongOperation(echo), page="/jobs")):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"mine")
+
+    with serving(Handler) as server, connected(server.server_address) as connection:
+        response, body = exchange(connection, "GET", "/")
+        assert (response.status, body) == (200, b"mine")

@@ -1130,3 +1130,20 @@ def test_defect_24_loud(tmp_path, steps):
         steps.begun()
         assert cancel(server, id)["success"] is True
         assert end_of(server, id)["commandStatus"] == "cancelled"
+
+
+def test_a_module_status_that_raises(tmp_path):
+    """A module_status that raises once is not the last one."""
+    source = PROBE.replace("    def cleanup", '''    calls = 0
+
+    def module_status(self):
+        Probe.calls += 1
+        if Probe.calls == 1:
+            raise ValueError("not loaded yet")
+        return {"loaded": True}
+
+    def cleanup''')
+    quick = "import longop.codeproject; longop.codeproject.PERIOD = 0.05"
+    with running(tmp_path, source, "ProbeModule", before=quick) as (server, _):
+        wait_until(lambda: server.statuses)
+        assert server.statuses[0]["loaded"] is True

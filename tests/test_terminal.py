@@ -759,3 +759,17 @@ def test_slow_reader_of_reports():
     status = longop.progress(longop.LongOperation(function).start(), file=file)
     assert status.state is State.COMPLETED
     assert len(file.getvalue().splitlines()) <= 3 + (time.monotonic() - started) / terminal.SLOW
+
+
+def test_ctrl_c_and_a_reader_that_has_gone(folder):
+    """Ctrl-C, which ends the reader of ``--json`` too, cancels, and exits with 130."""
+    command = [sys.executable, "-m", "longop.run", "work.py:steps", "--json"]
+    process = subprocess.Popen(command, cwd=str(folder), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE,
+                               env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert b'"running"' in process.stdout.readline()
+    process.stdout.close()
+    process.send_signal(signal.SIGINT)
+    with process.stderr:
+        error = process.stderr.read()
+    assert (process.wait(WAIT), b"Traceback" in error) == (130, False)
