@@ -24,6 +24,12 @@ from .server import Server
 from .target import load
 from .wire import Limits
 
+_EXAMPLES = """\
+examples:
+  python -m longop.serve                             a small tour
+  python -m longop.serve work.py                     the functions of a file that take a callback
+  python -m longop.serve work.py:train --executor process --history jobs.sqlite3
+  python -m longop.serve work.py --host 0.0.0.0      for others too, who need the token it prints"""
 _OPTIONS = "limit", "when_busy", "executor", "timeout", "stall_timeout", "grace"
 
 
@@ -123,11 +129,16 @@ def _tls(options: argparse.Namespace) -> Any:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m longop.serve",
-        description="Serve functions that take long: start, watch and cancel them over HTTP.")
+        prog="python -m longop.serve", usage="%(prog)s [options] [TARGET ...]", epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Serve functions that take long: start, watch and cancel them over HTTP, and\n"
+                    "on a page. Ctrl-C ends it; a second one ends it at once.")
     add = parser.add_argument
     add("target", nargs="*", metavar="TARGET", default=["longop.tour"],
         help="package.module, module:name or path/to/file.py[:name]; without one, a small tour")
+    add("--quiet", action="store_true", help="do not log the jobs' starts and ends")
+    add("--open", action="store_true", help="open the page in the browser")
+    add = parser.add_argument_group("where it listens, and who may come in").add_argument
     add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     add("--port", type=int, default=32168, help="0 is any free one (default: %(default)s)")
     add("--token", default=os.environ.get("LONGOP_TOKEN"), help="what each request must bring; "
@@ -138,9 +149,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="a site, such as https://example.com, whose pages may use it")
     add("--tls-cert", metavar="FILE", help="a certificate, which makes it https")
     add("--tls-key", metavar="FILE", help="its key, if that is not in the same file")
+    add = parser.add_argument_group("what a client may send, and how long it may take").add_argument
     for limit in fields(Limits):
         add("--" + limit.name.replace("_", "-"), type=type(limit.default), default=limit.default,
             metavar="N", help=f"{limit.metadata['help']} (at most %(default)s)")
+    add = parser.add_argument_group("jobs; what is said here goes before the code").add_argument
     add("--limit", type=int, help="how many jobs of an operation may run at once (default: 1)")
     add("--when-busy", choices=WHEN_BUSY, help="what a start does then (default: queue)")
     add("--executor", choices=("thread", "process"), help="where jobs run; a process can be killed")
@@ -149,8 +162,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--grace", type=float, metavar="S", help="seconds that a job has to stop by itself (2)")
     add("--history", metavar="FILE", help="an sqlite3 file in which jobs outlive the server")
     add("--requeue", action="store_true", help="start the jobs that waited when it ended")
-    add("--quiet", action="store_true", help="do not log the jobs' starts and ends")
-    add("--open", action="store_true", help="open the page in the browser")
     options = parser.parse_args(arguments)
     if options.requeue and not options.history:
         parser.error("--requeue is of the jobs in a --history")
