@@ -34,7 +34,8 @@ def run_all(arguments: "list[str]") -> int:
     # The large ones first; and one more than there are cores, for many wait more than they work.
     with ThreadPoolExecutor(1 + (os.cpu_count() or 1)) as pool:
         for file, (code, text) in zip(files, pool.map(lambda file: run(file, arguments), files)):
-            last = text.rstrip().rpartition("\n")[2]
+            last = next((line for line in reversed(text.splitlines())
+                         if re.search(" in [0-9.]+s", line)), "pytest has just ended")
             print(text if code else f"{file}: {last}", flush=True)
             for line in text.splitlines():
                 if line.startswith("SKIPPED"):

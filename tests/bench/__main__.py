@@ -3,11 +3,12 @@
 import argparse
 import sys
 
-from . import library, module, servers
+from . import library, module, page, servers
 
 LIBRARY = "import", "report", "cancel", "process", "history", "memory", "terminal"
 SERVERS = "servers", "start", "idle", "watch", "delay"  # beside peers; needs Linux, and pip once
-WHERE = {**dict.fromkeys(LIBRARY, library), **dict.fromkeys(SERVERS, servers), "module": module}
+WHERE = {**dict.fromkeys(LIBRARY, library), **dict.fromkeys(SERVERS, servers), "module": module,
+         "page": page}
 
 
 def main():
