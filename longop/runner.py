@@ -55,7 +55,7 @@ class SystemInfo:
 
     def __init__(self) -> None:
         self.os = self.system = platform.system().replace("Darwin", "macOS")
-        self.cpu_brand = self.cpu_vendor = platform.processor()
+        self.cpu_brand = self.cpu_vendor = ""  # to find them out would start a process
         self.cpu_arch = platform.machine()
 
     def __getattr__(self, name: str) -> bool:
