@@ -94,8 +94,7 @@ class LongOperation:
         self.module = _module_name(plain)
         self.name = name or str(getattr(plain, "__name__", type(plain).__name__))
         self.description = (inspect.getdoc(plain) or "").partition("\n\n")[0]
-        self.signature: Signature = getattr(function, "signature", None) or Signature(
-            function, callback)  # an adapter's function has one of its own
+        self.signature = Signature.of(function, callback)
         self.limit, self.when_busy, self.max_queued = limit, when_busy, max_queued
         usual = _reporthook if self.signature.callback == "reporthook" else None
         self._report, self.companion = report or usual, cancel

@@ -61,6 +61,12 @@ class Signature:
         self._defaults = {name: plain[name].default for name in self._kinds
                           if plain[name].default is not _EMPTY}
 
+    @classmethod
+    def of(cls, function: Any, callback: str | bool | None = None) -> Signature:
+        """Return a function's signature, which may be one of its own, as an adapter's has it."""
+        own = getattr(function, "signature", None)
+        return own if isinstance(own, Signature) else cls(function, callback)
+
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise `BadParameters` if one is missing or unknown."""
         errors = {name: "is missing" for name in self._kinds

@@ -574,3 +574,12 @@ def test_schema_of_a_default_that_is_no_json(default, shown):
         pass
 
     assert json_schema(Signature(function))["properties"]["x"]["default"] == shown
+
+
+def test_an_attribute_that_is_called_signature():
+    """A function's own attribute of that name, which is none of ours, does no harm."""
+    def function(callback, n: int):
+        pass
+
+    function.signature = "(callback, n)"
+    assert list(LongOperation(function).signature.schema()["properties"]) == ["n"]
