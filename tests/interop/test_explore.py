@@ -143,7 +143,7 @@ def server(browser):
     server = Server()
     for file in (ROOT / "tests" / "explore").glob("*.html"):
         server.add_page(file.stem, file.read_text(encoding="utf-8"))
-    browser.errors()  # forget what other tests left
+    browser.forget()  # what other tests left
     yield server
     browser.get("about:blank")
     server.stop()

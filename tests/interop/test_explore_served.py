@@ -43,7 +43,7 @@ def browser():
 @pytest.fixture(autouse=True)
 def _no_errors(browser):
     """Nothing that a page does is refused or fails."""
-    browser.errors()
+    browser.forget()
     yield
     browser.get("about:blank")
     assert browser.errors() == []

@@ -213,7 +213,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, server):
-    browser.errors()  # forget what other tests left
+    browser.forget()  # what other tests left
     yield Page(browser, server)
     assert browser.errors() == []
 

@@ -50,9 +50,11 @@ def server(tmp_path):
 
 @pytest.fixture
 def page(browser, server):
-    browser.errors()
+    browser.forget()
     yield Page(browser, server)
-    assert browser.errors() == []
+    errors = browser.errors()
+    browser.forget()
+    assert errors == []
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, server):
-    browser.errors()
+    browser.forget()
     yield Page(browser, server)
     assert browser.errors() == []
 

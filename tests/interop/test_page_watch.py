@@ -123,12 +123,12 @@ def server(tmp_path_factory):
 @pytest.fixture
 def clean(browser):
     """Start with an empty console, and leave nothing that was emulated."""
-    browser.errors()
+    browser.forget()
     yield browser
     browser.tell("Network.emulateNetworkConditions", offline=False, latency=0,
                  downloadThroughput=-1, uploadThroughput=-1)
     browser.tell("Emulation.setCPUThrottlingRate", rate=1)
-    browser.errors()
+    browser.forget()
 
 
 def asked(page, of):

@@ -144,6 +144,11 @@ class Browser:
         """Return the warnings and errors in the console since this was last asked."""
         return [entry["message"] for entry in self._ask("POST", "/se/log", type="browser")]
 
+    def forget(self) -> None:
+        """Leave the page, before the server that it asks has gone, and empty the console."""
+        self.get("about:blank")
+        self.errors()
+
     def quit(self) -> None:
         """End both processes, whatever state they are in, and remove the profile."""
         if self._pid:
