@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, Mapping, Sequence
 
 from .callback import Callback
-from .commands import Module
+from .commands import Module, unable
 from .errors import Busy, LongOperationError, TargetError
 from .executors import drive_coroutine
 from .job import Job, logger
@@ -125,8 +125,7 @@ class Adapter(Functions):
             self.runner.report_error(error, self.id)
             with contextlib.suppress(Exception):
                 self.count({"success": False})
-            return {"success": False,
-                    "error": f"unable to process the request (#reqid {data.request_id})"}
+            return unable(data.request_id)
         found = [operation] if operation else [
             one for one in self.operations if one.function.route.command == data.command]
         try:

@@ -26,7 +26,7 @@ from urllib.parse import quote, urlencode
 
 from . import runner
 from .adapter import Adapter, Functions
-from .commands import modules_of
+from .commands import modules_of, unable
 from .errors import LongOperationError
 from .job import logger
 from .jsontext import dumps, to_text
@@ -155,8 +155,7 @@ class Polling:
             return {"success": False, "error": str(error)}
         except BaseException:  # SystemExit too
             logger.exception("%s", command)
-            return {"success": False,
-                    "error": f"unable to process the request (#reqid {data.request_id})"}
+            return unable(data.request_id)
 
     def _status(self) -> dict[str, Any]:
         return {"success": True, **statistics(self._runner)}

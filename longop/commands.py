@@ -141,6 +141,11 @@ class Module:
             raise UnknownJob(_OTHER_ID if known else _NOTHING_RUNS) from None
 
 
+def unable(request_id: str) -> dict[str, Any]:
+    """Answer that something has raised, in that server's words."""
+    return {"success": False, "error": f"unable to process the request (#reqid {request_id})"}
+
+
 def modules_of(operations: Iterable[LongOperation]) -> list[Module]:
     """Return the modules that operations are part of, each with those of them that are its own.
 

@@ -183,9 +183,9 @@ class LongOperation:
 
         What was uploaded is left out.
         """
-        known, schemas = self._history.parameters(id), self.signature.schema()["properties"]
+        known = self._history.parameters(id)
         return known and {name: value for name, value in known.items()
-                          if "contentEncoding" not in str(schemas.get(name))}
+                          if not self.signature.takes_file(name)}
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""

@@ -77,6 +77,10 @@ class Signature:
         if errors:
             raise BadParameters(errors)
 
+    def takes_file(self, name: str) -> bool:
+        """Return whether a parameter may be an uploaded file."""
+        return "contentEncoding" in str(self._kinds.get(name, _ANY)[0])
+
     def parse(self, values: Mapping[str, list[Any]]) -> dict[str, Any]:
         """Turn what a door was given, a list for each name, into typed parameters.
 

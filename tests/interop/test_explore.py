@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import struct
 import threading
 import zlib
@@ -16,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from .webdriver import Browser, wait_for
+from . import test_page
+from .webdriver import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = shutil.which("chromedriver") and shutil.which("chromium")
-pytestmark = pytest.mark.skipif(not PEERS and os.environ.get("LONGOP_INTEROP") != "1",
-                                reason="needs chromium and chromedriver")
+pytestmark = test_page.pytestmark
+browser = test_page.browser
 POLICY = ("default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; "
           "media-src blob: data:; script-src 'self' 'unsafe-inline'; "
           "style-src 'self' 'unsafe-inline'")
@@ -128,14 +126,6 @@ def png(width, height):
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows))
             + chunk(b"IEND", b""))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert PEERS, "LONGOP_INTEROP=1, and there is no chromium or no chromedriver"
-    browser = Browser()
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture

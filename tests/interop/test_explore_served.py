@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import pytest
 from ..test_adapter import ARTICLE, LONG_PROCESS, SETTINGS
 from ..test_scaffold import new
 from ..test_serve import get, served
-from .webdriver import Browser, wait_for
+from . import test_page
+from .webdriver import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = shutil.which("chromedriver") and shutil.which("chromium")
-pytestmark = pytest.mark.skipif(not PEERS and os.environ.get("LONGOP_INTEROP") != "1",
-                                reason="needs chromium and chromedriver")
+pytestmark = test_page.pytestmark
+browser = test_page.browser
 FAILING = LONG_PROCESS.replace("callback(result, step)", "callback(result, step)\n"
                                "        if step == 2: raise ValueError('it is <b>broken</b>')")
 PARAMETERS = '''
@@ -30,14 +29,6 @@ def parts(callback, word: str = "<i>w</i>", times: int = 2, loud: bool = True, f
         callback(f"{i} {word}")
     return {"word": word, "times": times, "loud": loud, "file": file.decode()}
 '''
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert PEERS, "LONGOP_INTEROP=1, and there is no chromium or no chromedriver"
-    browser = Browser()
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture(autouse=True)
