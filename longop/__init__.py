@@ -61,30 +61,30 @@ from .history import History
 from .job import Job
 from .operation import LongOperation
 from .status import State, Status
+from .version import __version__
 
-__version__ = "0.1.0"
 __all__ = ["BadParameters", "Busy", "Callback", "DeadlineExceeded", "ForgottenJob", "History",
            "HistoryError", "Job", "KeyReused", "LongOperation", "LongOperationError",
-           "OperationCancelled", "State", "Status", "TargetError", "UnknownJob", "WorkerLost",
+           "OperationCancelled", "State", "Status", "TargetError", "UnknownJob", "WorkerLost", "__version__",
            "handler", "progress", "wsgi"]
 
 
 def handler(*operations: LongOperation, **options: Any) -> Any:
     """Return a request handler class for ``http.server``: see `longop.embed.handler`."""
-    from . import embed  # ``import longop`` loads no HTTP
+    from .web import handler as embed  # ``import longop`` loads no HTTP
 
     return embed.handler(*operations, **options)
 
 
 def progress(job: Any, **options: Any) -> Status:
     """Show how a job goes on, until it has ended: see `longop.terminal.progress`."""
-    from . import terminal
+    from .cli import terminal
 
     return terminal.progress(job, **options)
 
 
 def wsgi(*operations: LongOperation, **options: Any) -> Any:
     """Return a WSGI application: see `longop.embed.wsgi`."""
-    from . import embed
+    from .web import handler as embed
 
     return embed.wsgi(*operations, **options)

@@ -22,7 +22,7 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
-from . import terminal
+from .cli import terminal
 from .errors import LongOperationError
 from .job import Job
 from .jsontext import dumps, loads

@@ -318,11 +318,11 @@ def _make_executor(executor: Any, report_to: tuple[str, int]) -> Any:
     if executor == "thread":
         return Threads()
     if executor == "process":
-        from .processes import Processes  # which few need, and which loads much
+        from .workers.processes import Processes  # which few need, and which loads much
 
         return Processes()
     if hasattr(executor, "submit") and not isinstance(executor, type):
-        from .remote import Remote
+        from .workers.remote import Remote
 
         return Remote(executor, report_to)
     raise ValueError("executor must be one of 'thread', 'process' or a "

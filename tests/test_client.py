@@ -13,10 +13,10 @@ import pytest
 
 import longop
 from longop import State, client
-from longop.api import Api
-from longop.gate import Gate
-from longop.server import Server
-from longop.wire import Response
+from longop.web.api import Api
+from longop.web.gate import Gate
+from longop.serve.loop import Server
+from longop.web.wire import Response
 
 from .waiting import WAIT, wait_until
 

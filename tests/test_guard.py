@@ -16,8 +16,8 @@ from longop import LongOperation, State
 from longop.errors import DeadlineExceeded
 from longop.guard import Clock
 
-from . import far
-from .far import is_alive
+from .workers import far
+from .workers.far import is_alive
 from .waiting import WAIT, end_of, wait_until
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ import pytest
 
 import longop
 
-from .test_serve import get, served, wait_for_log
+from .serve.test_main import get, served, wait_for_log
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -168,7 +168,7 @@ def test_readme_commands(tmp_path):
 
 def test_readme_routes():
     """Every route in the README's table is one of the API's, and the links lead somewhere."""
-    from longop.api import Api
+    from longop.web.api import Api
 
     api = Api([longop.LongOperation(lambda callback: 1, name="operation")])
     api._operations[0].module = "module"

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from ..queue_server import QueueServer, module
+from ..codeproject.queue_server import QueueServer, module
 from ..waiting import wait_until
 from . import servers
 from .load import percentiles

@@ -11,8 +11,8 @@ import random
 import sys
 import uuid
 
-from ..queue_server import QueueServer, module
-from ..test_module import (ARTICLE, AT_ONCE, CANCELLED, CANCELLING, COMPLETED, FAILED, LONG_PROCESS,
+from ..codeproject.queue_server import QueueServer, module
+from ..codeproject.test_queue import (ARTICLE, AT_ONCE, CANCELLED, CANCELLING, COMPLETED, FAILED, LONG_PROCESS,
                            STATUS, Steps, end_of, text_of, whole)
 from ..waiting import WAIT, wait_until
 from .peers import needs

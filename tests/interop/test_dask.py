@@ -15,7 +15,7 @@ import pytest
 
 from longop import LongOperation, State
 
-from ..remote_functions import count, fail, note, wait_for, write
+from ..workers.remote_functions import count, fail, note, wait_for, write
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 30  # seconds until a test that hangs fails

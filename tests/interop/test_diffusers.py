@@ -10,7 +10,7 @@ import pytest
 from examples.text_to_image import text_to_image
 from longop import LongOperation, State
 
-from ..test_serve import get, served
+from ..serve.test_main import get, served
 from ..waiting import WAIT, end_of, wait_until
 from .peers import needs
 

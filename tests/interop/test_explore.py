@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         name = self.path.partition("?")[0]
-        file = ROOT / "longop" / name[1:]
+        file = ROOT / "longop" / "codeproject" / name[1:]
         if name in self.server.pages:
             self._send(200, "text/html", self.server.pages[name])
         elif name.startswith("/assets/") and file.is_file():
@@ -131,7 +131,7 @@ def png(width, height):
 @pytest.fixture
 def server(browser):
     server = Server()
-    for file in (ROOT / "tests" / "explore").glob("*.html"):
+    for file in (ROOT / "tests" / "interop" / "explore").glob("*.html"):
         server.add_page(file.stem, file.read_text(encoding="utf-8"))
     browser.forget()  # what other tests left
     yield server

@@ -18,7 +18,7 @@ import longop
 import longop.client
 from longop import State
 
-from ..test_embed import serving
+from ..web.test_handler import serving
 from ..waiting import WAIT
 from .peers import needs
 from .test_wsgi import running

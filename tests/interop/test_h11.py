@@ -1,4 +1,4 @@
-"""Mutated requests, to `longop.wire` and to h11: what one refuses, the other one refuses too.
+"""Mutated requests, to `longop.web.wire` and to h11: what one refuses, the other one refuses too.
 
 ``LONGOP_FUZZ`` is how many (20,000), ``LONGOP_SEED`` which ones.
 """
@@ -8,7 +8,7 @@ import random
 import re
 
 from longop.errors import RequestError
-from longop.wire import Limits, Reader, Request
+from longop.web.wire import Limits, Reader, Request
 
 from .peers import needs
 

@@ -13,7 +13,7 @@ import pytest
 from examples.llama_chat import llama_chat
 from longop import LongOperation, State
 
-from ..test_serve import get, served
+from ..serve.test_main import get, served
 from ..waiting import WAIT, end_of, wait_until
 from .peers import needs
 

@@ -14,7 +14,7 @@ import pytest
 from examples.ocr_pages import ocr_pages
 from longop import LongOperation, State
 
-from ..test_serve import get, served
+from ..serve.test_main import get, served
 from ..waiting import WAIT, end_of, wait_until
 from .peers import needs
 

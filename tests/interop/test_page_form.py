@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from longop.api import Api
+from longop.web.api import Api
 
 from . import test_page
 from .test_page import Page

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from ..test_serve import served
+from ..serve.test_main import served
 from .peers import needs
 
 pytestmark = needs("schemathesis", python=(3, 10))

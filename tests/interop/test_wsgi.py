@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .. import doors
+from ..web import doors
 from ..waiting import WAIT, wait_until
 from .peers import needs
 

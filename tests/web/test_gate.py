@@ -1,0 +1,146 @@
+"""`longop.web.gate`: who may come in."""
+
+import pytest
+
+from longop import LongOperation
+from longop.web.api import Api
+from longop.errors import RequestError
+from longop.web.gate import Gate
+from longop.web.wire import Limits, Request
+
+SITE = "https://site.example"
+
+
+def asked(line="GET /v1", host="localhost", **headers):
+    lines = {"Host": host, **{name.replace("_", "-"): text for name, text in headers.items()}}
+    head = "".join(f"{name}: {text}\r\n" for name, text in lines.items())
+    return f"{line} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
+
+
+def refusal(gate, *args, **headers):
+    """Return the status with which a gate refuses a request, or None if it lets it in."""
+    try:
+        gate.check(Request(asked(*args, **headers), Limits()))
+    except RequestError as error:
+        return error.status
+    return None
+
+
+@pytest.mark.parametrize("host", [
+    "localhost", "LOCALHOST:32168", "127.0.0.1", "127.0.0.1:80", "192.168.1.5:32168", "[::1]",
+    "[fe80::1]:32168", "pi.localhost", "mine.example", "MINE.example:1", "10.0.0.1:"])
+def test_own_hosts(host):
+    """Without a token the server answers to addresses, localhost, and the names it is given."""
+    assert refusal(Gate(allow_hosts=["Mine.example"]), host=host) is None
+
+
+@pytest.mark.parametrize("host", [
+    "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example:32168", "",
+    "notlocalhost", "mine.example.evil.example", "1.2.3.4.x", "[evil.example]", "a:localhost"])
+def test_other_hosts(host):
+    """A name that somebody else's DNS may let point here is refused (DNS rebinding)."""
+    assert refusal(Gate(allow_hosts=["mine.example"]), host=host) == 421
+    assert refusal(Gate("secret"), host=host, Authorization="Bearer secret") is None
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS", "PUT"])
+@pytest.mark.parametrize("origin", [SITE, "null", "http://localhost:2", "https://localhost.evil",
+                                    "http://evil/localhost:1", "localhost:1"])
+def test_other_sites(method, origin):
+    """A page of another site changes nothing, unless its origin is allowed."""
+    line = f"{method} /v1"
+    expected = None if origin == "localhost:1" else 403
+    assert refusal(Gate(), line, "localhost:1", Origin=origin) in (expected, 403)
+    assert refusal(Gate(allow_origins=[origin + "/"]), line, "localhost:1", Origin=origin) is None
+    assert refusal(Gate(), "GET /v1", Origin=origin) is None  # the browser lets it read nothing
+    assert refusal(Gate(), line) is None  # no browser
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:1", "https://LOCALHOST:1"])
+def test_own_page(origin):
+    """The server's own page may do all."""
+    assert refusal(Gate(), "POST /v1", "localhost:1", Origin=origin) is None
+
+
+def test_cors():
+    """What an allowed site needs to be told is in its answers, and in no others."""
+    api = Api([LongOperation(print, callback=False)], gate=Gate(allow_origins=[SITE]))
+    request = api.read_head(asked("OPTIONS /v1/jobs", Origin=SITE,
+                                  Access_Control_Request_Method="GET"))
+    answer = api.answer(request)
+    fields = {**answer.headers, **request.extra}
+    assert answer.status == 204
+    assert fields["Access-Control-Allow-Origin"] == SITE
+    assert "POST" in fields["Access-Control-Allow-Methods"]
+    assert "Authorization" in fields["Access-Control-Allow-Headers"]
+    assert b"Access-Control-Allow-Origin: https://site.example\r\n" in answer.render(request)
+    assert api.read_head(asked(Origin=SITE)).extra["Vary"] == "Origin"
+    assert api.read_head(asked(Origin="https://other.example")).extra == {}
+    assert api.read_head(asked()).extra == {}
+    api_with_token = Api([], gate=Gate("secret", allow_origins=[SITE]))
+    assert api_with_token.read_head(asked(Origin=SITE)).extra["Vary"] == "Origin"  # of a 401
+    with pytest.raises(RequestError) as caught:
+        api_with_token.read_head(asked("POST /v1", Origin=SITE, Content_Length=1))
+    assert caught.value.headers["Access-Control-Allow-Origin"] == SITE
+    assert caught.value.headers["WWW-Authenticate"] == "Bearer"
+    preflight = api.read_head(asked("OPTIONS /v1/jobs", Origin="https://other.example"))
+    assert api.answer(preflight).status == 403
+
+
+@pytest.mark.parametrize(("headers", "expected"), [
+    ({}, 401), ({"Authorization": "Bearer s;c rt\xe9"}, 401),
+    ({"Authorization": "Bearer s;c r\xe9t"}, 401), ({"Authorization": "Basic abc"}, 401),
+    ({"Authorization": "Bearer"}, 401), ({"Authorization": "Bearer "}, 401),
+    ({"Authorization": "Bearer s;cret"}, None), ({"Authorization": "bearer s;cret"}, None),
+    ({"Cookie": "longop=s%3Bcret"}, None), ({"Cookie": "a=b; longop=s%3Bcret; c=d"}, None),
+    ({"Cookie": "longop=s;cret"}, 401), ({"Cookie": "xlongop=s%3Bcret"}, 401),
+    ({"Cookie": "longop="}, 401)])
+def test_token(headers, expected):
+    """With a token nobody comes in without it, as a bearer or in the cookie."""
+    gate = Gate("s;cret")
+    assert refusal(gate, **headers) == expected
+    assert refusal(gate, "POST /v1/jobs/x/cancel", **headers) == expected
+
+
+def test_token_in_the_address():
+    """A browser that comes with the token in the address gets a cookie, and an address without."""
+    api = Api([], gate=Gate("s;cret"))
+    answer = api.answer(api.read_head(asked("GET /?token=s%3Bcret")))
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    cookie, *attributes = answer.headers["Set-Cookie"].split("; ")
+    assert set(attributes) == {"Path=/", "HttpOnly", "SameSite=Strict"}
+    assert api.answer(api.read_head(asked("GET /", Cookie=cookie))).status == 200
+    for line in ("GET /", "GET /?token=", "GET /?token=s", "GET /?token=s;cret%20"):
+        answer = api.answer(api.read_head(asked(line)))
+        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert "Set-Cookie" not in answer.headers
+    assert "Set-Cookie" not in Api([]).answer(
+        Api([]).read_head(asked("GET /?token="))).headers  # no token, nothing to bring
+
+
+def test_two_servers_on_one_host():
+    """A browser keeps the cookies of both: it sends those of all ports to each."""
+    jar = []
+    for port in 1, 2:
+        api = Api([], gate=Gate(f"token{port}"))
+        answer = api.answer(api.read_head(asked(f"GET /?token=token{port}", f"[::1]:{port}")))
+        jar.append(answer.headers["Set-Cookie"].partition(";")[0])
+    for port in 1, 2:
+        assert refusal(Gate(f"token{port}"), host=f"[::1]:{port}", Cookie="; ".join(jar)) is None
+    assert refusal(Gate("token1"), host="[::1]:2", Cookie="; ".join(jar)) == 401
+
+
+def test_nothing_is_told_without_a_token():
+    """Without the token what is there and what is not look the same."""
+    api = Api([LongOperation(print, callback=False)], gate=Gate("secret"))
+    paths = "GET /", "GET /v1", "GET /v1/jobs/x", "PUT /v1", "GET /no", "POST /v1/builtins/print"
+    assert {api.answer(api.read_head(asked(line))).status for line in paths} == {401}
+
+
+@pytest.mark.parametrize("line", ["POST /v1/jobs/x/cancel", "POST /nothing"])
+def test_refused_before_the_body(line):
+    """Who may not come in is told so before the body is sent; who may is not."""
+    with pytest.raises(RequestError) as caught:
+        Api([], gate=Gate("secret")).read_head(asked(line, Content_Length="5"))
+    assert caught.value.status == 401
+    assert Api([]).read_head(asked(line, Content_Length="5")).length == 5

@@ -1,0 +1,271 @@
+"""The handler on real sockets, inside somebody's own ``http.server``."""
+
+import http.client
+import json
+import socket
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import longop
+from longop.web.wire import Limits
+
+WAIT = 10
+MAX_BODY = Limits().max_body
+
+
+def echo(callback, text: str = "", data: bytes = b""):
+    callback(text)
+    return f"{text}{len(data)}"
+
+
+@contextmanager
+def serving(handler_class, server_class=ThreadingHTTPServer):
+    server = server_class(("127.0.0.1", 0), handler_class)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(WAIT)
+
+
+@pytest.fixture
+def address():
+    with serving(longop.handler(longop.LongOperation(echo))) as server:
+        yield server.server_address
+
+
+@contextmanager
+def connected(address):
+    connection = http.client.HTTPConnection(*address, timeout=WAIT)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def exchange(connection, method, path, body=None, headers=None, **more):
+    connection.request(method, path, body, headers or {}, **more)
+    response = connection.getresponse()
+    return response, response.read()
+
+
+def raw(address, data):
+    """Send bytes as they are, and return all that comes back until the server closes."""
+    with socket.create_connection(address, timeout=WAIT) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_whole_life_on_one_connection(address):
+    """Start, status and forget go over one connection, which is kept alive."""
+    with connected(address) as connection:
+        _, body = exchange(connection, "POST", "/v1/test_handler/echo?text=hello")
+        path = "/v1/jobs/" + json.loads(body)["commandId"]
+        socket_before = connection.sock
+        status = {"state": ""}
+        while status["state"] != "completed":
+            response, body = exchange(connection, "GET", path)
+            status = json.loads(body)
+        assert (response.status, status["result"]) == (200, "hello0")
+        response, body = exchange(connection, "HEAD", path)
+        assert (response.status, body, int(response.headers["Content-Length"]) > 0) == (
+            200, b"", True)
+        assert exchange(connection, "DELETE", path)[0].status == 204
+        assert exchange(connection, "GET", path)[0].status == 410
+        assert connection.sock is socket_before
+
+
+def test_pipelined_requests(address):
+    """Requests that come together are answered in order."""
+    host = b"HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer = raw(address, b"GET /v1/status/ping " + host + b"GET /v1/jobs " + host)
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert answer.index(b'"message":"longop') < answer.index(b'{"jobs":[]}')
+
+
+def test_head_split_at_every_byte(address):
+    """It does not matter how the bytes of a request are cut."""
+    request = b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    for cut in range(1, len(request)):
+        with socket.create_connection(address, timeout=WAIT) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.sendall(request[:cut])
+            connection.sendall(request[cut:])
+            assert b"".join(iter(lambda: connection.recv(65536), b"")).endswith(b'{"jobs":[]}')
+
+
+def test_expect_continue(address):
+    """A client that asks first is told to go on."""
+    with socket.create_connection(address, timeout=WAIT) as connection:
+        connection.sendall(b"POST /v1/test_handler/echo HTTP/1.1\r\nContent-Length: 6\r\n"
+                           b"Host: [::1]\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                           b"Expect: 100-continue\r\n\r\n")
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"text=a")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(("request_bytes", "status"), [
+    (b"nonsense\r\n", 400), (b"GET /v1 HTTP/1.1\r\nbad header\r\n", 400),
+    (b"GET /v1 HTTP/1.1\r\nX : a\r\n", 400), (b"GET /v1 HTTP/1.1\r\nX: a\r\n b\r\n", 400),
+    (b"GET /v1 HTTP/1.1\r\nX: a\n", 400), (b"GET /v1 HTTP/1.1\r\nHost: localhost\r\n", 400),
+    (b"GET /v1 HTTP/1.1\r\nX: " + 65_536 * b"x" + b"\r\n", 431),
+    (b"GET /" + 9_000 * b"x" + b" HTTP/1.1\r\n", 414),
+    (b"GET /nothing HTTP/1.1\r\nConnection: close\r\n", 404),
+    (b"PUT /v1 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", 405),
+    (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nContent-Length: -1\r\n", 400),
+    (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n", 400),
+    (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nTransfer-Encoding: gzip\r\n", 501),
+    (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 411),
+    (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nContent-Length: %d\r\n" % (MAX_BODY + 1), 413)])
+def test_bad_request(address, request_bytes, status):
+    """A request that cannot be served gets the status that says why, and the connection ends."""
+    line, _, rest = request_bytes.partition(b"\r\n")
+    answer = raw(address, line + b"\r\nHost: localhost\r\n" + rest + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Content-Type: application/problem+json" in head
+    assert b"Connection: close" in head
+    assert json.loads(body)["status"] == status
+
+
+def test_too_large_upload(address):
+    """A client that does not look up while it uploads too much is told so when it does."""
+    with connected(address) as connection:
+        response, body = exchange(connection, "POST", "/v1/test_handler/echo",
+                                  b"x" * (MAX_BODY + 1), {"Content-Type": "text/plain"})
+        assert (response.status, json.loads(body)["status"]) == (413, 413)
+
+
+@pytest.mark.parametrize("request_bytes", [
+    b"", b"\r\n", b"GET /v1 HT", b"GET /v1 HTTP/1.1\r\nHost: x\r\n",
+    b"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab"])
+def test_client_that_leaves(address, request_bytes):
+    """A client that leaves in the middle of a request gets no answer, and harms nobody."""
+    assert raw(address, request_bytes) in (b"", b"\r\n")
+    with connected(address) as connection:
+        assert exchange(connection, "GET", "/v1/jobs")[0].status == 200
+
+
+def test_http_1_0(address):
+    """A client of HTTP/1.0 gets its answer, and the connection is closed."""
+    assert b"Connection: close" in raw(address, b"GET /v1/jobs HTTP/1.0\r\nHost: localhost\r\n\r\n")
+
+
+class Own(longop.handler(longop.LongOperation(echo), page="/jobs")):
+    """Somebody's own handler."""
+
+    def do_GET(self):
+        self.reply(b"mine: " + self.path.encode() + b" " + self.headers["X-Test"].encode())
+
+    def do_POST(self):
+        self.reply(b"got " + self.rfile.read(int(self.headers["Content-Length"])))
+
+    def reply(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("server_class", [HTTPServer, ThreadingHTTPServer])
+def test_own_handler(server_class):
+    """What is not an operation's path goes to the subclass, on the same connection too."""
+    with serving(Own, server_class) as server, connected(server.server_address) as connection:
+        for _ in range(3):
+            assert exchange(connection, "GET", "/", headers={"X-Test": "y"})[1] == b"mine: / y"
+            assert exchange(connection, "POST", "/x", b"body")[1] == b"got body"
+            assert exchange(connection, "GET", "/v1/jobs")[0].status == 200
+            assert b"<title>longop</title>" in exchange(connection, "GET", "/jobs")[1]
+            assert exchange(connection, "PUT", "/x")[0].status == 404
+
+
+def test_limits_are_of_our_routes():
+    """How much is sent to the subclass is its own affair."""
+    class Narrow(Own):
+        api = longop.handler(longop.LongOperation(echo),
+                             limits=Limits(max_body=3, max_url=30)).api
+
+    with serving(Narrow) as server:
+        for path, ours in ("/x", 200), ("/v1/test_handler/echo", 413):
+            with connected(server.server_address) as connection:
+                assert exchange(connection, "POST", path, b"body")[0].status == ours
+        for path, ours in ("/" + "a" * 50, 200), ("/v1/jobs/" + "a" * 50, 414):
+            with connected(server.server_address) as connection:
+                headers = {"X-Test": "y"}
+                assert exchange(connection, "GET", path, headers=headers)[0].status == ours
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/mine"])
+def test_server_without_threads(path):
+    """A client that stays does not keep others waiting where the server has no threads."""
+    with serving(Own, HTTPServer) as server, connected(server.server_address) as first, \
+            connected(server.server_address) as second:
+        for connection in (first, second, first):
+            assert exchange(connection, "GET", path, headers={"X-Test": "y"})[0].status == 200
+
+
+def test_silence():
+    """A connection on which nothing comes is closed."""
+    handler = longop.handler(longop.LongOperation(echo), limits=Limits(idle_time=0.05))
+    with serving(handler) as server, socket.create_connection(server.server_address, WAIT) as idle:
+        idle.sendall(b"GET /v1 HT")
+        assert idle.recv(1) == b""
+
+
+def test_own_error_is_the_servers():
+    """An error of the subclass's own is told to the server, and not taken for a lost client."""
+    errors = []
+
+    class Broken(longop.handler(longop.LongOperation(echo))):
+        def do_GET(self):
+            raise ConnectionRefusedError("the database is down")
+
+    class Server(HTTPServer):
+        def handle_error(self, request, client_address):
+            errors.append(sys.exc_info()[1])
+
+    with serving(Broken, Server) as server:
+        assert raw(server.server_address, b"GET /mine HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+    assert [str(error) for error in errors] == ["the database is down"]
+
+
+def test_beside_another_handler(tmp_path):
+    """The handler goes before another one, such as that of files."""
+    (tmp_path / "file.txt").write_text("file")
+
+    class Files(longop.handler(longop.LongOperation(echo)), SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(tmp_path))
+
+        def log_message(self, *args):
+            pass
+
+    with serving(Files) as server, connected(server.server_address) as connection:
+        assert exchange(connection, "GET", "/file.txt")[1] == b"file"
+        assert exchange(connection, "GET", "/v1/jobs")[0].status == 200
+
+
+def test_an_answer_of_somebodys_own_without_a_length():
+    """What another ``do_GET`` answers without a length ends with its connection."""
+    class Handler(longop.handler(longop.LongOperation(echo), page="/jobs")):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"mine")
+
+    with serving(Handler) as server, connected(server.server_address) as connection:
+        response, body = exchange(connection, "GET", "/")
+        assert (response.status, body) == (200, b"mine")

@@ -1,0 +1,145 @@
+"""`longop.web.watch`: answers that wait for a job."""
+
+import threading
+
+import pytest
+
+from longop import State
+from longop.web.watch import hold, stream, wait
+from longop.web.wire import Response
+
+from ..waiting import WAIT, end_of
+
+
+class Gate:
+    """A function that reports whenever it is let."""
+
+    __name__ = "gate"
+
+    def __init__(self):
+        self.may, self.reported = threading.Semaphore(0), threading.Semaphore(0)
+
+    def __call__(self, callback, n=3):
+        for step in range(n):
+            while not self.may.acquire(timeout=0.01):
+                callback.check()
+            callback(step, step)
+            self.reported.release()
+
+    def step(self):
+        self.may.release()
+        assert self.reported.acquire(timeout=WAIT)
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
+@pytest.fixture
+def job(gate, make):
+    return make(gate, "thread").start()
+
+
+def show(status):
+    return Response(200, str(status.step).encode())
+
+
+def event(status):
+    return f"{status.state.value} {status.step}".encode()
+
+
+def test_hold(gate, job):
+    """The answer comes as soon as the job is ready, whatever changes before."""
+    _, items = hold(job, 1000.0, lambda status: status.step == 1, show)
+    assert next(items) > 999
+    assert next(items) > 999  # something has changed, but not that
+    gate.step()
+    assert next(items) > 999
+    gate.step()
+    assert next(items).body == b"1"
+    assert [*items] == []
+
+
+def test_hold_ends(gate, job):
+    """... or when the time is over."""
+    assert next(hold(job, 0.0, lambda status: False, show).items).body == b"None"
+    items = hold(job, 0.001, lambda status: False, show).items
+    while not isinstance(next(items), Response):
+        pass
+    assert [response.body for response in wait(hold(job, 0.001, lambda status: False, show))] == [
+        b"None"]
+
+
+def test_stream(gate, job):
+    """A stream has the newest status only, and ends with the last one."""
+    items = stream(job, -1, event).items
+    assert next(items).body is None
+    assert [next(items), next(items)] == [b"running None", 15.0]
+    gate.step()
+    gate.step()
+    assert [next(items), next(items)] == [b"running 1", 15.0]
+    gate.step()
+    end_of(job)
+    assert [*items] == [b"completed 2"]
+
+
+def test_heartbeat(gate, job):
+    """Where nothing changes, a comment says that the stream is still there."""
+    items = stream(job, -1, event).items
+    next(items)
+    assert [next(items) for _ in range(5)] == [b"running None", 15.0, b":\n\n", 15.0, b":\n\n"]
+
+
+def test_resumed_stream(job):
+    """What was seen before is not sent again."""
+    items = stream(job, job.status().version, event).items
+    next(items)
+    assert next(items) == b":\n\n"
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_wait(gate, job, steps):
+    """A door with a thread for each connection sees each change, and the end."""
+    begun, seen = threading.Event(), []
+
+    def watch():
+        for item in wait(stream(job, -1, event)):
+            seen.append(item)
+            begun.set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert begun.wait(WAIT)
+    for _ in range(steps):
+        gate.step()
+    job.cancel()
+    thread.join(WAIT)
+    assert not thread.is_alive()
+    assert seen[-1].startswith(b"cancelled ")
+    assert job.state is State.CANCELLED
+    assert job._watchers == ()
+
+
+def test_wait_is_left(gate, job):
+    """Whoever goes away leaves nothing behind at the job."""
+    items = wait(stream(job, -1, event))
+    assert next(items).body is None
+    assert len(job._watchers) == 1
+    items.close()
+    assert job._watchers == ()
+
+
+def test_wait_for_what_is_there():
+    """An answer that is there needs no waiting."""
+    response = Response(204)
+    assert [*wait(response)] == [response]
+
+
+def test_change_while_looking(gate, make):
+    """A change between a look at the job and the wait for the next one is not missed."""
+    job = make(gate, "thread").start(n=1)
+    items = wait(stream(job, -1, lambda status: (gate.step(), event(status))[1]
+                        if status.step is None else event(status)))
+    assert [*items][1:] in ([b"running None", b"completed 0"],
+                            [b"running None", b"running 0", b"completed 0"])

@@ -1,0 +1,376 @@
+"""Functions that the tests run in processes of their own.
+
+Each process imports this anew, so what takes long to import is imported where it is needed.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from longop import LongOperation, OperationCancelled
+
+from ..waiting import WAIT, wait_until
+
+SETTING = "as imported"
+LOADED = []  # what a process keeps between its jobs
+STOP = threading.Event()
+TRACE = []
+
+
+def is_alive(pid):
+    """Return True while a process runs; one that is dead but not waited for does not."""
+    if os.path.exists("/proc/self/stat"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+        return False
+    with contextlib.suppress(OSError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def tell(callback, *report):
+    """Report, and do not listen: a cancel may be there before the report has returned."""
+    with contextlib.suppress(OperationCancelled):
+        callback(*report)
+
+
+# One task in every shape that a function can have
+
+
+def plain(callback, n, word="step"):
+    for step in range(1, n + 1):
+        callback(f"{word} {step}", step, n, f"at {step}")
+    return n * 2
+
+
+def says_nothing_at_the_end(callback, n):
+    plain(callback, n)
+
+
+def generator(n):
+    for step in range(1, n + 1):
+        yield f"step {step}"
+    return n * 2
+
+
+async def async_generator(n):
+    import asyncio
+
+    for step in range(1, n + 1):
+        yield f"step {step}"
+        await asyncio.sleep(0)
+
+
+async def coroutine(callback, n):
+    import asyncio
+
+    await asyncio.sleep(0)
+    return plain(callback, n)
+
+
+def adapted(progress, n):
+    for left in range(n - 1, -1, -1):
+        progress(left, total=n)
+    return n * 2
+
+
+def how_many_are_left(left, total):
+    return {"step": total - left, "total": total}
+
+
+@LongOperation(executor="process", name="another name")
+def decorated(callback, n):
+    return plain(callback, n)
+
+
+class Painter:
+    def __call__(self, callback, n):
+        return plain(callback, n)
+
+    def paint(self, callback, n):
+        return plain(callback, n)
+
+
+# What takes until it is told to stop, each with a clean-up to be seen
+
+
+def reports(callback, trace):
+    try:
+        while True:
+            callback("partial")
+            time.sleep(0.001)
+    finally:
+        open(trace, "w").close()
+
+
+def checks(callback, trace):
+    tell(callback, "partial")
+    while not callback.cancelled:
+        time.sleep(0.001)
+    open(trace, "w").close()
+
+
+def sleeps(callback, trace):
+    try:
+        callback("partial")
+        callback.wait(WAIT)
+    finally:
+        open(trace, "w").close()
+
+
+def yields(trace):
+    try:
+        while True:
+            yield "partial"
+            time.sleep(0.001)
+    finally:
+        open(trace, "w").close()
+
+
+async def awaits(callback, trace):
+    import asyncio
+
+    try:
+        callback("partial")
+        await asyncio.sleep(WAIT)
+    finally:
+        await asyncio.sleep(0)
+        open(trace, "w").close()
+
+
+# What takes as long as the test has it
+
+
+def gated(callback, folder):
+    """Take three steps, each when there is a file of its name."""
+    for step in 1, 2, 3:
+        callback(f"step {step}", step, 3)
+        wait_until(lambda step=step: os.path.exists(os.path.join(folder, str(step))))
+    return "value"
+
+
+def reports_twice(callback, go):
+    """Report, report once more when there is a file, and then wait to be stopped."""
+    callback("step 1")
+    wait_until(lambda: os.path.exists(go))
+    callback("step 2")
+    callback.wait(WAIT)
+
+
+def never_reports(callback, pid_file, leave):
+    """Say who it is in a file; return once there is another one."""
+    with open(pid_file + ".part", "w") as file:
+        file.write(str(os.getpid()))
+    os.replace(pid_file + ".part", pid_file)
+    wait_until(lambda: os.path.exists(leave))
+    return "value"
+
+
+def until_stopped(callback):
+    """Report once; return when `stop`, its companion, was called in the same process."""
+    STOP.clear()
+    tell(callback, os.getpid())
+    assert STOP.wait(WAIT)
+    return "stopped"
+
+
+def stop():
+    STOP.set()
+
+
+def stop_in_vain():
+    raise ValueError("broken companion")
+
+
+# What a process may meet with
+
+
+def pid():
+    return os.getpid()
+
+
+def nothing():
+    pass
+
+
+def echo(callback, value):
+    return value
+
+
+def setting():
+    return SETTING, __name__
+
+
+def load():
+    LOADED.append(os.getpid())
+    return list(LOADED)
+
+
+class Wrong(Exception):
+    def __init__(self, text, number):
+        super().__init__(text, number)
+        self.number = number
+
+
+class Unpicklable(Exception):
+    def __init__(self, text):
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+class Unreadable(Exception):
+    """Can be pickled; its copy cannot be made, for that takes two arguments."""
+
+    def __init__(self, text, number):
+        super().__init__(text)
+
+
+class UnreadableValue:
+    """Can be pickled; nobody can read it."""
+
+    def __reduce__(self):
+        return int, ("this is not a number",)
+
+
+def fail(callback, kind):
+    callback("partial", 1, 2)
+    if kind == "SystemExit":
+        sys.exit(3)
+    raise {"Wrong": lambda: Wrong("wrong", 7), "Unpicklable": lambda: Unpicklable("wrong"),
+           "Unreadable": lambda: Unreadable("wrong", 7)}[kind]()
+
+
+def value(callback, kind):
+    return {"set": {1}, "complex": 1j, "lock": [threading.Lock(), 1],
+            "unreadable": UnreadableValue()}[kind]
+
+
+def die(callback, how):
+    callback("partial", 1, 2)
+    if how == "segfault":
+        import ctypes
+
+        ctypes.string_at(0)
+    elif how == "exit":
+        os._exit(7)
+    os.kill(os.getpid(), getattr(signal, how))
+
+
+def die_in_mid_report(callback, go):
+    """Send what the pipe cannot hold, to somebody who does not read, and be killed meanwhile."""
+    wait_until(lambda: os.path.exists(go))
+    callback(os.getpid(), 1)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    callback(20_000_000 * "x", 2)
+
+
+def fork(callback, copy):
+    """Return in both processes, or in the copy only after a while; the copy's value is its own."""
+    pid = os.fork()
+    if pid == 0:
+        if copy == "lingers":
+            time.sleep(6 * WAIT)
+        return "of the copy"
+    return pid
+
+
+def fork_and_die(callback):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(6 * WAIT)
+    callback(pid)
+    os._exit(7)
+
+
+def talk(callback, size):
+    print("x" * size)
+
+
+def close_stdout(callback, how):
+    if how != "not at all":
+        print("something that is in a buffer")
+        sys.stdout.close() if how == "object" else os.close(1)
+    return os.getpid()
+
+
+def megabytes(callback, n):
+    return bytes(n * 1_000_000)
+
+
+def tell_the_time(callback):
+    """Report when it reports: alone, and hard on the heels of another report."""
+    for _ in range(15):
+        time.sleep(0.01)
+        callback(time.monotonic())
+        time.sleep(0.01)
+        callback("at once")
+        callback(time.monotonic())
+
+
+def hail(callback, rate, seconds):
+    """Report so many times a second, each time when; return how long it took."""
+    began = time.monotonic()
+    for number in range(rate * seconds):
+        callback(time.monotonic(), number)
+        ahead = began + number / rate - time.monotonic()
+        if ahead > 0:
+            time.sleep(ahead)
+    return time.monotonic() - began
+
+
+def count_to_ten(callback, pause):
+    for number in range(10):
+        callback(number)
+        if pause:
+            time.sleep(pause)
+    return "ten"
+
+
+def pool(callback):
+    """Use processes of one's own, as a function may that does not know of longop."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(abs, (-1,))
+
+
+# What does not want to stop
+
+
+GRANDCHILD = 'trap "" TERM; echo; exec sleep 3600'
+
+
+def stubborn(callback, where):
+    """Ignore SIGTERM, and so does a process of its own; the rest is C code that lasts for days."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    grandchild = subprocess.Popen(["sh", "-c", GRANDCHILD], stdout=subprocess.PIPE)
+    grandchild.stdout.readline()  # it ignores it from here on
+    tell(callback, [os.getpid(), grandchild.pid])
+    if where == "in C":
+        sum(range(10 ** 15))
+    while True:
+        time.sleep(1)
+
+
+def deaf(callback, trace):
+    """Write down what is tried to stop it, and go on."""
+    TRACE[:] = [trace]
+    signal.signal(signal.SIGTERM, lambda *_: note("SIGTERM"))
+    tell(callback, "partial")
+    while True:
+        time.sleep(0.01)
+
+
+def note(what="companion"):
+    with open(TRACE[0], "a") as file:
+        file.write(what + " ")
+
+
+def dozes(callback):
+    """Report once, and never again; SIGTERM ends it."""
+    tell(callback, os.getpid(), 1, 4)
+    time.sleep(6 * WAIT)

@@ -1,0 +1,134 @@
+"""What the tests have other processes run: importable, and driven by files that the tests write."""
+
+import functools
+import os
+import threading
+import time
+from pathlib import Path
+
+import longop
+
+from ..waiting import wait_until
+
+WAIT = 30  # seconds until what hangs fails: later than the test that waits for it
+wait_for = functools.partial(wait_until, seconds=WAIT)
+rung = threading.Event()  # the companion was called
+rung_by = []  # in which process
+
+
+def count(folder: Path, callback):
+    """Report three times; what follows a report waits for a file, and looks for a cancel."""
+    for number in (1, 2, 3):
+        callback("x" * number, number, 3, f"pid {os.getpid()}")
+        wait_for(lambda: callback.check() or (folder / f"go{number}").exists())  # noqa: B023
+    return "all"
+
+
+def write(file: Path, callback):
+    """Write into a file until told to stop, which is the last that is written."""
+    with file.open("a") as stream:
+        try:
+            while True:
+                stream.write("x")
+                stream.flush()
+                callback("writing", message=f"pid {os.getpid()}")
+                time.sleep(0.001)
+        finally:
+            stream.write("stopped")
+
+
+def note(file: Path):
+    """Write that it ran."""
+    with file.open("a") as stream:
+        stream.write("ran ")
+
+
+def note_and_die(file: Path, callback):
+    """Write that it ran, and end the process once the report was seen."""
+    note(file)
+    callback("alive")
+    wait_for(file.with_name("seen").exists)
+    os._exit(3)
+
+
+def note_and_wait(file: Path, callback):
+    """Write that it ran, and wait."""
+    note(file)
+    callback("waiting")
+    callback.wait(5)
+
+
+def deaf(callback):
+    """Look at the callback no more; return who has called the companion."""
+    rung.clear()
+    rung_by.clear()
+    callback("deaf")
+    assert rung.wait(WAIT)
+    return os.getpid(), rung_by
+
+
+def ring():
+    """Stop `deaf`."""
+    rung_by.append(os.getpid())
+    rung.set()
+
+
+def fail():
+    """Raise an error."""
+    raise ValueError("wrong")
+
+
+class TwoParts(Exception):
+    """An error that can be pickled, and not be read again."""
+
+    def __init__(self, left, right):
+        super().__init__(f"{left}, {right}")
+
+
+def fail_in_two_parts():
+    """Raise an error that does not survive the way back."""
+    raise TwoParts("left", "right")
+
+
+def give_what_cannot_be_pickled(value: bool, callback):
+    """Return a lock, or only report it."""
+    lock = threading.Lock()
+    if value:
+        return lock
+    callback(message=lock)
+    return "value"
+
+
+def generate(n: int):
+    """Yield items."""
+    for number in range(n):
+        yield f"item {number}"
+    return n
+
+
+async def wait_a_little(n: int):
+    """Return its parameter."""
+    return n
+
+
+def echo(n: int, callback):
+    """Report its parameter and return it."""
+    callback(step=n)
+    return n
+
+
+@longop.LongOperation
+def decorated(n: int, callback):
+    """Report its parameter and return it."""
+    callback(step=n)
+    return n
+
+
+class Bomb:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
