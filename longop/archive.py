@@ -192,7 +192,7 @@ class FileHistory(History):
 
 
 def _texts(status: Status) -> tuple[str, str]:
-    return dumps(vars(status.but(result=None))), dumps(status.result)
+    return dumps(vars(status.replace(result=None))), dumps(status.result)
 
 
 def _read(text: str, result: str = "null") -> Status:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import inspect
 import itertools
@@ -45,8 +46,8 @@ class Call:
         return value
 
 
-class Threads:
-    """Runs calls in this process, in the thread of the job."""
+class Backend(abc.ABC):
+    """Where calls are made. One belongs to one operation, and is used by the threads of its jobs."""
 
     @property
     def closed(self) -> bool:
@@ -56,9 +57,13 @@ class Threads:
     def check(self, call: Call) -> None:
         """Raise if a call cannot be made."""
 
+    def callback_of(self, call: Call) -> Callback:
+        """Return the callback that a call's job hears; where the code runs it may have a twin."""
+        return Callback()
+
+    @abc.abstractmethod
     def perform(self, job: Job, call: Call) -> Any:
         """Make a call for a job; return its value once the code has ended."""
-        return call.run()
 
     def rungs(self, job: Job, call: Call) -> list[Rung]:
         """Return what stops a job, beyond its callback: the companion, if there is one.
@@ -73,7 +78,19 @@ class Threads:
         return [(reports, name, lambda: call.stop and call.stop())]
 
     def close(self) -> None:
-        """End what was kept for the next call."""
+        """End what runs, if it can be ended, and what was kept for the next call."""
+
+
+class ThreadBackend(Backend):
+    """Makes calls in this process, in the thread of the job."""
+
+    def callback_of(self, call: Call) -> Callback:
+        """Return the very callback that the function is handed."""
+        return call.callback
+
+    def perform(self, job: Job, call: Call) -> Any:
+        """Make the call in this thread."""
+        return call.run()
 
 
 def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:

@@ -85,7 +85,7 @@ class History:
 
     def interrupt(self, status: Status) -> None:
         """Remember a job of which the server has ended before it did."""
-        self.add(status.but(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
+        self.add(status.replace(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
                             error="the server ended before the job did", queue_position=None,
                             version=status.version + 1))
 

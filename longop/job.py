@@ -193,14 +193,14 @@ class Job(Future):  # type: ignore[type-arg]  # which Python 3.8 has not
         eta = None
         if elapsed and progress and progress > 1e-6:  # before that it says nothing
             eta = round(elapsed / progress - elapsed, 3)
-        return status.but(result=result, step=step, total=total, progress=progress,
+        return status.replace(result=result, step=step, total=total, progress=progress,
                           message=message, elapsed=elapsed, eta=eta, version=status.version + count)
 
     def _next(self, state: State, base: Status, **facts: Any) -> Status:
         """Return the status that follows; an illegal one raises and changes nothing."""
         if self._final or state not in TRANSITIONS[base.state]:
             raise InvalidStateError(f"{self!r} cannot become {state.value}")
-        return base.but(state=state, version=base.version + 1, **facts)
+        return base.replace(state=state, version=base.version + 1, **facts)
 
     def _move(self, state: State, **facts: Any) -> None:
         self._status = self._next(state, self._status, **facts)

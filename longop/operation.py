@@ -14,9 +14,10 @@ import threading
 from concurrent.futures import InvalidStateError, wait
 from typing import Any, Callable, Mapping, Sequence
 
+from . import wings
 from .callback import AdaptedCallback, Callback
 from .errors import Busy, HistoryError, KeyReused, LongOperationError
-from .executors import Call, Threads
+from .executors import Backend, Call, ThreadBackend
 from .guard import NEVER, Clock, Guard
 from .history import History
 from .job import Job, logger
@@ -25,6 +26,27 @@ from .signature import Signature, unwrap_partial
 from .status import State, Status
 
 WHEN_BUSY = ("queue", "reject", "replace", "join")
+
+
+class Owner:
+    """What some operations are a part of, such as an adapter with a route for each.
+
+    It decides with them what may start, and is closed after them. A base class: this one lets
+    everything start.
+    """
+
+    def __init__(self) -> None:
+        #: Guards its operations and all their jobs, as one; it may be taken twice.
+        self.lock = threading.RLock()
+
+    def adopt(self, operation: LongOperation) -> None:
+        """Take in an operation that was just made; raise ``ValueError`` if it does not fit."""
+
+    def admit(self, operation: LongOperation) -> None:
+        """Raise `Busy` if no job of an operation may start now. Called with the lock held."""
+
+    def close(self) -> None:
+        """Clean up: none of its operations runs any more."""
 
 
 class LongOperation:
@@ -57,6 +79,7 @@ class LongOperation:
     :param max_queued: how many jobs may wait.
     :param history: what remembers the finished jobs: a `History`, or the name of an sqlite3 file;
         by default 100 of them, or 16 MiB, in memory.
+    :param owner: what the operation is a part of, such as an adapter.
     :param clock: tells the time to the deadlines.
 
     Raises ``TypeError`` or ``ValueError`` for what does not fit, and `HistoryError`.
@@ -76,7 +99,7 @@ class LongOperation:
                  stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
                  when_busy: str = "queue", max_queued: int = 100,
                  history: History | str | os.PathLike[str] | None = None,
-                 clock: Clock | None = None) -> None:
+                 owner: Owner | None = None, clock: Clock | None = None) -> None:
         self._options = {key: value for key, value in locals().items()
                          if key not in ("self", "function", "__class__")}
         if not callable(function):
@@ -90,7 +113,7 @@ class LongOperation:
         functools.update_wrapper(self, function, updated=())  # what it holds is its own
         plain = unwrap_partial(function)
         self.function: Any = function
-        self.owner: Any = None  # the `commands.Module` that it is a part of, if it is a certain one
+        self.owner = owner
         self.module = _module_name(plain)
         self.name = name or str(getattr(plain, "__name__", type(plain).__name__))
         self.description = (inspect.getdoc(plain) or "").partition("\n\n")[0]
@@ -101,13 +124,16 @@ class LongOperation:
         self._history = _make_history(history)
         self._guard = Guard(grace, timeout or NEVER, stall_timeout or NEVER,
                             self._history.interval, self._history.track, clock or Clock())
-        self._executor = _make_executor(executor, report_to)
-        self._lock = threading.RLock()  # of this operation and all its jobs: see Job
+        self._backend = _make_backend(executor, report_to)
+        # Of this operation and all its jobs, see `Job`; an owner has one for all its operations.
+        self._lock = threading.RLock() if owner is None else owner.lock
         self._once = threading.Lock()  # one start_once at a time
         #: The jobs that have not ended, by their id: running and queued, oldest first.
         self.live: dict[str, Job] = {}
         self._queue: dict[Job, Call] = {}  # of them the ones that wait, next first
         self._closed = False
+        if owner is not None:
+            owner.adopt(self)
         self._requeue()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -125,13 +151,12 @@ class LongOperation:
             return _find, (self.__module__, name)
         return functools.partial, (self.function,)
 
-    def but(self, **options: Any) -> LongOperation:
+    def replace(self, **options: Any) -> LongOperation:
         """Return the same operation with some options changed, and without its jobs."""
         history = self._options["history"] and self._history
-        options = {**self._options, "cancel": self.companion, "history": history, **options}
-        changed = type(self)(self.function, **options)
-        changed.owner = self.owner
-        return changed
+        options = {**self._options, "cancel": self.companion, "history": history,
+                   "owner": self.owner, **options}
+        return type(self)(self.function, **options)
 
     def start(self, /, **parameters: Any) -> Job:
         """Start a job with the function's parameters, the callback left out.
@@ -139,7 +164,7 @@ class LongOperation:
         Raises `BadParameters` for one that is missing or unknown, `TargetError` for a function
         that another process cannot import, and `Busy`.
         """
-        return self._start(parameters)
+        return self.submit(parameters)
 
     def start_once(self, key: str, /, **parameters: Any) -> Job:
         """Start a job, or return the one that was started with this key before.
@@ -156,7 +181,7 @@ class LongOperation:
             known = next((id for id in [*self.live] if id.startswith(key)), None)
             known = known or self._history.find(key)
             if known is None:
-                return self._start(parameters, key + rest)
+                return self.submit(parameters, key + rest)
         if known != key + rest:
             raise KeyReused(f"job {known} was started with this key and other parameters")
         return self.live.get(known) or Job.of(self._history.get(known))
@@ -164,6 +189,10 @@ class LongOperation:
     def close(self) -> None:
         """End the operation, its jobs, its processes and its history: see `close_all`."""
         close_all([self])
+
+    def kill(self) -> None:
+        """End the processes of its jobs at once; what runs in a thread cannot be killed."""
+        self._backend.close()
 
     def jobs(self) -> list[Status]:
         """Return the status of every job that is known, newest first."""
@@ -193,16 +222,16 @@ class LongOperation:
             raise Busy(f"job {id} has not ended: cancel it first", id)
         self._history.forget(id)
 
-    def _start(self, parameters: Mapping[str, Any], id: str | None = None) -> Job:
+    def submit(self, parameters: Mapping[str, Any], id: str | None = None) -> Job:
+        """Start a job as `start` does, with these parameters, and with this id if there is one."""
         self.signature.check(parameters)
         callback = Callback() if self._report is None else AdaptedCallback(self._report)
         call = Call(self, *self.signature.bind(parameters, callback), callback, self.companion,
                     self._guard.grace)
         with self._lock:
             self._admit()  # so that nothing is done for what is refused
-        self._executor.check(call)
-        is_local = type(self._executor) is Threads  # else what is pickled has its own callback
-        job = Job(self.module, self.name, callback if is_local else Callback(),
+        self._backend.check(call)
+        job = Job(self.module, self.name, self._backend.callback_of(call),
                   lock=self._lock, ended=self._ended, record=self._remember,
                   clock=self._guard.clock.now, id=id)
         with self._lock:
@@ -223,7 +252,7 @@ class LongOperation:
         """Start the jobs again that waited when their server ended."""
         for status, values in self._history.requeued.pop((self.module, self.name), ()):
             try:
-                self._start(self.signature.parse({name: [values[name]] for name in values}),
+                self.submit(self.signature.parse({name: [values[name]] for name in values}),
                             status.id)
             except LongOperationError as error:
                 logger.error("job %s does not wait again: %s", status.id, error)
@@ -237,8 +266,8 @@ class LongOperation:
         try:
             logger.info("%r", job)
             self._history.track(job.status())
-            self._guard(job, self._executor.rungs(job, call))
-            value = self._executor.perform(job, call)
+            self._guard(job, self._backend.rungs(job, call))
+            value = self._backend.perform(job, call)
         except BaseException as error:  # SystemExit too: whatever it is, the code has ended
             job.finish(error=error)
         else:
@@ -258,6 +287,8 @@ class LongOperation:
         """Raise `Busy` if one job more is too many; return the job that it is to join, if so."""
         if self._closed:
             raise Busy(f"{self!r} is closed", "", retry_after=5)
+        if self.owner is not None:
+            self.owner.admit(self)
         if not self._is_full() or self.when_busy == "replace":
             return None
         oldest = next(iter(self.live.values()))
@@ -270,7 +301,7 @@ class LongOperation:
         return None
 
     def _start_next(self) -> None:
-        while self._queue and not (self._is_full() or self._closed or self._executor.closed):
+        while self._queue and not (self._is_full() or self._closed or self._backend.closed):
             job = next(iter(self._queue))
             call = self._queue.pop(job)
             try:
@@ -305,7 +336,7 @@ def close_all(operations: Sequence[LongOperation]) -> None:
         job.stop("interrupted")
     wait(running, min(NEVER, max(operation._guard.grace for operation in operations)))
     for operation in operations:
-        operation._executor.close()
+        operation.kill()
     for job in wait(running, 0.5).not_done:
         logger.warning("%r did not stop", job)
     for operation in operations:
@@ -314,17 +345,15 @@ def close_all(operations: Sequence[LongOperation]) -> None:
             job.stop("interrupted")
 
 
-def _make_executor(executor: Any, report_to: tuple[str, int]) -> Any:
+def _make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
     if executor == "thread":
-        return Threads()
+        return ThreadBackend()
     if executor == "process":
-        from .workers.processes import Processes  # which few need, and which loads much
-
-        return Processes()
+        processes: Any = wings.require("workers.processes", 'executor="process"')
+        return processes.ProcessBackend()  # type: ignore[no-any-return]
     if hasattr(executor, "submit") and not isinstance(executor, type):
-        from .workers.remote import Remote
-
-        return Remote(executor, report_to)
+        remote: Any = wings.require("workers.remote", f"executor={executor!r}")
+        return remote.ExecutorBackend(executor, report_to)  # type: ignore[no-any-return]
     raise ValueError("executor must be one of 'thread', 'process' or a "
                      f"concurrent.futures.Executor, not {executor!r}")
 
@@ -332,10 +361,9 @@ def _make_executor(executor: Any, report_to: tuple[str, int]) -> Any:
 def _make_history(history: Any) -> History:
     if history is None or isinstance(history, History):
         return history or History()
-    from .archive import FileHistory
-
+    archive: Any = wings.require("archive", f"history={history!r}")
     try:
-        return FileHistory(history)
+        return archive.FileHistory(history)  # type: ignore[no-any-return]
     except HistoryError:
         process = sys.modules.get("multiprocessing.process")
         if process is None or process.current_process().name == "MainProcess":

@@ -70,7 +70,7 @@ class Status:
     queue_position: int | None = None
     version: int = 0
 
-    def but(self, **changes: Any) -> Status:
+    def replace(self, **changes: Any) -> Status:
         """Return the same with some fields changed: a ``dataclasses.replace`` that is fast."""
         changed: Status = object.__new__(Status)
         changed.__dict__.update(self.__dict__, **changes)

@@ -162,7 +162,7 @@ def test_finished_jobs_survive(file):
     for _ in range(2):
         with closing(LongOperation(function, history=file)) as operation:
             assert [operation.status(status.id) for status in ends] == ends
-            assert operation.jobs() == [status.but(result=None) for status in reversed(ends)]
+            assert operation.jobs() == [status.replace(result=None) for status in reversed(ends)]
     check(file)
 
 
@@ -851,7 +851,7 @@ def test_two_operations_share_a_file(file):
     jobs = [end_of(operation.start(n=n)) for n, operation in enumerate((one, two, one, two))]
     close_all([one, two])
     history = FileHistory(file)
-    one, two = one.but(history=history), two.but(history=history)
+    one, two = one.replace(history=history), two.replace(history=history)
     for operation, own in (one, jobs[0::2]), (two, jobs[1::2]):
         assert [status.id for status in operation.jobs()] == [status.id for status in own[::-1]]
         assert [operation.status(status.id) for status in jobs] == jobs
@@ -861,7 +861,7 @@ def test_two_operations_share_a_file(file):
 def test_the_same_operation_with_other_options(file):
     """What `but` makes of an operation keeps its jobs in the same file."""
     with closing(LongOperation(lambda callback: "value", history=file)) as operation, closing(
-            operation.but(limit=2)) as other:
+            operation.replace(limit=2)) as other:
         job = other.start()
         assert job.result(WAIT) == "value"
     with closing(FileHistory(file)) as history:

@@ -80,8 +80,7 @@ class Adapter(Functions):
 
     def __init__(self, runner: ModuleRunner) -> None:
         super().__init__(runner)
-        self.lock = threading.RLock()  # of all its operations: it has one long command at a time
-        self.commands: list[Command] = []
+        self._adopted: list[LongOperation] = []  # its operations, and those they replace
         with beginning(type(runner)):
             usual = type(runner).initialize is ModuleRunner.initialize
             (runner.initialise if usual else runner.initialize)()
@@ -96,8 +95,22 @@ class Adapter(Functions):
         routes = {route.path.lower(): route for route in self.settings.routes} or {
             "": Route(f"{self.id}/run", self.name, "run", "", Inputs([]))}
         names = [path.rpartition("/")[2] for path in routes]
-        return self.own(Command(self._function(route, names.count(name) > 1), when_busy="reject")
+        return self.own(LongOperation(self._function(route, names.count(name) > 1),
+                                      when_busy="reject", owner=self)
                         for route, name in zip(routes.values(), names))
+
+    def adopt(self, operation: LongOperation) -> None:
+        """Take in a route's operation."""
+        if (operation.limit, operation.when_busy) != (1, "reject"):
+            raise ValueError(f"{operation!r}: an adapter has one long command at a time, and "
+                             "rejects others: limit and when_busy cannot change that")
+        self._adopted.append(operation)
+
+    def admit(self, operation: LongOperation) -> None:
+        """Let nothing start while any command runs."""
+        for other in self._adopted:
+            for job in other.live.values():
+                raise Busy("A long running command is already in progress", job.id)
 
     def routes(self, operation: LongOperation) -> list[str]:
         """Return the route of that server, and ours."""
@@ -129,7 +142,7 @@ class Adapter(Functions):
         found = [operation] if operation else [
             one for one in self.operations if one.function.route.command == data.command]
         try:
-            return self.started((found or self.operations)[0]._start(
+            return self.started((found or self.operations)[0].submit(
                 _Values(data, output), data.request_id))
         except Busy as error:
             return {"success": False, "commandId": error.job_id, "error": str(error)}
@@ -180,25 +193,6 @@ class Adapter(Functions):
             return output
         finally:
             self.count(answer)
-
-
-class Command(LongOperation):
-    """A route of an adapter: it starts nothing while any other one runs."""
-
-    def _requeue(self) -> None:
-        if (self.limit, self.when_busy) != (1, "reject"):
-            raise ValueError(f"{self!r}: an adapter has one long command at a time, and rejects "
-                             "others: limit and when_busy cannot change that")
-        self._adapter = self.function.adapter
-        self._lock = self._adapter.lock
-        self._adapter.commands.append(self)
-        super()._requeue()
-
-    def _admit(self) -> Job | None:
-        for other in self._adapter.commands:
-            for job in other.live.values():
-                raise Busy("A long running command is already in progress", job.id)
-        return super()._admit()
 
 
 class _Values(Dict[str, Any]):

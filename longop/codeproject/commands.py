@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from ..errors import BadParameters, Busy, ForgottenJob, LongOperationError, RequestError, UnknownJob
 from ..job import Job
-from ..operation import LongOperation
+from ..operation import LongOperation, Owner
 from ..status import State, Status
 from ..web.watch import Answer, hold
 from ..web.wire import Request, Response, Upload, http_date, json_response, parameters
@@ -38,10 +38,11 @@ _MESSAGES = {
 }
 
 
-class Module:
+class Module(Owner):
     """Some operations under one name; an answer is a mapping, `wrap` makes it whole."""
 
     def __init__(self, id: str, name: str = "") -> None:
+        super().__init__()
         self.id, self.name, self.version = id, name or id, ""
         self.operations: list[LongOperation] = []
 
@@ -70,7 +71,7 @@ class Module:
         """
         typed = operation.signature.parse(values)
         try:
-            job = operation.start_once(key, **typed) if key else operation._start(typed, id)
+            job = operation.start_once(key, **typed) if key else operation.submit(typed, id)
         except Busy as error:
             if error.status != 409:
                 raise

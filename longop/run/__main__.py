@@ -40,12 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
                                      f"{known}, such as {options.target}:{operation.name}")
         changes = {name: getattr(options, name) for name in (
             "executor", "timeout", "stall_timeout", "grace") if getattr(options, name) is not None}
-        operation = operation.but(**changes)
+        operation = operation.replace(**changes)
         schema = operation.signature.schema()
         values = operation.signature.parse(terminal.parse(options.parameters, schema))
         try:
             return terminal.run(result, lambda: operation.start(**values),
-                                operation._executor.close, options.json)
+                                operation.kill, options.json)
         finally:
             operation.close()
             close_modules([operation])

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Before anything can be started.
         server = Server(options.host, options.port, _tls(options))
         changes = _changes(options)
-        operations = [operation.but(**changes) for operation in operations]
+        operations = [operation.replace(**changes) for operation in operations]
         gate = Gate(token, [options.host, *options.allow_host], options.allow_origin)
         server.api = Api(operations, gate=gate, limits=limits)
     except (LongOperationError, ValueError, OSError) as error:
@@ -105,7 +105,7 @@ def _hurry(signals: socket.socket, operations: list[LongOperation]) -> None:
     """Wait for one more signal, and end at once."""
     _wait_for_end(signals)
     for operation in operations:
-        operation._executor.close()
+        operation.kill()
     os._exit(0)
 
 

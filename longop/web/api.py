@@ -213,7 +213,7 @@ class Api:
         """Answer a status. Of one that was shown before only the times are written anew."""
         version, before, after = self._shown.get(status.id, (-1, b"", b""))
         if version != status.version:
-            text = dumps(vars(status.but(elapsed=None, eta=None))).encode()
+            text = dumps(vars(status.replace(elapsed=None, eta=None))).encode()
             before, _, after = text.rpartition(b'"elapsed":null,"eta":null')
             if len(self._shown) > 100:
                 self._shown.clear()

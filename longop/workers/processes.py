@@ -19,7 +19,7 @@ import threading
 from typing import Any, Iterator
 
 from ..errors import TargetError, WorkerLost
-from ..executors import Call, Threads
+from ..executors import Backend, Call
 from ..guard import Rung
 from ..job import Job
 from .worker import PICKLE, Channel, attend, main, revive, settle
@@ -28,7 +28,7 @@ PATIENCE = 5.0  # seconds that a first start waits to hear that the function can
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # which Windows has not
 
 
-class Processes(Threads):
+class ProcessBackend(Backend):
     """Runs calls in warm processes, one for each job that runs at the same time."""
 
     def __init__(self) -> None:

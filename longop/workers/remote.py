@@ -18,7 +18,7 @@ from multiprocessing.util import register_after_fork
 from typing import Any, Iterator
 
 from ..errors import LongOperationError, OperationCancelled, WorkerLost
-from ..executors import Call, Threads
+from ..executors import Backend, Call
 from ..job import Job
 from ..status import State
 from .worker import JSON, Channel, attend, perform_for, settle
@@ -26,7 +26,7 @@ from .worker import JSON, Channel, attend, perform_for, settle
 PATIENCE = 5.0  # seconds that an executor has to say why a worker is lost
 
 
-class Remote(Threads):
+class ExecutorBackend(Backend):
     """Runs calls in an executor; listens at ``(host, port)`` for what is reported."""
 
     def __init__(self, executor: futures.Executor, report_to: tuple[str, int]) -> None:

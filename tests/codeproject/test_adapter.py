@@ -1202,7 +1202,7 @@ def test_one_long_command_at_a_time(made, options):
     """An adapter cannot be told to run several at a time, or to let them wait."""
     door, _ = made(STEPS)
     with pytest.raises(ValueError, match="one long command at a time"):
-        door.operations[0].but(**options)
+        door.operations[0].replace(**options)
 
 
 def test_two_modules_of_one_name(write):

@@ -73,7 +73,7 @@ def test_shapes(make, executor, function, options, expected):
 @BOTH
 def test_decorated(executor):
     """A function that is decorated where it is defined is found there, in the far process too."""
-    operation = far.decorated.but(executor=executor)
+    operation = far.decorated.replace(executor=executor)
     with contextlib.closing(operation):
         assert operation.start(n=3).result(WAIT) == 6
     assert far.decorated(lambda *report: None, n=4) == 8

@@ -272,7 +272,7 @@ def test_value_that_cannot_be_pickled(pool, operate, value):
 def test_shapes_of_functions(pool, operate, function, value):
     """Generators, coroutines, what is decorated and partial functions run there as they do here."""
     parameters = {} if isinstance(function, functools.partial) else {"n": 3}
-    operation = (function.but(executor=pool) if isinstance(function, LongOperation)
+    operation = (function.replace(executor=pool) if isinstance(function, LongOperation)
                  else operate(function, pool))
     assert operation.start(**parameters).result(WAIT) == value
 
