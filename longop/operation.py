@@ -19,7 +19,7 @@ from .callback import AdaptedCallback, Callback
 from .errors import Busy, HistoryError, KeyReused, LongOperationError
 from .executors import Backend, Call, ThreadBackend
 from .guard import NEVER, Clock, Guard
-from .history import History
+from .history import History, HistoryBase
 from .job import Job, logger
 from .jsontext import dumps
 from .signature import CallbackName, module_name, parameters_of, unwrap_partial
@@ -98,7 +98,7 @@ class LongOperation:
                  report_to: tuple[str, int] = ("127.0.0.1", 0), timeout: float | None = None,
                  stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
                  when_busy: str = "queue", max_queued: int = 100,
-                 history: History | str | os.PathLike[str] | None = None,
+                 history: HistoryBase | str | os.PathLike[str] | None = None,
                  owner: Owner | None = None, clock: Clock | None = None) -> None:
         self._options = {key: value for key, value in locals().items()
                          if key not in ("self", "function", "__class__")}
@@ -358,8 +358,8 @@ def _make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
                      f"concurrent.futures.Executor, not {executor!r}")
 
 
-def _make_history(history: Any) -> History:
-    if history is None or isinstance(history, History):
+def _make_history(history: Any) -> HistoryBase:
+    if history is None or isinstance(history, HistoryBase):
         return history or History()
     archive: Any = wings.require("archive", f"history={history!r}")
     try:
