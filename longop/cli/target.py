@@ -46,8 +46,8 @@ def load(target: str) -> list[LongOperation]:
         companion = companions[0] if single else None
         found = [f if isinstance(f, LongOperation) else LongOperation(f)
                  for f in {id(f): f for f in found}.values()]
-        for operation in found:
-            operation.companion = operation.companion or companion
+        if companion is not None:
+            found = [one if one.companion else one.replace(cancel=companion) for one in found]
         return _with_settings(module, found)
     except AttributeError:
         known = ", ".join(f.__name__ for f in own) or "no function"
