@@ -18,7 +18,7 @@ from ..errors import BadParameters, Busy, ForgottenJob, LongOperationError, Requ
 from ..job import Job
 from ..operation import LongOperation, Owner
 from ..status import State, Status
-from ..web.watch import Answer, hold
+from ..web.held import Answer, hold
 from ..web.wire import Request, Response, Upload, http_date, json_response, parameters
 
 Found = Tuple[LongOperation, Optional[Job], Status]

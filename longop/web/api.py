@@ -24,7 +24,7 @@ from ..job import logger
 from ..jsontext import dumps, loads
 from ..operation import LongOperation
 from ..status import Status
-from .watch import Answer, hold, stream
+from .held import Answer, hold, stream
 from .wire import Limits, Request, Response, json_response
 
 View = Callable[[Request], Answer]
