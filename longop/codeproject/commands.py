@@ -19,7 +19,7 @@ from ..operation import LongOperation, Owner
 from ..status import State, Status
 from ..web import start as start_
 from ..web.jobs import Found, cancel as cancel_job, find
-from ..web.watch import Answer
+from ..web.held import Answer
 from ..web.wire import Request, Response, Upload, http_date, json_response, parameters
 
 # That server's words. Its page reads on until a status is `completed`, `failed` or not a success.

@@ -1,6 +1,6 @@
 """A request in, an answer out: which view answers what, and errors as answers. No sockets.
 
-    head ── read_head ──▶ Request, with the view that answers it ── answer ──▶ Response, or Watch
+    head ── read_head ──▶ Request, with the view that answers it ── answer ──▶ Response, or Held
 
 The doors call `read_head` before there is a body, so that what may not come in, or is too large,
 is refused before it is read. The views are called afterwards, in any thread.
@@ -21,7 +21,7 @@ from .gate import Gate
 from .jobs import Jobs
 from .problem import problem
 from .routes import Route, View, extensions, key_of
-from .watch import Answer
+from .held import Answer
 from .wire import Limits, Request, Response, json_response
 
 _JOB = re.compile("/v1/jobs/([^/]+)(/[^/]+|)")

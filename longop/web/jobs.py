@@ -12,7 +12,7 @@ from ..job import Job
 from ..jsontext import dumps
 from ..operation import LongOperation
 from ..status import Status
-from .watch import Answer, hold, stream
+from .held import Answer, hold, stream
 from .wire import Request, Response, json_response
 
 #: A view of one job: it gets the id from the path.

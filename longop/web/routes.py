@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping, Protocol, Sequence
 
 from .. import wings
 from ..operation import LongOperation
-from .watch import Answer
+from .held import Answer
 from .wire import Request
 
 

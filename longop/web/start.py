@@ -9,7 +9,7 @@ from typing import Any, Mapping
 from ..job import Job
 from ..operation import LongOperation
 from ..status import Status
-from .watch import Answer, hold
+from .held import Answer, hold
 from .wire import Request, Response, json_response, parameters
 
 _WAIT = re.compile(r"\bwait=([0-9]{1,9})\b")
