@@ -30,7 +30,8 @@ Arguments = Tuple[Tuple[Any, ...], typing.Dict[str, Any]]
 #: The name of the parameter that takes the callback, False if there is none, None to find it.
 CallbackName = typing.Union[str, typing.Literal[False], None]
 
-CALLBACK_NAMES = ("callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
+CALLBACK_NAMES = (
+    "callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
 
 _EMPTY = inspect.Parameter.empty
 _TYPES_OF_DEFAULTS = (bool, int, float, dict, str, bytes, list, Enum)
@@ -146,8 +147,8 @@ class Signature(Parameters):
     """The parameters of a function, read from its signature, annotations and docstring.
 
     :param function: anything that can be called.
-    :param callback: the name of the parameter that takes the callback, or False if there is none.
-        By default it is found, and ``certain`` tells whether by a usual name or an annotation.
+    :param callback: name of the parameter that takes the callback, or False if there is none.
+        By default it is found; ``certain`` tells whether by a usual name or an annotation.
 
     Raises ``TypeError`` if there is no such parameter, or if the function does not tell its
     parameters, as some written in C.
@@ -177,7 +178,8 @@ class Signature(Parameters):
     def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
         """Return the arguments of the call, by position where a parameter is positional."""
         arguments = self._with_callback(values, callback)
-        more = {name: arguments.pop(name) for name in list(arguments) if name not in self._named}
+        others = [name for name in arguments if name not in self._named]
+        more = {name: arguments.pop(name) for name in others}  # for ``**rest``
         bound = self._signature.bind_partial(**more)
         bound.arguments.update(arguments)
         # With the defaults there is no gap before a parameter that is positional only.
@@ -199,7 +201,7 @@ def unwrap_partial(function: Any) -> Any:
 
 
 def module_name(function: Callable[..., Any]) -> str:
-    """Return the last part of the name of a function's module; of a script, its file's name."""
+    """Return the last part of a function's module's name; of a script, its file's name."""
     module: str = getattr(function, "__module__", None) or type(function).__module__
     if module == "__main__":
         file = getattr(sys.modules[module], "__file__", None) or "main"
@@ -212,14 +214,15 @@ def _inspect(function: Callable[..., Any], is_needed: bool) -> inspect.Signature
         return inspect.signature(function)
     except ValueError:  # some functions written in C do not tell
         if is_needed:
-            raise TypeError(f"{function!r} does not tell its parameters: name the one that takes "
-                            "the callback, callback=..., or say callback=False") from None
+            raise TypeError(
+                f"{function!r} does not tell its parameters: name the one that takes the "
+                "callback, callback=..., or say callback=False") from None
     return inspect.signature(lambda **parameters: None)
 
 
 def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter],
                    wanted: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Return the name of the parameter that takes the callback, and whether that is certain."""
+    """Return the parameter that takes the callback, and whether that is certain."""
     able = [name for name, p in parameters.items() if _may_be_callback(p, wanted[name])]
     for name in CALLBACK_NAMES:
         if name in able:
@@ -286,8 +289,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 def _describe(name: str, docstring: str) -> str:
     """Return what a docstring says of a parameter, in Sphinx's or Google's style."""
     found = re.search(
-        r"^(?P<indent>[ \t]*)(?::param[^:\n]*)?"  # ``:param int name: text``, or ``name: text``
-        rf"\b{re.escape(name)}\b(?: \([^)\n]*\))?"  # ``name (int): text``
+        r"^(?P<indent>[ \t]*)(?::param[^:\n]*)?"  # ``:param int name:``, or ``name:``
+        rf"\b{re.escape(name)}\b(?: \([^)\n]*\))?"  # ``name (int):``
         r":[ \t]+(?P<text>.+(?:\n(?P=indent)[ \t]+.+)*)",  # further lines are indented deeper
         docstring, re.MULTILINE)
     return "" if found is None else " ".join(found["text"].split())
