@@ -33,6 +33,9 @@ CallbackName = typing.Union[str, typing.Literal[False], None]
 CALLBACK_NAMES = (
     "callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
 
+#: The default of a `Parameter` that has none.
+REQUIRED: Any = object()
+
 _EMPTY = inspect.Parameter.empty
 _TYPES_OF_DEFAULTS = (bool, int, float, dict, str, bytes, list, Enum)
 
@@ -43,13 +46,13 @@ class Parameter:
 
     name: str
     kind: Kind = ANYTHING
-    default: Any = _EMPTY
+    default: Any = REQUIRED
     description: str = ""
 
     @property
     def is_required(self) -> bool:
         """True if there is no default."""
-        return self.default is _EMPTY
+        return self.default is REQUIRED
 
     def schema(self) -> dict[str, Any]:
         """Return what the parameter accepts, as a JSON Schema, which the caller may change."""
@@ -64,8 +67,8 @@ class Parameter:
 class Parameters:
     """The parameters of a call by name, for each door that starts it.
 
-    Derive from it, or make one of records of your own, for a function whose signature does not
-    say what it takes: `LongOperation` uses a function's attribute ``signature`` if it is one.
+    For a function whose signature does not say what it takes, make one of records, or derive
+    from it, and give it to the function as its ``signature``: see `parameters_of`.
 
     :param records: the parameters, in order, without the one that takes the callback.
     :param callback: the name of the parameter that takes the callback, or None.
@@ -80,10 +83,8 @@ class Parameters:
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise `BadParameters` if a parameter is missing or unknown."""
-        errors = {}
-        for parameter in self.by_name.values():
-            if parameter.is_required and parameter.name not in values:
-                errors[parameter.name] = "is missing"
+        errors = {name: "is missing" for name, parameter in self.by_name.items()
+                  if parameter.is_required and name not in values}
         known = ", ".join(self.by_name) or "none"
         for name in values:
             if not self._accepts(name):
@@ -170,10 +171,13 @@ class Signature(Parameters):
                             f"it has {', '.join(named) or 'none at all'}")
         self._named = set(named)
         docstring = inspect.getdoc(unwrap_partial(function)) or ""  # None under ``python -OO``
-        super().__init__(
-            (Parameter(name, kind_of(wanted[name]), p.default, _describe(name, docstring))
-             for name, p in named.items() if name != callback),
-            callback=callback or None, takes_more=takes_more)
+        records = []
+        for name, p in named.items():
+            if name != callback:
+                default = REQUIRED if p.default is _EMPTY else p.default
+                records.append(
+                    Parameter(name, kind_of(wanted[name]), default, _describe(name, docstring)))
+        super().__init__(records, callback=callback or None, takes_more=takes_more)
 
     def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
         """Return the arguments of the call, by position where a parameter is positional."""
