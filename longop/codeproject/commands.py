@@ -19,7 +19,8 @@ from ..job import Job
 from ..operation import LongOperation, Owner
 from ..status import State, Status
 from ..web.held import Answer, hold
-from ..web.wire import Request, Response, Upload, http_date, json_response, parameters
+from ..web.parameters import Upload, parameters
+from ..web.wire import Request, Response, http_date, json_response
 
 Found = Tuple[LongOperation, Optional[Job], Status]
 

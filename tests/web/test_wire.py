@@ -9,7 +9,8 @@ import tracemalloc
 import pytest
 
 from longop.errors import RequestError
-from longop.web.wire import Limits, Reader, Request, Response, json_response, parameters
+from longop.web.parameters import parameters
+from longop.web.wire import Limits, Reader, Request, Response, json_response
 
 ALL_BYTES = bytes(range(256))
 LIMITS = Limits()
