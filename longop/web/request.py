@@ -30,7 +30,8 @@ class Request:
     ``headers`` has the names in lower case; values of a repeated header are joined by commas.
     ``path`` and ``query`` are as they were sent, percent-encoded. ``expects`` says that the client
     waits for `wire.CONTINUE` before it sends its body of ``length`` bytes. ``view`` is the function
-    that answers the request, and ``extra`` holds headers to add to the answer.
+    that answers the request, ``job_id`` is that of a path below ``/v1/jobs``, and ``extra`` holds
+    headers to add to the answer.
     """
 
     def __init__(self, head: bytes, limits: Limits) -> None:
@@ -48,6 +49,7 @@ class Request:
         self.limits = limits
         self.body = b""
         self.view: Any = None
+        self.job_id: str | None = None
         self.extra: Mapping[str, str] = {}
         self.method: str = method
         self.headers = _parse_headers(lines, limits.max_headers)
