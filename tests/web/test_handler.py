@@ -98,7 +98,7 @@ def test_pipelined_requests(address):
 
 
 def test_head_split_at_every_byte(address):
-    """It does not matter how the bytes of a request are cut."""
+    """A request may arrive in any two pieces."""
     request = b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     for cut in range(1, len(request)):
         with socket.create_connection(address, timeout=WAIT) as connection:
@@ -109,7 +109,7 @@ def test_head_split_at_every_byte(address):
 
 
 def test_expect_continue(address):
-    """A client that asks first is told to go on."""
+    """A client that expects ``100 Continue`` gets it before its body is read."""
     with socket.create_connection(address, timeout=WAIT) as connection:
         connection.sendall(b"POST /v1/test_handler/echo HTTP/1.1\r\nContent-Length: 6\r\n"
                            b"Host: [::1]\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -133,7 +133,7 @@ def test_expect_continue(address):
     (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 411),
     (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nContent-Length: %d\r\n" % (MAX_BODY + 1), 413)])
 def test_bad_request(address, request_bytes, status):
-    """A request that cannot be served gets the status that says why, and the connection ends."""
+    """A request that cannot be served is answered with the reason, and the connection ends."""
     line, _, rest = request_bytes.partition(b"\r\n")
     answer = raw(address, line + b"\r\nHost: localhost\r\n" + rest + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 %d " % status)
@@ -144,7 +144,7 @@ def test_bad_request(address, request_bytes, status):
 
 
 def test_too_large_upload(address):
-    """A client that does not look up while it uploads too much is told so when it does."""
+    """A client that uploads too much before it reads anything still gets its answer."""
     with connected(address) as connection:
         response, body = exchange(connection, "POST", "/v1/test_handler/echo",
                                   b"x" * (MAX_BODY + 1), {"Content-Type": "text/plain"})
@@ -155,7 +155,7 @@ def test_too_large_upload(address):
     b"", b"\r\n", b"GET /v1 HT", b"GET /v1 HTTP/1.1\r\nHost: x\r\n",
     b"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab"])
 def test_client_that_leaves(address, request_bytes):
-    """A client that leaves in the middle of a request gets no answer, and harms nobody."""
+    """A client that leaves in the middle of a request gets no answer; others still do."""
     assert raw(address, request_bytes) in (b"", b"\r\n")
     with connected(address) as connection:
         assert exchange(connection, "GET", "/v1/jobs")[0].status == 200
@@ -190,7 +190,7 @@ class Own(Handler):
 
 @pytest.mark.parametrize("server_class", [HTTPServer, ThreadingHTTPServer])
 def test_own_handler(server_class):
-    """What is not an operation's path goes to the subclass, on the same connection too."""
+    """Other paths go to the subclass, on the same connection too."""
     with serving(Own, server_class) as server, connected(server.server_address) as connection:
         for _ in range(3):
             assert exchange(connection, "GET", "/", headers={"X-Test": "y"})[1] == b"mine: / y"
@@ -201,7 +201,7 @@ def test_own_handler(server_class):
 
 
 def test_limits_are_of_our_routes():
-    """How much is sent to the subclass is its own affair."""
+    """The limits do not apply to requests for the subclass."""
     class Narrow(Own):
         limits = Limits(max_body=3, max_url=30)
 
@@ -225,7 +225,7 @@ def test_server_without_threads(path):
 
 
 def test_silence():
-    """A connection on which nothing comes is closed."""
+    """A silent connection is closed."""
     handler = longop.handler(longop.LongOperation(echo), limits=Limits(idle_time=0.05))
     with serving(handler) as server, socket.create_connection(server.server_address, WAIT) as idle:
         idle.sendall(b"GET /v1 HT")
@@ -233,7 +233,7 @@ def test_silence():
 
 
 def test_own_error_is_the_servers():
-    """An error of the subclass's own is told to the server, and not taken for a lost client."""
+    """The subclass's own ``ConnectionError`` goes to the server: it does not mean a lost client."""
     errors = []
 
     class Broken(Handler):
@@ -252,7 +252,7 @@ def test_own_error_is_the_servers():
 
 
 def test_beside_another_handler(tmp_path):
-    """The handler goes before another one, such as that of files."""
+    """The handler can be combined with another one, such as that for files."""
     (tmp_path / "file.txt").write_text("file")
 
     class Files(Handler, SimpleHTTPRequestHandler):
@@ -270,7 +270,7 @@ def test_beside_another_handler(tmp_path):
 
 
 def test_an_answer_of_somebodys_own_without_a_length():
-    """What another ``do_GET`` answers without a length ends with its connection."""
+    """A ``do_GET`` that sends no length ends its answer by closing the connection."""
     class Handler(longop.handler(longop.LongOperation(echo), page="/jobs")):
         def do_GET(self):
             self.send_response(200)
