@@ -10,7 +10,14 @@ from longop import LongOperation, LongOperationError, State, Status, __version__
 from longop.jsontext import dumps
 from longop.web.api import Api
 
-from ..web.api_operations import ID, PROBLEMS, WAIT, fail, finish, gate, paint, send  # noqa: F401
+from ..web.api_operations import ID, Gate, PROBLEMS, WAIT, fail, finish, paint, send
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    yield gate
+    gate.open.set()
 
 
 MULTIPART = (b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n3\r\n'
