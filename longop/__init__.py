@@ -103,32 +103,5 @@ else:
         globals()[name] = value  # from now on it is found without this function
         return value
 
-<<<<<<< HEAD
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})
-=======
-# The public names that wings define, and the modules that do. They are loaded when they are first
-# used, so that ``import longop`` is quick, and works where a wing was deleted.
-_LAZY = {
-    "FileHistory": "archive",
-    "Gate": "web.gate",
-    "Handler": "web.handler",
-    "Limits": "web.limits",
-    "connect": "client",
-    "handler": "web.handler",
-    "progress": "cli.terminal",
-    "wsgi": "web.wsgi",
-}
-
-
-def __getattr__(name: str) -> Any:  # PEP 562
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(wings.require(_LAZY[name], f"longop.{name}"), name)
-    globals()[name] = value  # from now on it is found without this function
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
->>>>>>> main
