@@ -119,6 +119,7 @@ class LongOperation(_Generic[P, V]):
         self.owner = owner
         self.limit = limit
         self.when_busy = when_busy
+        self.max_queued = max_queued
         self._describe(function)
         self.signature = parameters_of(function, callback)
         self._report = report
@@ -250,7 +251,8 @@ class LongOperation(_Generic[P, V]):
         self.function: Any = function
         plain = unwrap_partial(function)
         self.module = module_name(plain)
-        self.name = self._options["name"] or getattr(plain, "__name__", type(plain).__name__)
+        usual = getattr(plain, "__name__", type(plain).__name__)
+        self.name: str = self._options["name"] or str(usual)
         documentation = inspect.getdoc(plain) or ""  # None under ``python -OO``
         self.description = documentation.partition("\n\n")[0]
 
@@ -315,10 +317,11 @@ def close_all(operations: Iterable[LongOperation]) -> None:
     """
     operations = list(operations)
     stop_all(operation._dispatcher for operation in operations)
-    for owner in {operation.owner for operation in operations}:
+    # Each once, in the order of the operations, which may share them.
+    for owner in dict.fromkeys(operation.owner for operation in operations):
         if owner is not None:
             _close_owner(owner)
-    for history in {operation._dispatcher.history for operation in operations}:
+    for history in dict.fromkeys(operation._dispatcher.history for operation in operations):
         history.close()
 
 

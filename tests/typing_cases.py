@@ -172,7 +172,19 @@ names(plain, operation, coroutine, generator, LongOperation(Machine()))
 longop.handler(plain, operation, page="/jobs", gate=longop.Gate())
 longop.handler("plain")  # type: ignore
 ThreadingHTTPServer(("", 0), longop.handler(plain))
-ThreadingHTTPServer(("", 0), longop.Handler)
+
+
+class Handler(longop.Handler):
+    operations = [plain, coroutine]
+    page = "/jobs"
+    gate = longop.Gate()
+    limits = longop.Limits()
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+
+ThreadingHTTPServer(("", 0), Handler)
 make_server("", 0, longop.wsgi(plain, limits=longop.Limits()))
 assert_type(longop.progress(plain.start(n=1)), Status)
 assert_type(longop.connect("http://localhost"), longop.client.Connection)
