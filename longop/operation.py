@@ -355,7 +355,7 @@ def _make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
         remote = wings.require("workers.remote", f"executor={executor!r}")
         backend = remote.ExecutorBackend(executor, report_to)
     else:
-        raise ValueError("executor must be 'thread', 'process' or a "
+        raise ValueError("executor must be one of 'thread', 'process' or a "
                          f"concurrent.futures.Executor, not {executor!r}")
     return backend
 

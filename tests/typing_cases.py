@@ -175,7 +175,7 @@ ThreadingHTTPServer(("", 0), longop.handler(plain))
 
 
 class Handler(longop.Handler):
-    operations = [plain, coroutine]
+    operations = (plain, coroutine)
     page = "/jobs"
     gate = longop.Gate()
     limits = longop.Limits()
