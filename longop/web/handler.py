@@ -26,6 +26,9 @@ from .problem import problem
 from .wire import CONTINUE, Reader, Request, Response
 
 
+_WRAPPED = "functions that are wrapped in longop.LongOperation"
+
+
 class Handler(BaseHTTPRequestHandler):
     """Serves operations; derive from it and set class attributes, as with ``http.server``.
 
@@ -60,9 +63,9 @@ class Handler(BaseHTTPRequestHandler):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         settings = _settings_of(cls)
-        before = cls._settings
+        before = cls._settings  # the parent's
         if settings == before:
-            return
+            return  # ``api`` is inherited, too
         cls._settings = settings
         cls.api = Api(settings.operations, settings.page, settings.gate, settings.limits,
                       alone=False)
@@ -240,9 +243,9 @@ class _Settings(NamedTuple):
 def _settings_of(cls: type[Handler]) -> _Settings:
     """Return the settings of a class; raise an error for a wrong one."""
     name = cls.__name__
-    _check_type(f"{name}.operations", cls.operations, (list, tuple), "a list of LongOperation")
+    _check_type(f"{name}.operations", cls.operations, (list, tuple), "a list")
     for operation in cls.operations:
-        _check_type(f"{name}.operations", operation, LongOperation, "a list of LongOperation")
+        _check_type(f"{name}.operations", operation, LongOperation, _WRAPPED)
     if cls.page is not None:
         _check_type(f"{name}.page", cls.page, str, "a path or None")
         if not cls.page.startswith("/"):
@@ -252,6 +255,6 @@ def _settings_of(cls: type[Handler]) -> _Settings:
     return _Settings(tuple(cls.operations), cls.page, cls.gate, cls.limits)
 
 
-def _check_type(name: str, value: object, type: Any, expected: str) -> None:
-    if not isinstance(value, type):
+def _check_type(name: str, value: object, kind: Any, expected: str) -> None:
+    if not isinstance(value, kind):
         raise TypeError(f"{name} must be {expected}, not {value!r}")
