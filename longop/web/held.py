@@ -75,13 +75,13 @@ def wait(answer: Answer) -> Generator[Response | bytes, None, None]:
     answer.job.watch(changed.set)  # called in the thread that changes the job
     try:
         for item in answer.items:
-            if isinstance(item, float):
+            if isinstance(item, (Response, bytes)):
+                yield item
+            else:
                 changed.wait(item)
                 # Cleared before ``items`` looks at the job, not after: a change during that
                 # look then ends the next wait at once.
                 changed.clear()
-            else:
-                yield item
     finally:
         answer.job.unwatch(changed.set)
 
