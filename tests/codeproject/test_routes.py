@@ -10,7 +10,14 @@ from longop import LongOperation, LongOperationError, State, Status, __version__
 from longop.jsontext import dumps
 from longop.web.api import Api
 
-from ..web.api_operations import ID, PROBLEMS, WAIT, fail, finish, gate, paint, send  # noqa: F401
+from ..web.api_operations import ID, Gate, PROBLEMS, WAIT, fail, finish, paint, send
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    yield gate
+    gate.open.set()
 
 
 MULTIPART = (b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n3\r\n'
@@ -60,8 +67,8 @@ def test_wrong_body(content_type, body, status):
 
 
 @pytest.mark.parametrize("path", [
-    "/v1/api_operations/paint", "/v1/Api-OPERATIONS/PAINT", "/v1/api_operations/paint/", "/v1/api_operations/paint/a/b",
-    "/v1/api%5Foperations/paint"])
+    "/v1/api_operations/paint", "/v1/Api-OPERATIONS/PAINT", "/v1/api_operations/paint/",
+    "/v1/api_operations/paint/a/b", "/v1/api%5Foperations/paint"])
 def test_start_paths(path):
     """Case does not matter, ``-`` is ``_``, and further segments are allowed."""
     assert send(Api([LongOperation(paint)]), f"POST {path}?n=1")[1]["success"] is True
@@ -69,7 +76,8 @@ def test_start_paths(path):
 
 @pytest.mark.parametrize(("line", "allow"), [
     ("GET /v1/api_operations/paint", "POST"), (f"PUT /v1/jobs/{ID}", "DELETE, GET"),
-    ("POST /v1", "GET"), ("GET /v1/api_operations/cancel_command", "POST"), ("DELETE /v1/jobs", "GET"),
+    ("POST /v1", "GET"), ("GET /v1/api_operations/cancel_command", "POST"),
+    ("DELETE /v1/jobs", "GET"),
     ("DELETE /v1/api_operations/get_command_status", "GET, POST"),
     (f"GET /v1/jobs/{ID}/cancel", "POST")])
 def test_wrong_method(line, allow):

@@ -7,12 +7,12 @@ import pytest
 from longop import LongOperation
 from longop.web.api import Api
 
-from .api_operations import ID, WAIT, finish, gate, paint, send, start  # noqa: F401
+from .api_operations import ID, finish, paint, send
 
 
 @pytest.mark.parametrize("path", [
-    "/v1/api_operations/api_operations", "/v1/api_operations", "/v1/other/paint", "/v2", "/v1x", "/x/v1", "v1", "*",
-    "/v1/jobs/x/y", "/v1/jobs//cancel", "//v1"])
+    "/v1/api_operations/painting", "/v1/api_operations", "/v1/other/paint", "/v2", "/v1x",
+    "/x/v1", "v1", "*", "/v1/jobs/x/y", "/v1/jobs//cancel", "//v1"])
 def test_unknown_path(path):
     """What is not there is a 404 that tells the path."""
     status, value, _ = send(Api([LongOperation(paint)]), f"POST {path}")

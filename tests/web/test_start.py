@@ -8,7 +8,8 @@ import pytest
 from longop import LongOperation
 from longop.web.api import Api
 
-from .api_operations import ASYNC, PROBLEMS, WAIT, finish, gate, paint, send, start, watched  # noqa: F401
+from .api_operations import (ASYNC, PROBLEMS, WAIT, finish, paint, send, start,
+                             watched)
 
 
 MULTIPART = (b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n3\r\n'
@@ -60,8 +61,8 @@ def test_wrong_body(content_type, body, status):
 
 
 @pytest.mark.parametrize("path", [
-    "/v1/api_operations/paint", "/v1/Api-OPERATIONS/PAINT", "/v1/api_operations/paint/", "/v1/api_operations/paint/a/b",
-    "/v1/api%5Foperations/paint"])
+    "/v1/api_operations/paint", "/v1/Api-OPERATIONS/PAINT", "/v1/api_operations/paint/",
+    "/v1/api_operations/paint/a/b", "/v1/api%5Foperations/paint"])
 def test_start_paths(path):
     """Case does not matter, ``-`` is ``_``, and further segments are allowed."""
     assert send(Api([LongOperation(paint)]), f"POST {path}?n=1", **ASYNC)[1]["operation"] == "paint"
@@ -79,7 +80,8 @@ def test_full_queue_over_http(gate):
 def test_prefer_respond_async(gate):
     """A client that prefers to be answered as it is gets 202, the status, and where it is."""
     api = Api([LongOperation(gate)])
-    status, value, headers = send(api, "POST /v1/api_operations/gate", Prefer="wait=1, Respond-Async")
+    status, value, headers = send(api, "POST /v1/api_operations/gate",
+                                  Prefer="wait=1, Respond-Async")
     assert (status, value["state"], value["operation"]) == (202, "running", "gate")
     assert headers["Location"] == "/v1/jobs/" + value["id"]
     assert list(value) == list(send(api, "GET " + headers["Location"])[1])
