@@ -20,7 +20,6 @@ TOKEN = {"Authorization": "Bearer secret"}
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=B"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
-MAY = threading.Event()
 
 
 def echo(callback, text: str = "", data: bytes = b""):
