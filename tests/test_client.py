@@ -15,7 +15,7 @@ import longop
 from longop import State, client
 from longop.web.api import Api
 from longop.web.gate import Gate
-from longop.serve.loop import Server
+from longop.serve.server import Server
 from longop.web.wire import Response
 
 from .waiting import WAIT, wait_until
@@ -58,7 +58,7 @@ def serving(operations, port=0, **gate):
         yield server
     finally:
         for connection in [*server.connections]:  # as if it was killed
-            server.call(connection._drop)
+            server.loop.call(connection._drop)
         server.close()
         thread.join(WAIT)
 
@@ -147,7 +147,7 @@ def test_dropped_stream(steps, operations):
         for status in job.updates():
             versions.append(status.version)
             for connection in [*server.connections]:
-                server.call(connection._drop)
+                server.loop.call(connection._drop)
             steps.may.release()
         assert versions == sorted(set(versions))
         assert status.state is State.COMPLETED
@@ -199,7 +199,7 @@ def test_lost_answer(steps, operations):
             if request.method == "POST" and not lost:
                 lost.append(made)
                 for connection in [*server.connections]:
-                    server.call(connection._drop)
+                    server.loop.call(connection._drop)
             return made
 
         server.api.answer = lose

@@ -12,7 +12,7 @@ import pytest
 
 import longop
 from longop.web.api import Api
-from longop.serve.loop import Server
+from longop.serve.server import Server
 
 from . import doors
 from ..waiting import WAIT

@@ -1,4 +1,4 @@
-"""`longop.serve.loop` on real sockets: many connections, one loop."""
+"""`longop.serve.server` on real sockets: many connections, one loop."""
 
 import contextlib
 import http.client
@@ -13,11 +13,11 @@ import time
 
 import pytest
 
-import longop.serve.loop
+import longop.serve.server
 from longop import State
 from longop.web.api import Api
 from longop.web.gate import Gate
-from longop.serve.loop import Server
+from longop.serve.server import Server
 from longop.web.wire import Limits, Response
 
 from ..waiting import WAIT, wait_until
@@ -269,7 +269,7 @@ def test_too_many_connections():
 
 def test_far_too_many_connections(monkeypatch):
     """Beyond those that are told so, further ones are closed."""
-    monkeypatch.setattr(longop.serve.loop, "SURPLUS", 1)
+    monkeypatch.setattr(longop.serve.server, "SURPLUS", 1)
     with serving(max_connections=1) as server, connected(server) as first:
         assert ask(first, PING)[0] == 200
         with connected(server) as second, connected(server) as third:
@@ -393,13 +393,13 @@ def events_of(client):
 
 
 @pytest.mark.parametrize("line", ["GET /v1/jobs/{}?since=99999999&wait=9999999999999999",
-                                  "POST /v1/test_loop/steps?size=1"])
+                                  "POST /v1/test_server/steps?size=1"])
 def test_wait_for_ever(job, line):
     """A client may wait for years, and nobody minds."""
     data = f"{line} HTTP/1.1\r\nHost: a.localhost\r\nPrefer: wait=999999999\r\n\r\n"
     with serving(job, idle_time=0.05) as server, \
             connected(server, data.format(job.id).encode()):
-        wait_until(lambda: time.monotonic() + 3_600 < server.next < float("inf"))
+        wait_until(lambda: time.monotonic() + 3_600 < server.loop.next_deadline < float("inf"))
         assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
 
 
@@ -595,7 +595,7 @@ def test_gate_of_the_server(job):
     """What the gate refuses is refused before its body has come."""
     with serving(job) as server:
         server.api = Api([job.of_operation], gate=Gate("secret"))
-        data = b"POST /v1/test_loop/steps HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        data = b"POST /v1/test_server/steps HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
         with connected(server, data) as client:
             assert rest(client).startswith(b"HTTP/1.1 401 ")
         data = data.replace(b"Host", b"Authorization: Bearer secret\r\nHost")
