@@ -1,7 +1,7 @@
 """One client of the server: the whole conversation on its connection, as one generator.
 
     bytes ─▶ Reader ─ Request ─▶ Api ─▶ Response ─▶ bytes
-                                     └▶ Watch ─▶ Response, and bytes whenever the job changes
+                                     └▶ Held ──▶ Response, and more whenever the job changes
 
 The loop's thread runs everything in here. The one exception is the search for an answer that may
 have to wait for a disk or a process: a thread of the pool does that.
@@ -16,8 +16,9 @@ from typing import Generator
 
 from ..errors import RequestError
 from ..job import logger
-from ..web.api import Api, problem
-from ..web.watch import Answer, Watch
+from ..web.api import Api
+from ..web.held import Answer, Held
+from ..web.problem import problem
 from ..web.wire import CONTINUE, Reader, Request, Response
 from .audience import Audiences
 from .loop import NEVER, READ, WRITE, Loop, Task
@@ -215,10 +216,10 @@ class Connection(Task):
             yield NEVER
         return finding.result()
 
-    def _follow(self, request: Request, watch: Watch) -> Generator[float, None, bool]:
-        """Send what a watched job gives; return whether another request may follow."""
+    def _follow(self, request: Request, held: Held) -> Generator[float, None, bool]:
+        """Send what a held answer gives; return whether another request may follow."""
         keep_alive = False
-        for item in watch.items:
+        for item in held.items:
             if isinstance(item, float):
                 yield from self._wait_for_change(item)
             elif isinstance(item, bytes):
