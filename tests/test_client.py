@@ -3,11 +3,8 @@
 import contextlib
 import json
 import socket
-import subprocess
-import sys
 import threading
 from concurrent import futures
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +16,6 @@ from longop.serve.server import Server
 from longop.web.wire import Response
 
 from .waiting import WAIT, wait_until
-
-ROOT = Path(__file__).parent.parent
 
 
 class Steps:
@@ -254,62 +249,3 @@ def test_no_http():
         with pytest.raises(OSError, match="no answer from http://127"):
             client.connect(f"http://127.0.0.1:{listener.getsockname()[1]}/")
         thread.join(WAIT)
-
-
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "longop.client", *arguments], cwd=str(ROOT),
-                          capture_output=True, timeout=WAIT, text=True)
-
-
-def test_terminal(steps, operations):
-    """In a terminal operations are listed and run: the result on stdout, the rest on stderr."""
-    steps.let(2)
-    with serving(operations) as server:
-        assert run(server.url).stdout.splitlines()[0].startswith("steps n data - ")
-        done = run(server.url, "steps", "n=2")
-        assert (done.returncode, done.stdout) == (0, '{"bytes":0,"n":2}\n')
-        assert "completed 100%" in done.stderr
-        done = run(server.url, "fails")
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "ValueError: no good" in done.stderr
-        done = run(server.url, "steps", "n=two")
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "longop.client: parameter 'n' must be a whole number, not 'two'" in done.stderr
-        assert run(server.url, "other").returncode == 2
-
-
-def test_terminal_ctrl_c(operations):
-    """Ctrl-C in a terminal cancels the job."""
-    import signal
-
-    with serving(operations) as server, subprocess.Popen(
-            [sys.executable, "-m", "longop.client", server.url, "steps"], cwd=str(ROOT), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            assert process.stderr.readline().startswith("running")
-            process.send_signal(signal.SIGINT)
-            assert "cancelled" in process.communicate(timeout=WAIT)[1]
-            assert process.returncode == 130
-        finally:
-            process.kill()
-    wait_until(lambda: not operations[0].live)
-
-
-def test_terminal_ctrl_c_twice(make):
-    """A second Ctrl-C leaves a job that does not stop."""
-    import signal
-
-    may_end = threading.Event()
-    operations = [make(lambda: may_end.wait(WAIT), "thread", name="deaf", callback=False)]
-    with serving(operations) as server, subprocess.Popen(
-            [sys.executable, "-m", "longop.client", server.url, "deaf"], cwd=str(ROOT), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            for state in "running", "cancelling":
-                assert process.stderr.readline().startswith(state)
-                process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=WAIT)[1] == ""
-            assert process.returncode == 130
-        finally:
-            process.kill()
-            may_end.set()

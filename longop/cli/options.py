@@ -8,7 +8,6 @@ from typing import Any, Iterable
 from .. import wings
 from ..operation import WHEN_BUSY, LongOperation
 
-EXIT_CODES = "exit code: 0 completed, 1 failed, 2 could not start, 130 cancelled"
 TARGET_HELP = "package.module, module:name or path/to/file.py[:name]"
 
 #: What ``add_argument`` takes for each option, by the name of the `LongOperation` option.

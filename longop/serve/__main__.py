@@ -1,6 +1,8 @@
 """``python -m longop.serve [TARGET ...]``: serve the operations found there, and the page.
 
     main thread: load ─ listen ─ start the server's thread ─ wait for a signal ─ close
+
+Knows the command line and the order of things; what a request means is `web`'s.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ examples:
   {prog}                             a small tour
   {prog} work.py                     the functions of a file that take a callback
   {prog} work.py:train --executor process --history jobs.sqlite3
-  {prog} work.py --host 0.0.0.0      for other machines too: they need the token it prints"""
+  {prog} work.py --host 0.0.0.0      for other machines too; prints a token"""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m longop.serve") -> int:
