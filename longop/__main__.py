@@ -12,7 +12,6 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import Sequence
 
 from . import wings
 from .errors import LongOperationError
@@ -20,7 +19,7 @@ from .version import __version__
 
 WRONG_USAGE = 2  # an exit code, as argparse has it
 
-#: The module of each command. It has a ``main(arguments, prog)`` that returns the exit code.
+#: The module of each command. Its ``main(arguments, prog=...)`` returns the exit code.
 _COMMANDS = {
     "serve": "serve.__main__",
     "run": "run.__main__",
@@ -54,7 +53,7 @@ options:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit code.
 
     Without `arguments` those of the command line are taken, and the process exits with the code:
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LongOperationError as error:
         print(f"longop: {error}", file=sys.stderr)
         return WRONG_USAGE
-    code: int = module.main(rest, f"{prog} {command}")
+    code: int = module.main(rest, prog=f"{prog} {command}")
     return code
 
 
@@ -102,7 +101,7 @@ def _add_working_folder() -> None:
         sys.path.insert(0, folder)
 
 
-def _choose(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+def _choose(arguments: list[str]) -> tuple[str, list[str]]:
     """Return the command and what is for it; raise `LongOperationError` if there is none."""
     first = arguments[0]
     if first in _COMMANDS:

@@ -16,7 +16,7 @@ import sys
 import time
 from concurrent import futures
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
@@ -269,7 +269,7 @@ def _read_problem(error: HTTPError) -> dict[str, Any]:
     return {}
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m longop.client") -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m longop.client") -> int:
     """List the operations of a server, or run one; return the exit code.
 
     :param prog: how the command was called, for its usage message.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
 from ..errors import LongOperationError
 from . import command
@@ -18,7 +18,7 @@ _DESCRIPTION = ("Run an operation of a server. Ctrl-C cancels the job; a second 
                 "to the server.")
 
 
-def main(connect: Callable[[str, str], Any], arguments: Sequence[str] | None, prog: str) -> int:
+def main(connect: Callable[[str, str], Any], arguments: list[str] | None, prog: str) -> int:
     """List the operations of a server, or run one; return the exit code.
 
     :param connect: returns a `longop.client.RemoteServer` for a URL and a token.
@@ -62,7 +62,7 @@ def _run(server: Any, options: argparse.Namespace) -> int:
     return command.run(start, leave, command.claim_stdout(), options.json)
 
 
-def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def _parse(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=prog, description=_DESCRIPTION,
                                      epilog=command.EXIT_CODES_HELP)
     parser.add_argument("url", help="the address that the server has printed")

@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 from io import TextIOWrapper
-from typing import Sequence
 
 from ..cli import command, options as job_options
 from ..cli.target import load
@@ -19,7 +18,7 @@ _DESCRIPTION = ("Run a function that takes long. Its result goes to standard out
 _OPTIONS = ("executor", "timeout", "stall_timeout", "grace")
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m longop.run") -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m longop.run") -> int:
     """Run one job; return 0, 1 if it failed, 2 if it could not start, 130 if it was cancelled.
 
     :param prog: how the command was called, for its usage message.
@@ -63,7 +62,7 @@ def _run(operation: LongOperation, options: argparse.Namespace, result: TextIOWr
     return command.run(lambda: operation.start(**values), operation.kill, result, options.json)
 
 
-def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def _parse(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=prog, description=_DESCRIPTION,
                                      epilog=command.EXIT_CODES_HELP)
     parser.add_argument("target", metavar="TARGET", help=job_options.TARGET_HELP)

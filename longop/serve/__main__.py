@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from dataclasses import fields
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..cli import options as job_options
@@ -46,7 +46,7 @@ examples:
   {prog} work.py --host 0.0.0.0      for other machines too; prints a token"""
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m longop.serve") -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m longop.serve") -> int:
     """Serve until Ctrl-C or SIGTERM; return the exit code: 0, or 2 if it could not start.
 
     :param prog: how the command was called, for its usage message.
@@ -156,7 +156,7 @@ def _end_at_once(signals: _Signals, operations: list[LongOperation]) -> None:
     os._exit(0)  # the main thread may wait for jobs that never end
 
 
-def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def _parse(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=prog, usage="%(prog)s [options] [TARGET ...]", description=_DESCRIPTION,
         epilog=_EXAMPLES.format(prog=prog), formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -133,7 +133,7 @@ def test_deadline_that_moved(loop):
 
 
 def test_timers(loop):
-    """Calls at a moment come in the order of their moments, and of the calls if those are the same."""
+    """Calls at a moment come in the order of their moments; those of the same moment, as made."""
     made = []
     now = time.monotonic()
     for name, when in ("c", now + 0.02), ("a", now), ("b", now), ("d", now + 0.04):
