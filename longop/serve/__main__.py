@@ -26,7 +26,7 @@ from ..errors import LongOperationError
 from ..operation import LongOperation, close_all
 from ..web.api import Api
 from ..web.gate import Gate
-from ..web.wire import Limits
+from ..web.limits import Limits
 from .server import Server
 
 if TYPE_CHECKING:

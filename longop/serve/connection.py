@@ -19,7 +19,8 @@ from ..job import logger
 from ..web.api import Api
 from ..web.held import Answer, Held
 from ..web.problem import problem
-from ..web.wire import CONTINUE, Reader, Request, Response
+from ..web.request import Request
+from ..web.wire import CONTINUE, Reader, Response
 from .audience import Audiences
 from .loop import NEVER, READ, WRITE, Loop, Task
 

@@ -8,7 +8,7 @@ import threading
 
 from longop.serve.server import Server
 from longop.web.api import Api
-from longop.web.wire import Limits
+from longop.web.limits import Limits
 
 from ..waiting import WAIT
 
