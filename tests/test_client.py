@@ -10,9 +10,11 @@ import pytest
 
 import longop
 from longop import State, client
+from longop.errors import RequestError
+from longop.serve.server import Server
 from longop.web.api import Api
 from longop.web.gate import Gate
-from longop.serve.server import Server
+from longop.web.problem import problem
 from longop.web.wire import Response
 
 from .waiting import WAIT, wait_until
@@ -249,3 +251,79 @@ def test_no_http():
         with pytest.raises(OSError, match="no answer from http://127"):
             client.connect(f"http://127.0.0.1:{listener.getsockname()[1]}/")
         thread.join(WAIT)
+
+
+@pytest.mark.parametrize("error", [
+    longop.BadParameters({"n": "must be a number", "m": "is unknown"}),
+    longop.Busy("one runs", "0123"), longop.Busy("many wait", "0123", retry_after=5),
+    longop.Busy("it is closed", ""), longop.UnknownJob("there is no job x"),
+    longop.ForgottenJob("it is not kept"), longop.KeyReused("other parameters"),
+    longop.TargetError("cannot be imported"), longop.DeadlineExceeded("over 3 s"),
+    longop.WorkerLost("killed"), longop.HistoryError("the disk is full"),
+    longop.LongOperationError("something"), RequestError(415, "send JSON")],
+    ids=lambda error: f"{type(error).__name__} {error}")
+def test_each_error(operations, error):
+    """Each error of a server arrives as what it was: its kind, text, status and attributes."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        server.api.answer = lambda request: problem(error)
+        with pytest.raises(longop.LongOperationError) as caught:
+            there.steps.start()
+    raised = caught.value
+    assert type(raised) is type(error)
+    assert str(raised) == str(error)
+    assert {**vars(raised), "status": raised.status} == {**vars(error), "status": error.status}
+
+
+def test_busy(make, steps):
+    """A start that is rejected, or for which the queue is full, names a job that is alive."""
+    rejecting = make(steps, "thread", when_busy="reject", name="rejecting")
+    queueing = make(steps, "thread", max_queued=0, name="queueing")
+    with serving([rejecting, queueing]) as server:
+        there = client.connect(server.url)
+        for operation, status in (there.rejecting, 409), (there.queueing, 429):
+            job = operation.start()
+            with pytest.raises(longop.Busy) as caught:
+                operation.start()
+            assert (caught.value.job_id, caught.value.status) == (job.id, status)
+        assert caught.value.headers == {"Retry-After": "5"}
+
+
+@pytest.mark.parametrize("body", [
+    b'{"type": "/x/BadParameters", "detail": "no errors"}', b'{"type": 1, "detail": null}',
+    b'{"type": "/x/BadParameters", "errors": [1]}', b'{"type": "/x/Busy", "detail": "b"}',
+    b'{"type": "/x/SystemExit", "detail": "x"}', b"\xff", b"[[[[" * 10_000])
+def test_odd_error(operations, body):
+    """An error with less to it than it should have, or with more, is an error all the same."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        server.api.answer = lambda request: Response(409, body)
+        with pytest.raises(longop.LongOperationError) as caught:
+            there.steps.start()
+        assert caught.value.status == 409
+
+
+def test_newer_server(steps, operations):
+    """What a newer server tells of a job beyond what this client knows is left out."""
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start(n=0)
+        wait_until(lambda: job.status().state.is_terminal)
+        shown = json.dumps({**vars(job.status()), "mood": "fine"}).encode()
+        server.api.answer = lambda request: Response(200, shown)
+        assert job.status().state is State.COMPLETED
+        assert not hasattr(job.status(), "mood")
+
+
+def test_no_such_operation_in_a_copy(operations):
+    """A copy of a server that is made without its operations is an error, and does not hang."""
+    empty = client.RemoteServer.__new__(client.RemoteServer)
+    with pytest.raises(AttributeError):
+        _ = empty.steps
+
+
+def test_names(operations):
+    """An operation can be named with its module where two have the same name."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        name = f"{there.operations[0].module}/steps"
+        assert getattr(there, name) is there.operations[0]
