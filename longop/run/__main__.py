@@ -9,7 +9,6 @@ from io import TextIOWrapper
 
 from ..cli import command, options as job_options
 from ..cli.target import load
-from ..codeproject.commands import close_modules
 from ..errors import LongOperationError
 from ..operation import LongOperation
 
@@ -32,7 +31,6 @@ def main(arguments: list[str] | None = None, prog: str = "python -m longop.run")
             return _run(operation, options, result)
         finally:
             operation.close()
-            close_modules([operation])
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.run: {error}", file=sys.stderr)
         return command.NOT_STARTED

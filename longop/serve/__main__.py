@@ -21,7 +21,6 @@ from urllib.parse import quote
 
 from ..cli import options as job_options
 from ..cli.target import load
-from ..codeproject.commands import close_modules
 from ..errors import LongOperationError
 from ..operation import LongOperation, close_all
 from ..web.api import Api
@@ -66,7 +65,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m longop.serve
         server.api = _make_api(operations, options, token)
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
-        close_modules(operations)
+        close_all(operations)
         return 2
     signals = _Signals()
     serving = threading.Thread(target=server.serve, daemon=True)
@@ -144,7 +143,6 @@ def _end(server: Server, operations: list[LongOperation]) -> None:
     """End in order: no new clients, then the jobs, then the clients that watched them."""
     server.stop_listening()
     close_all(operations)
-    close_modules(operations)
     server.close()
 
 

@@ -30,7 +30,7 @@ def test_nothing_given():
     """What is not given stays as the code says it."""
     operation = LongOperation(where, limit=3, when_busy="reject", max_queued=7)
     changed = override(operation)
-    assert (changed.limit, changed.when_busy, changed.max_queued) == (3, "reject", 7)
+    assert (changed.limit, changed.when_busy, changed._options["max_queued"]) == (3, "reject", 7)
     assert changed.function is where
 
 
@@ -38,7 +38,7 @@ def test_overridden():
     """What is given goes before what the code says, and nothing else changes."""
     operation = LongOperation(where, limit=3, when_busy="reject", max_queued=7)
     changed = override(operation, "--limit", "2", "--when-busy=join", "--grace=0", "--timeout=1.5")
-    assert (changed.limit, changed.when_busy, changed.max_queued) == (2, "join", 7)
+    assert (changed.limit, changed.when_busy, changed._options["max_queued"]) == (2, "join", 7)
     assert (operation.limit, operation.when_busy) == (3, "reject")
 
 
