@@ -19,10 +19,10 @@ from .callback import AdaptedCallback, Callback
 from .errors import Busy, HistoryError, KeyReused, LongOperationError
 from .executors import Backend, Call, ThreadBackend
 from .guard import NEVER, Clock, Guard
-from .history import History
+from .history import History, HistoryBase
 from .job import Job, logger
 from .jsontext import dumps
-from .signature import Signature, unwrap_partial
+from .signature import CallbackName, module_name, parameters_of, unwrap_partial
 from .status import State, Status
 
 WHEN_BUSY = ("queue", "reject", "replace", "join")
@@ -92,13 +92,13 @@ class LongOperation:
         return super().__new__(cls)
 
     def __init__(self, function: Callable[..., Any], *, name: str | None = None,
-                 callback: str | bool | None = None,
+                 callback: CallbackName = None,
                  report: Callable[..., Mapping[str, Any] | None] | None = None,
                  cancel: Callable[[], object] | None = None, executor: Any = "thread",
                  report_to: tuple[str, int] = ("127.0.0.1", 0), timeout: float | None = None,
                  stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
                  when_busy: str = "queue", max_queued: int = 100,
-                 history: History | str | os.PathLike[str] | None = None,
+                 history: HistoryBase | str | os.PathLike[str] | None = None,
                  owner: Owner | None = None, clock: Clock | None = None) -> None:
         self._options = {key: value for key, value in locals().items()
                          if key not in ("self", "function", "__class__")}
@@ -114,10 +114,10 @@ class LongOperation:
         plain = unwrap_partial(function)
         self.function: Any = function
         self.owner = owner
-        self.module = _module_name(plain)
+        self.module = module_name(plain)
         self.name = name or str(getattr(plain, "__name__", type(plain).__name__))
         self.description = (inspect.getdoc(plain) or "").partition("\n\n")[0]
-        self.signature = Signature.of(function, callback)
+        self.signature = parameters_of(function, callback)
         self.limit, self.when_busy, self.max_queued = limit, when_busy, max_queued
         usual = _reporthook if self.signature.callback == "reporthook" else None
         self._report, self.companion = report or usual, cancel
@@ -358,8 +358,8 @@ def _make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
                      f"concurrent.futures.Executor, not {executor!r}")
 
 
-def _make_history(history: Any) -> History:
-    if history is None or isinstance(history, History):
+def _make_history(history: Any) -> HistoryBase:
+    if history is None or isinstance(history, HistoryBase):
         return history or History()
     archive: Any = wings.require("archive", f"history={history!r}")
     try:
@@ -373,14 +373,6 @@ def _make_history(history: Any) -> History:
 
 def _find(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
-
-
-def _module_name(function: Callable[..., Any]) -> str:
-    module: str = getattr(function, "__module__", None) or type(function).__module__
-    if module == "__main__":  # of a script, whose own name says more
-        file = getattr(sys.modules[module], "__file__", None) or "main"
-        module = os.path.splitext(os.path.basename(file))[0]
-    return module.rpartition(".")[2]
 
 
 def _reporthook(block: int, size: int, total: int) -> Mapping[str, Any]:

@@ -56,7 +56,7 @@ class Adapter(HostedModule):
         by_path = {route.path.lower(): route for route in self.settings.routes}
         routes = list(by_path.values())
         if not routes:
-            routes = [RouteMap(f"{self.id}/run", self.name, "run", "", Inputs([]))]
+            routes = [RouteMap(f"{self.id}/run", self.name, "run", "", Inputs())]
         last_parts = [_last_part(route) for route in routes]
         operations = []
         for route, name in zip(routes, last_parts):
@@ -154,7 +154,7 @@ class Command:
     def __init__(self, adapter: Adapter, route: RouteMap, name: str) -> None:
         self.adapter = adapter
         self.route = route
-        self.signature = route.signature
+        self.signature = route.inputs
         # What an operation is called after. A dot would be read as that of a package.
         self.__module__ = adapter.id.replace(".", "_")
         self.__name__ = name

@@ -12,11 +12,12 @@ import re
 import typing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Callable, Mapping
+from typing import Any, Iterable, Mapping
 
+from ..conversion import Converter, Kind, kind_of
 from ..errors import TargetError
 from ..jsontext import loads
-from ..signature import Signature, kind_of
+from ..signature import Arguments, Parameter, Parameters
 
 FILE = "modulesettings.json"
 #: What an input is converted to, by its ``Type`` in lower case. All others are text.
@@ -40,7 +41,7 @@ class RouteMap:
     name: str
     command: str
     description: str
-    signature: Inputs
+    inputs: Inputs
 
 
 @dataclass
@@ -54,22 +55,17 @@ class Settings:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-class Inputs(Signature):
+class Inputs(Parameters):
     """The inputs of a route: parameters that are passed together, as one mapping.
 
-    What the file does not name is accepted as well, as that server does.
+    None is required. What the file does not name is accepted as well, as that server does.
     """
 
-    def __init__(self, parts: list[_Part]) -> None:
-        self.callback, self._rest, self._help = "", True, ""
-        self._kinds, self._defaults = {}, {}
-        for part in parts:
-            name = part.text("Name")
-            self._kinds[name] = _kind_of_input(part)
-            self._defaults[name] = part.get("DefaultValue", object, None).value
+    def __init__(self, records: Iterable[Parameter] = ()) -> None:
+        super().__init__(records, takes_more=True)
 
-    def bind(self, values: Mapping[str, Any], callback: object) -> Any:
-        """Return the positional and the keyword arguments of a call."""
+    def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
+        """Return the arguments of the call: the callback, and all values as one mapping."""
         return (callback, values), {}
 
 
@@ -131,7 +127,38 @@ def _read_route(part: _Part, macros: Mapping[str, str]) -> RouteMap:
         name=part.text("Name", path),
         command=_expand(part.text("Command", ""), macros),
         description=part.text("Description", ""),
-        signature=Inputs(part.get("Inputs", list, []).parts()))
+        inputs=Inputs(map(_read_input, part.get("Inputs", list, []).parts())))
+
+
+def _read_input(part: _Part) -> Parameter:
+    wanted = _TYPES.get(part.text("Type", "text").lower(), str)
+    return Parameter(
+        name=part.text("Name"),
+        kind=_bounded(kind_of(typing.Optional[wanted]),
+                      part.number("MinValue"), part.number("MaxValue")),
+        default=part.get("DefaultValue", object, None).value,
+        description=part.text("Description", ""))
+
+
+def _bounded(kind: Kind, low: float | None, high: float | None) -> Kind:
+    """Return the kind with bounds, where there are any."""
+    schema = dict(kind.schema)
+    if low is not None:
+        schema["minimum"] = low
+    if high is not None:
+        schema["maximum"] = high
+    return Kind(schema, partial(_convert_within, kind.convert, low, high))
+
+
+def _convert_within(convert: Converter, low: float | None, high: float | None,
+                    value: Any) -> Any:
+    found = convert(value)
+    if isinstance(found, (int, float)):
+        if low is not None and found < low:
+            raise ValueError(f"must be at least {low:g}, not {found}")
+        if high is not None and found > high:
+            raise ValueError(f"must be at most {high:g}, not {found}")
+    return found
 
 
 def _read_environment(module: _Part, macros: Mapping[str, str]) -> dict[str, str]:
@@ -205,32 +232,3 @@ class _Part:
         """Return the objects in a list."""
         return [_Part({"": value}, f"{self.place}[{i}]").get("", dict)
                 for i, value in enumerate(self.value)]
-
-
-# Inputs
-
-
-def _kind_of_input(part: _Part) -> tuple[dict[str, Any], Callable[[Any], Any]]:
-    """Return an input's JSON Schema, and its converter, which raises ``ValueError``."""
-    wanted = _TYPES.get(part.text("Type", "text").lower(), str)
-    schema, convert = kind_of(typing.Optional[wanted])
-    low = part.number("MinValue")
-    high = part.number("MaxValue")
-    more = {
-        "description": part.text("Description", "") or None,
-        "minimum": low,
-        "maximum": high,
-    }
-    schema = {**schema, **{key: value for key, value in more.items() if value is not None}}
-    return schema, partial(_convert_within, convert, low, high)
-
-
-def _convert_within(convert: Callable[[Any], Any], low: float | None, high: float | None,
-                    value: Any) -> Any:
-    found = convert(value)
-    if isinstance(found, (int, float)):
-        if low is not None and found < low:
-            raise ValueError(f"must be at least {low:g}, not {found}")
-        if high is not None and found > high:
-            raise ValueError(f"must be at most {high:g}, not {found}")
-    return found
