@@ -1,4 +1,4 @@
-"""`HostedModule`: a module that CodeProject.AI Server can start. Functions or an adapter are in it."""
+"""`HostedModule`: what functions and an adapter share as modules of CodeProject.AI Server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .settings import read, set_environment
 
 
 class HostedModule(Module, abc.ABC):
-    """A module with settings, and with a ``ModuleRunner`` that says where and how it runs.
+    """A module that the server can start: with settings, and with a ``ModuleRunner``.
 
     Sets the variables of its settings in the environment. Raises `TargetError` if the settings
     cannot be used.

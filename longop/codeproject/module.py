@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence, Union
 
-from ..errors import BadParameters, Busy, ForgottenJob, LongOperationError, UnknownJob
+from ..errors import Busy, ForgottenJob, LongOperationError, UnknownJob
 from ..job import Job
 from ..operation import LongOperation, Owner
 from ..status import State, Status
@@ -180,15 +180,20 @@ class Module(Owner):
             raise UnknownJob(_OTHER_ID if was_started else _NOTHING_RUNS) from None
 
 
+def is_rejection(error: LongOperationError) -> bool:
+    """Return whether a start was refused because of a job that runs, as that server refuses it.
+
+    It knows no other refusals: one because a queue is full, for example, is ours.
+    """
+    return isinstance(error, Busy) and error.status == 409
+
+
 def say_error(error: LongOperationError) -> dict[str, Any]:
     """Answer that a request was refused; say which job is in the way, if one is."""
     answer: dict[str, Any] = {"success": False}
-    if isinstance(error, Busy) and error.status == 409:
+    if isinstance(error, Busy) and is_rejection(error):
         answer["commandId"] = error.job_id
-    answer["error"] = str(error)
-    if isinstance(error, BadParameters):
-        answer["errors"] = error.errors
-    return answer
+    return {**answer, "error": str(error)}
 
 
 def say_unable(request_id: str) -> dict[str, Any]:

@@ -198,7 +198,7 @@ class ModuleRunner:
 
 def _folder_of(kind: type) -> str:
     """Return the folder of the file in which an adapter is written."""
-    file = getattr(sys.modules[kind.__module__], "__file__", None)
+    file: str | None = getattr(sys.modules[kind.__module__], "__file__", None)
     is_ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
     if is_ours or not file:
         return "."

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import longop.codeproject.adapter
+import longop.codeproject.sdk
 from longop import Busy, OperationCancelled, State, TargetError
 from longop.web.api import Api
-from longop.codeproject.queue import statistics
 from longop.cli.target import load
+from longop.codeproject import checkpoints
 from longop.web.held import wait
 
 from ..serve.test_main import ask, get, served
@@ -206,7 +206,7 @@ def _clean_imports(monkeypatch):
 @pytest.fixture
 def grace(monkeypatch):
     """Return a function that sets how long a command has that ends by itself."""
-    return lambda seconds: monkeypatch.setattr(longop.codeproject.adapter, "GRACE", seconds)
+    return lambda seconds: monkeypatch.setattr(checkpoints, "GRACE", seconds)
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ class Door:
         self.module = operations[0].owner
         if self.module:
             self.runner = self.module.runner
-            self.path = f"/v1/{self.module.routes(operations[0])[0]}"
+            self.path = f"/v1/{self.module.paths(operations[0])[0]}"
 
     @property
     def live(self):
@@ -336,8 +336,8 @@ def test_the_article_completes(article):
 def test_the_article_stops(article, grace, monkeypatch):
     """Its cancel flag is broken and it forbids to be forced; yet it stops, and keeps its result."""
     grace(0.01)
-    over, later = threading.Event(), longop.codeproject.adapter._later
-    monkeypatch.setattr(longop.codeproject.adapter, "_later", lambda seconds, function: later(
+    over, later = threading.Event(), checkpoints.call_later
+    monkeypatch.setattr(checkpoints, "call_later", lambda seconds, function: later(
         seconds, lambda: (function(), seconds == 0.01 and over.set())))
     job = article.start()
     step(article, job, 3)
@@ -825,7 +825,7 @@ def test_statistics(made):
     known = ("successfulInferences", "failedInferences", "numInferences", "averageInferenceMs")
 
     def counted():
-        return [statistics(door.runner)[key] for key in known]
+        return [door.module.statistics()[key] for key in known]
 
     job = door.start({"most": 2})
     assert counted() == [0, 0, 0, 0]
@@ -862,7 +862,7 @@ def test_statistics_at_once(made):
             thread.join(60)
     finally:
         sys.setswitchinterval(interval)
-    assert statistics(door.runner)["numInferences"] == 2400
+    assert door.module.statistics()["numInferences"] == 2400
 
 
 @pytest.mark.parametrize("time", ["'fast'", "float('nan')", "[1]"])
@@ -880,7 +880,7 @@ class Odd(ModuleRunner):
         wait_until(lambda: not door.live)
         answer = door.status(answer["commandId"])
     assert (answer["success"], answer.get("x")) == (True, 1)
-    assert statistics(door.runner)["successfulInferences"] == 1
+    assert door.module.statistics()["successfulInferences"] == 1
 
 
 # What a request brings
@@ -1141,7 +1141,7 @@ class Long(ModuleRunner):
 def test_cancelled_outside_of_a_command():
     """Nobody is raised in who only looks at an adapter while its command is being cancelled."""
     runner = longop.codeproject.sdk.ModuleRunner()
-    longop.codeproject.sdk.running.checkpoint = lambda: (_ for _ in ()).throw(OperationCancelled())
+    checkpoints.running.checkpoint = lambda: (_ for _ in ()).throw(OperationCancelled())
     try:
         with pytest.raises(OperationCancelled):
             runner.x = 1
@@ -1149,7 +1149,7 @@ def test_cancelled_outside_of_a_command():
         thread.start()
         thread.join()
     finally:
-        longop.codeproject.sdk.running.checkpoint = None
+        checkpoints.running.checkpoint = None
     assert runner.y == 1
 
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from longop.codeproject import RequestData, SystemInfo
-from longop.codeproject.queue import LONGEST, PAUSE
+from longop.codeproject.queue import FIRST_PAUSE, LONGEST_PAUSE
 
 from .queue_server import QueueServer, module
 from ..waiting import WAIT, wait_until
@@ -210,7 +210,7 @@ if __name__ == "__main__":
 # The grace of a command that says that it ends by itself is over at once.
 AT_ONCE = '''
 import threading
-from longop.codeproject.adapter import GRACE
+from longop.codeproject.checkpoints import GRACE
 
 class Timer(threading.Timer):
     def start(self):
@@ -231,7 +231,7 @@ class Event(threading.Event):
             print(seconds, file=file)
         return super().wait(0.001)
 
-longop.codeproject.queue.PERIOD = 3600
+longop.codeproject.queue.STATUS_INTERVAL = 3600
 longop.codeproject.queue.threading = types.SimpleNamespace(**{**vars(threading), "Event": Event})
 '''
 # What is taken from the queue is answered only a moment after the module was told to quit.
@@ -527,7 +527,7 @@ def test_odd_entries(text, tmp_path):
 def assert_that_pauses_grow(polls):
     """Check the first pauses between polls that fail; they may be longer, but not shorter."""
     for number, (poll, after) in enumerate(zip(polls, polls[1:5])):
-        assert after - poll > 0.9 * PAUSE * 2 ** number
+        assert after - poll > 0.9 * FIRST_PAUSE * 2 ** number
 
 
 @pytest.mark.parametrize("fault", [204, 400, 404, 500, 503, "half"])
@@ -552,9 +552,9 @@ def test_server_that_vanishes(tmp_path):
         server.close()
         wait_until(lambda: sum(pauses()) > 60)
         seen = pauses()
-        assert seen[:3] == [PAUSE, 2 * PAUSE, 4 * PAUSE]
+        assert seen[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
         assert seen == sorted(seen)
-        assert seen[-1] == LONGEST
+        assert seen[-1] == LONGEST_PAUSE
         server.open()
         assert ask(server, "echo")["success"] is True
         wait_until(lambda: server.parked)
@@ -568,7 +568,7 @@ def test_server_that_vanishes(tmp_path):
 @pytest.mark.parametrize("fault", [400, 500, "half", "hang"])
 def test_replies_that_are_not_taken(fault, tmp_path):
     """A reply that the server does not take is lost, and nothing else is."""
-    with running(tmp_path, before="import longop.codeproject.queue; longop.codeproject.queue.TIMEOUT = 0.2",
+    with running(tmp_path, before="import longop.codeproject.queue; longop.codeproject.queue.REPLY_TIMEOUT = 0.2",
                  ) as (server, process):
         server.faults["reply"] = fault
         lost = server.send("run")
@@ -585,7 +585,7 @@ def test_statuses_and_logs_that_are_not_taken(kind, fault, tmp_path):
     """A status or a log entry that the server does not take holds up no command, nor the end."""
     with QueueServer("ProbeModule") as server:
         server.faults[kind] = fault
-        with running(tmp_path, before="import longop.codeproject.queue; longop.codeproject.queue.TIMEOUT = 0.2",
+        with running(tmp_path, before="import longop.codeproject.queue; longop.codeproject.queue.REPLY_TIMEOUT = 0.2",
                      server=server) as (_, process):
             assert [ask(server, "echo")["success"] for _ in range(3)] == [True] * 3
             assert ends(server, process)[0] == 0
@@ -1144,7 +1144,7 @@ def test_a_module_status_that_raises(tmp_path):
         return {"loaded": True}
 
     def cleanup''')
-    quick = "import longop.codeproject.queue; longop.codeproject.queue.PERIOD = 0.05"
+    quick = "import longop.codeproject.queue; longop.codeproject.queue.STATUS_INTERVAL = 0.05"
     with running(tmp_path, source, "ProbeModule", before=quick) as (server, _):
         wait_until(lambda: server.statuses)
         assert server.statuses[0]["loaded"] is True

@@ -215,7 +215,7 @@ def test_what_is_in_a_docstring_is_text(make):
     (route,) = settings.routes
     said = ("Say \"hello\", 'there' <script>alert(1)</script> \\ & {{inputs}} {{name}} {{fields}}.")
     assert route.description == said
-    fields = route.signature.schema()["properties"].values()
+    fields = route.inputs.schema()["properties"].values()
     assert [one["default"] for one in fields] == ["<b>\"'&</b>", "{{id}}"]
     page = Fields((folder / "explore.html").read_text())
     assert page.found["_MID_word"]["value"] == "<b>\"'&</b>"
