@@ -102,8 +102,7 @@ class Polling:
         end = time.monotonic() + LAST_ANSWERS
         for thread in polls:  # what was taken from the queue is answered
             thread.join(max(0.0, end - time.monotonic()))
-        close_all(self._module.operations)
-        self._module.close()
+        close_all(self._module.operations)  # and so their owner, the module
         self._send_log(_Server(self._runner.port))
 
     # In the poll threads

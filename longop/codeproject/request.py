@@ -244,12 +244,15 @@ class RequestData:
 
 
 def unfold(payload: Mapping[str, Any],
-           decode: Callable[[str], bytes] = base64.b64decode) -> dict[str, list[Any]]:
+           decode: Callable[[str], bytes] | None = None) -> dict[str, list[Any]]:
     """Return the parameters in a payload by their names; files are `Upload`.
+
+    :param decode: decodes base64; by default the standard library's function.
 
     Raises ``KeyError``, ``TypeError`` or ``ValueError`` if the payload is not in that server's
     form.
     """
+    decode = decode or base64.b64decode
     found: dict[str, list[Any]] = {}
     for entry in payload.get("values") or ():
         found.setdefault(entry["key"], []).extend(entry["value"])
