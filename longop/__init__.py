@@ -70,8 +70,9 @@ if TYPE_CHECKING:
     from .cli.terminal import progress
     from .client import connect
     from .web.gate import Gate
-    from .web.handler import Handler, handler, wsgi
-    from .web.wire import Limits
+    from .web.handler import Handler, handler
+    from .web.limits import Limits
+    from .web.wsgi import wsgi
 
 __all__ = [
     "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob", "Gate",
@@ -86,11 +87,11 @@ _LAZY = {
     "FileHistory": "archive",
     "Gate": "web.gate",
     "Handler": "web.handler",
-    "Limits": "web.wire",
+    "Limits": "web.limits",
     "connect": "client",
     "handler": "web.handler",
     "progress": "cli.terminal",
-    "wsgi": "web.handler",
+    "wsgi": "web.wsgi",
 }
 
 

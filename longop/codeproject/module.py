@@ -32,7 +32,7 @@ _MESSAGES = {
 }
 
 #: What comes of a start: a job, or the answer of an adapter that needed none.
-Begun = Union[Job, Mapping[str, Any]]
+Begun = Union["Job[Any]", Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from ..errors import LongOperationError
 from ..job import logger
-from ..web.wire import Upload
+from ..web.parameters import Upload
 
 _YES = ("y", "yes", "t", "true", "on", "1")
 

@@ -18,8 +18,9 @@ from ..job import Job
 from ..operation import LongOperation
 from ..web import start
 from ..web.held import Answer
+from ..web.parameters import parameters
 from ..web.routes import Route, key_of
-from ..web.wire import Request, Response, http_date, json_response, parameters
+from ..web.wire import Request, Response, http_date, json_response
 from . import explorer
 from .module import Begun, Module, StartRequest, is_rejection, modules_of, say_error
 from .openapi import document

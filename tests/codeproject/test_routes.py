@@ -1,193 +1,252 @@
-"""`longop.codeproject.routes`: that server's routes over HTTP."""
+"""`longop.codeproject.routes`: that server's words over HTTP, where its transcripts have none."""
 
-import base64
-import json
+import functools
 
 import pytest
 
-from longop.cli.target import load
-from longop.web.held import wait
+from longop import LongOperation
+from longop.web.api import Api
 
-from ..waiting import wait_until
-from .adapters import HEAD, Door
-
-VALUES = HEAD + '''
-class Values(ModuleRunner):
-    def process(self, data):
-        self.data = data
-        return {"text": data.get_value("text"), "number": data.get_float("number"),
-                "yes": data.get_bool("yes"), "segments": data.segments, "command": data.command,
-                "file": (data.get_file_bytes(0) or b"").decode(),
-                "files": [[one["name"], one["filename"], one["contentType"]]
-                          for one in data.files]}
-'''
-FILE = (b'--B\r\nContent-Disposition: form-data; name="image1"; filename="a b.png"\r\n'
-        b"Content-Type: image/png\r\n\r\nthe bytes\r\n"
-        b'--B\r\nContent-Disposition: form-data; name="text"\r\n\r\n\xc3\xa9\r\n'
-        b'--B\r\nContent-Disposition: form-data; name="number"\r\n\r\n0.5\r\n'
-        b'--B\r\nContent-Disposition: form-data; name="yes"\r\n\r\nTrue\r\n--B--\r\n')
-FLAT = {"text": "\u00e9", "number": 0.5, "yes": True}
-PAYLOAD = {"values": [{"key": "text", "value": ["\u00e9"]}, {"key": "number", "value": ["0.5"]},
-                      {"key": "yes", "value": ["true"]}],
-           "files": [{"name": "image1", "filename": "a b.png", "contentType": "image/png",
-                      "data": base64.b64encode(b"the bytes").decode()}]}
+from ..web.api_operations import ID, Gate, PROBLEMS, WAIT, fail, finish, paint, send
 
 
-@pytest.mark.parametrize(("kind", "body", "query", "has_file"), [
-    ("application/json", json.dumps(FLAT).encode(), "", False),
-    ("application/x-www-form-urlencoded", b"text=%C3%A9&number=0.5&yes=on", "", False),
-    (None, b"", "?text=%C3%A9&number=0.5&yes=1", False),
-    ("multipart/form-data; boundary=B", FILE, "", True),
-    ("application/json", json.dumps(PAYLOAD).encode(), "", True)],
-    ids=["flat JSON", "urlencoded", "query", "multipart", "that server's JSON"])
-def test_values_reach_the_getters(made, kind, body, query, has_file):
-    """Whatever way values and files come, the adapter gets them by the SDK's getters."""
-    door, _ = made(VALUES)
-    answer = door.post(door.path + query, body, kind=kind)
-    assert [answer.get(key) for key in ("text", "number", "yes")] == ["\u00e9", 0.5, True]
-    assert answer["command"] == "run"
-    if has_file:
-        assert answer["file"] == "the bytes"
-        assert answer["files"] == [["image1", "a b.png", "image/png"]]
+@pytest.fixture
+def gate():
+    gate = Gate()
+    yield gate
+    gate.open.set()
 
 
-@pytest.mark.parametrize(("rest", "segments"), [
-    ("", []), ("/", []), ("/a", ["a"]), ("/a/B", ["a", "B"]), ("/caf%C3%A9/x%20y", ["caf\u00e9",
-                                                                                     "x y"]),
-    ("/a%2Fb", ["a%2Fb"]), ("/a//b", ["a", "", "b"])])
-@pytest.mark.parametrize("route", ["mod/run", "mod/deep/er", "run"])
-def test_segments(made, route, rest, segments):
-    """What follows a route in the path reaches data.segments, as that server reads it."""
-    settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": route, "Command": "run"}]}}}
-    door, _ = made(VALUES, settings)
-    code, answer = door.ask("POST", f"/v1/{route}{rest}")
-    assert (code, answer["segments"]) == (200, segments)
+MULTIPART = (b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n3\r\n'
+             b'--b\r\nContent-Disposition: form-data; name="photo"; filename="p"\r\n\r\n\0\r\n\xff'
+             b'\r\n--b--\r\n')
 
 
-def test_routes_with_the_same_last_part(made):
-    """``a/list`` and ``b/list`` are two routes, each with its command."""
-    settings = {"Modules": {"Mod": {"RouteMaps": [
-        {"Route": "vision/face/list", "Command": "faces"},
-        {"Route": "vision/custom/list", "Command": "models"}]}}}
-    door, _ = made(HEAD + '''
-class Two(ModuleRunner):
-    def process(self, data):
-        return {"x": data.command}
-''', settings)
-    assert door.post("/v1/vision/face/list")["x"] == "faces"
-    assert door.post("/v1/vision/custom/list")["x"] == "models"
+@pytest.mark.parametrize(("query", "content_type", "body", "result"), [
+    ("?n=3&note=a+b", None, b"", "3 RED a b 0 None"),
+    ("", "application/json", b'{"n": 3, "size": 2, "photo": "AAAA"}', "3 RED none 3 2.0"),
+    ("", "application/x-www-form-urlencoded", b"n=3&colour=red&size=", "3 RED none 0 None"),
+    ("", "multipart/form-data; boundary=b", MULTIPART, "3 RED none 4 None"),
+    ("?note=query", "application/json; charset=utf-8", b'{"n": 3}', "3 RED query 0 None")])
+def test_start(query, content_type, body, result):
+    """Parameters come as JSON, urlencoded, multipart or query, and arrive with their types."""
+    api = Api([LongOperation(paint)])
+    status, value, headers = send(api, f"POST /v1/api_operations/paint{query}", body, content_type)
+    assert (status, value["success"]) == (200, True)
+    assert headers["Location"] == "/v1/jobs/" + value["commandId"]
+    assert finish(api, value["commandId"])["result"] == result
 
 
-def test_names_that_are_ours(made):
-    """A value may be called callback, request_data or more, in every way of starting."""
-    door, _ = made(HEAD + '''
-class Names(ModuleRunner):
-    def process(self, data):
-        return {"x": [data.get_value(name) for name in ("callback", "request_data", "more")]}
-''')
-    values = {"callback": "a", "request_data": "b", "more": "c"}
-    assert door.post(body=values).get("x") == ["a", "b", "c"]
-    code, answer = door.ask("POST", door.path, values, Prefer="wait=10")
-    assert (code, answer["result"]) == (200, {"x": ["a", "b", "c"]})
+@pytest.mark.parametrize(("query", "name", "what"), [
+    ("", "n", "missing"), ("?n=x", "n", "whole number"), ("?n=1&m=2", "m", "unknown"),
+    ("?n=1&colour=blue", "colour", "one of RED, red"), ("?n=1&n=2", "n", "whole number"),
+    ("?n=1&callback=1", "callback", "unknown")])
+def test_wrong_parameter(query, name, what):
+    """A parameter that is missing, unknown or wrong is a 400 that names it; nothing starts."""
+    operation = LongOperation(paint)
+    status, value, _ = send(Api([operation]), f"POST /v1/api_operations/paint{query}")
+    assert (status, value["success"], value["code"]) == (400, False, 400)
+    assert name in value["error"]
+    assert what in value["errors"][name]
+    assert operation.jobs() == []
 
 
-@pytest.mark.parametrize("body", [
-    {"values": 5}, {"values": ["x"]}, {"values": [{"key": "a"}]}, {"values": [{"value": ["x"]}]},
-    {"values": [{"key": "a", "value": "x"}]}, {"values": [{"key": "a", "value": None}]},
-    {"values": [], "files": [{"name": "f", "data": "?"}]}, {"values": [], "files": ["x"]},
-    {"values": [{"key": ["a"], "value": ["x"]}]}, {"values": None, "files": None}, {"values": {}}],
-    ids=str)
-def test_what_only_looks_like_that_servers_json(made, body):
-    """A body that only looks like that server's own is a value, or refused, not our error."""
-    door, _ = made(VALUES)
-    assert door.ask("POST", door.path, body)[0] in (200, 400)
+@pytest.mark.parametrize(("content_type", "body", "status"), [
+    ("text/plain", b"n=1", 415), ("application/json", b"{", 400), ("application/json", b"[1]", 400),
+    ("application/x-www-form-urlencoded", b"\xff=1", 400), ("multipart/form-data", b"x", 400)])
+def test_wrong_body(content_type, body, status):
+    """A body that cannot be read is an error that says so; nothing starts."""
+    operation = LongOperation(paint)
+    answer = send(Api([operation]), "POST /v1/api_operations/paint?n=1", body, content_type)
+    assert answer[0] == status
+    assert answer[1]["error"]
+    assert operation.jobs() == []
 
 
-def test_a_list_that_is_called_values(write):
-    """A function's own parameter ``values`` may be any list, the empty one too."""
-    door = Door(load(write("def f(callback, values: list): return values\n")))
-    for values in [1, 2], [], [{"key": 1}], [{"key": "a", "value": "xyz"}]:
-        code, status = door.ask("POST", "/v1/an_adapter/f", {"values": values}, Prefer="wait=10")
-        assert (code, status.get("result")) == (200, values)
+@pytest.mark.parametrize("path", [
+    "/v1/api_operations/paint", "/v1/Api-OPERATIONS/PAINT", "/v1/api_operations/paint/",
+    "/v1/api_operations/paint/a/b", "/v1/api%5Foperations/paint"])
+def test_start_paths(path):
+    """Case does not matter, ``-`` is ``_``, and further segments are allowed."""
+    assert send(Api([LongOperation(paint)]), f"POST {path}?n=1")[1]["success"] is True
 
 
-def test_a_command_id_of_the_adapters_own(made):
-    """What an adapter says as its commandId becomes no header of its own."""
-    door, _ = made(HEAD + '''
-class Own(ModuleRunner):
-    def process(self, data):
-        return {"commandId": "x\\r\\nSet-Cookie: a=b \\u4e2d"}
-''')
-    request = door.api.read_head(
-        f"POST {door.path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()).with_body(b"")
-    (response,) = wait(door.api.answer(request))
-    assert b"\r\nSet-Cookie" not in response.render().partition(b"\r\n\r\n")[0]
+@pytest.mark.parametrize(("line", "allow"), [
+    ("GET /v1/api_operations/paint", "POST"), (f"PUT /v1/jobs/{ID}", "DELETE, GET"),
+    ("POST /v1", "GET"), ("GET /v1/api_operations/cancel_command", "POST"),
+    ("DELETE /v1/jobs", "GET"),
+    ("DELETE /v1/api_operations/get_command_status", "GET, POST"),
+    (f"GET /v1/jobs/{ID}/cancel", "POST")])
+def test_wrong_method(line, allow):
+    """A wrong method is a 405 that tells the right ones."""
+    status, value, headers = send(Api([LongOperation(paint)]), line)
+    assert (status, value["status"], headers) == (405, 405, {"Allow": allow})
+    path = line.partition(" ")[2]
+    assert send(Api([LongOperation(paint)]), f"OPTIONS {path}")[::2] == (204, {"Allow": allow})
 
 
-def test_status_by_the_functions_module(write):
-    """The commands of a module answer under its id, and under what ``/v1`` says."""
-    door = Door(load(write("def f(callback): return 1\n", {"Modules": {"Mod": {}}})))
-    started = door.post("/v1/an_adapter/f")
-    for root in "mod", "an_adapter":
-        wait_until(lambda root=root: door.post(
-            f"/v1/{root}/get_command_status?commandId={started['commandId']}")["result"] == 1)
+def test_failed_run_says_failed():
+    """A run that raised is ``failed``, with the exception's message and what was reported."""
+    api = Api([LongOperation(fail)])
+    id = send(api, "POST /v1/api_operations/fail")[1]["commandId"]
+    finish(api, id)
+    value = send(api, f"GET /v1/api_operations/get_command_status?commandId={id}")[1]
+    assert (value["success"], value["commandStatus"], value["code"]) == (False, "failed", 500)
+    assert (value["error"], value["result"], value["stop_reason"]) == ("wrong", "half", "error")
 
 
-@pytest.mark.parametrize(("body", "kind", "decoded"), [
-    (FILE, "multipart/form-data; boundary=B", 0),
-    (json.dumps(PAYLOAD).encode(), "application/json", 1)], ids=["multipart", "that server's JSON"])
-def test_an_upload_costs_no_base64(made, counted, body, kind, decoded):
-    """An upload reaches a long command as it came; only that server's own JSON is decoded, once."""
-    door, _ = made(HEAD + '''
-class Long(ModuleRunner):
-    def process(self, data):
-        return self.long
-
-    def long(self, data):
-        return {"file": (data.get_file_bytes(0) or b"").decode()}
-''')
-    id = door.post(body=body, kind=kind)["commandId"]
-    wait_until(lambda: not door.live)
-    assert door.status(id)["file"] == "the bytes"
-    assert counted() == (0, decoded)
+def test_old_ids_still_answer():
+    """The result of a job is there after others were started."""
+    api = Api([LongOperation(paint)])
+    ids = [send(api, f"POST /v1/api_operations/paint?n={n}")[1]["commandId"] for n in (1, 2)]
+    for n, id in enumerate(ids, 1):
+        finish(api, id)
+        value = send(api, f"GET /v1/api_operations/get_command_status?commandId={id}")[1]
+        assert (value["commandStatus"], value["result"][0]) == ("completed", str(n))
 
 
-def test_a_start_that_must_be_a_job(made):
-    """With a preference there is a job, also where the adapter would have answered at once."""
-    door, _ = made(VALUES)
-    code, status = door.ask("POST", door.path + "?text=x", Prefer="wait=10")
-    assert (code, status["state"], status["result"]["text"]) == (200, "completed", "x")
-    code, status = door.ask("POST", door.path, Prefer="respond-async")
-    assert (code, status["operation"]) == (202, "run")
-    wait_until(lambda: not door.live)
+def test_success_never_stands_with_cancelled(gate):
+    """A status never says success and cancelled together: that server's page would poll on."""
+    api = Api([LongOperation(gate)])
+    ids = [send(api, "POST /v1/api_operations/gate")[1]["commandId"] for _ in range(2)]
+    assert gate.reported.wait(WAIT)
+    poll = "GET /v1/api_operations/get_command_status?commandId="
+    queued = send(api, poll + ids[1])[1]
+    assert (queued["success"], queued["commandStatus"], queued["result"]) == (True, "queued", "")
+    cancelled = send(api, f"POST /v1/api_operations/cancel_command?commandId={ids[1]}")[1]
+    assert (cancelled["success"], cancelled["commandStatus"]) == (True, "cancelled")
+    send(api, f"POST /v1/api_operations/cancel_command?commandId={ids[0]}")
+    running = send(api, poll + ids[0])[1]
+    assert (running["success"], running["commandStatus"]) == (True, "cancelling")
+    gate.open.set()
+    finish(api, ids[0])
+    for id in ids:
+        value = send(api, poll + id)[1]
+        assert (value["success"], value["commandStatus"]) == (False, "cancelled")
+        assert value["error"]
 
 
-@pytest.mark.parametrize("prefer", ["respond-async", "wait=10"])
-def test_wrong_values_with_a_preference(made, prefer):
-    """With a preference an error is a problem of the plain path; without one that server's."""
-    settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": "mod/run", "Inputs": [
-        {"Name": "a", "Type": "Integer"}]}]}}}
-    door, _ = made(VALUES, settings)
-    code, problem = door.ask("POST", "/v1/mod/run?a=x", Prefer=prefer)
-    assert (code, problem["status"], [*problem["errors"]]) == (400, 400, ["a"])
-    code, answer = door.ask("POST", "/v1/mod/run?a=x")
-    assert (code, answer["success"], answer["moduleId"], [*answer["errors"]]) == (
-        400, False, "Mod", ["a"])
+def test_full_queue_over_http(gate):
+    """A full queue is a 429 that says when to try again."""
+    api = Api([LongOperation(gate, max_queued=0)])
+    assert send(api, "POST /v1/api_operations/gate")[1]["success"] is True
+    status, value, headers = send(api, "POST /v1/api_operations/gate")
+    assert (status, value["success"], int(headers["Retry-After"]) > 0) == (429, False, True)
 
 
-def test_two_operations_of_one_route(write):
-    """Two operations at one path cannot be served together."""
-    settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": "mod/go", "Command": "f"},
-                                                  {"Route": "Mod/GO", "Command": "g"}]}}}
-    place = write("def f(callback): pass\ndef g(callback): pass\n", settings)
-    with pytest.raises(ValueError, match="its route is taken"):
-        Door(load(place))
+@pytest.mark.parametrize(("options", "query", "plain", "codeproject"), [
+    ({}, "?n=1", 400, 400), ({"when_busy": "reject"}, "", 409, 200),
+    ({"max_queued": 0}, "", 429, 429)])
+def test_refusals(gate, options, query, plain, codeproject):
+    """A start that is refused is a problem to those who prefer it, else as that server says it."""
+    api = Api([LongOperation(gate, **options)])
+    id = send(api, "POST /v1/api_operations/gate")[1]["commandId"]
+    line = "POST /v1/api_operations/gate" + query
+    status, value, headers = send(api, line, Prefer="respond-async")
+    kind = "BadParameters" if plain == 400 else "Busy"
+    assert (status, value["type"], value["status"]) == (plain, PROBLEMS + kind, plain)
+    assert ("errors" in value) == (plain == 400)
+    assert value["title"]
+    assert value["detail"]
+    assert ("Retry-After" in headers) == (plain == 429)
+    status, value, headers = send(api, line)
+    assert (status, value["success"]) == (codeproject, False)
+    assert value["error"]
+    assert ("Retry-After" in headers) == (codeproject == 429)
+    assert value.get("commandId") == (id if codeproject == 200 else None)
+    assert [job["id"] for job in send(api, "GET /v1/jobs")[1]["jobs"]] == [id]
 
 
-def test_descriptions_name_the_page(made, tmp_path):
-    """``/v1`` names the page of a module that has one."""
-    door, _ = made(VALUES)
-    assert "page" not in door.ask("GET", "/v1")[1]["operations"][0]
-    (tmp_path / "explore.html").write_text("")
-    assert door.ask("GET", "/v1")[1]["operations"][0]["page"] == (
-        f"/{door.module.id}/explore.html")
+def test_join_over_http(gate):
+    """With ``when_busy="join"`` the client is told the job that runs."""
+    api = Api([LongOperation(gate, when_busy="join")])
+    id = send(api, "POST /v1/api_operations/gate")[1]["commandId"]
+    again = send(api, "POST /v1/api_operations/gate")[1]
+    assert (again["success"], again["commandId"], again["commandStatus"]) == (True, id, "running")
+    status, value, headers = send(api, "POST /v1/api_operations/gate", Prefer="respond-async")
+    assert (status, value["id"], headers["Location"]) == (202, id, "/v1/jobs/" + id)
+
+
+def test_replace_over_http(gate):
+    """With ``when_busy="replace"`` the job that runs is cancelled, and the new one waits for it."""
+    api = Api([LongOperation(gate, when_busy="replace")])
+    old = send(api, "POST /v1/api_operations/gate")[1]
+    assert gate.reported.wait(WAIT)
+    new = send(api, "POST /v1/api_operations/gate")[1]
+    assert new["commandStatus"] == "queued"
+    assert send(api, "GET /v1/jobs/" + old["commandId"])[1]["state"] == "cancelling"
+    gate.open.set()
+    assert finish(api, old["commandId"])["state"] == "cancelled"
+    assert finish(api, new["commandId"])["state"] == "completed"
+
+
+@pytest.mark.parametrize(("content_type", "body", "other"), [
+    ("application/json", b'{"n": 1, "note": "a"}', b'{"n": 1, "note": "b"}'),
+    ("application/x-www-form-urlencoded", b"n=1&note=a", b"n=2&note=a")])
+def test_idempotency_key(content_type, body, other):
+    """A key given twice is one job, also after its end; with another body it is a 422."""
+    operation = LongOperation(paint)
+    api = Api([operation])
+    post = functools.partial(send, api, "POST /v1/api_operations/paint", content_type=content_type,
+                             **{"Idempotency-Key": '"8e03978e"'})
+    first = post(body=body)[1]
+    finish(api, first["commandId"])
+    again = post(body=body)[1]
+    assert (again["success"], again["commandId"]) == (True, first["commandId"])
+    assert again["commandStatus"] == "completed"
+    status, value, _ = post(body=other)
+    assert (status, value["success"], value["code"]) == (422, False, 422)
+    assert first["commandId"] in value["error"]
+    assert "commandId" not in value
+    status, value, _ = post(body=other, Prefer="respond-async")
+    assert (status, value["type"], value["status"]) == (422, PROBLEMS + "KeyReused", 422)
+    assert len(operation.jobs()) == 1
+    operation.forget(first["commandId"])
+    assert post(body=body)[0] == 410
+    assert post(body=body, Prefer="respond-async")[1]["title"] == "Gone"
+    assert operation.jobs() == []
+
+
+def test_idempotency_key_while_busy(gate):
+    """A key whose job runs gets that job, though no other one could be started."""
+    api = Api([LongOperation(gate, when_busy="reject")])
+    key = {"Idempotency-Key": "a"}
+    id = send(api, "POST /v1/api_operations/gate", **key)[1]["commandId"]
+    assert send(api, "POST /v1/api_operations/gate", **key)[1]["commandId"] == id
+    assert send(api, "POST /v1/api_operations/gate", Prefer="respond-async")[0] == 409
+    status, value, _ = send(api, "POST /v1/api_operations/gate", Prefer="respond-async", **key)
+    assert (status, value["id"], value["state"]) == (202, id, "running")
+
+
+def test_commands_see_their_module_only(gate):
+    """A command's id is found under its own module, and a job's everywhere."""
+    other = LongOperation(paint)
+    other.module = "other"
+    api = Api([LongOperation(gate), other])
+    id = send(api, "POST /v1/other/paint?n=1")[1]["commandId"]
+    assert finish(api, id)["state"] == "completed"
+    mine = send(api, f"GET /v1/other/get_command_status?commandId={id}")[1]
+    assert mine["commandStatus"] == "completed"
+    theirs = send(api, f"GET /v1/api_operations/get_command_status?commandId={id}")[1]
+    assert theirs["commandStatus"] == "not started"
+
+
+@pytest.mark.parametrize("names", [("same", "Same"), ("a-b", "a_b"), ("get_command_status", "x")])
+def test_two_operations_on_one_route(names):
+    """Two operations with the same route are an error that says what to do."""
+    with pytest.raises(ValueError, match="name="):
+        Api([LongOperation(paint, name=name) for name in names])
+
+
+def test_json_that_came_as_a_form():
+    """JSON without its Content-Type, as curl sends it, is told from a form."""
+    api = Api([LongOperation(paint)])
+    status, answer, _ = send(api, "POST /v1/api_operations/paint", b'{"n": 1}',
+                             "application/x-www-form-urlencoded")
+    assert status == 415
+    assert "Content-Type: application/json" in answer["error"]
+
+
+def test_ping():
+    """Ping answers."""
+    assert send(Api([LongOperation(paint)]), "GET /v1/status/ping")[1]["success"] is True
