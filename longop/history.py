@@ -211,7 +211,7 @@ def _is_longer(value: Any, limit: int) -> bool:
 
 
 def _size_of(value: Any, limit: int) -> int:
-    """Return about how many bytes a value and its contents take; stop counting at the limit."""
+    """Return about how many bytes a value and its contents take, or the limit if more."""
     todo: list[Any] = [value]
     seen: set[int] = set()
     size = 0
