@@ -12,8 +12,11 @@ from .long_process import a_long_process
 operation = longop.LongOperation(a_long_process)
 
 
-class Handler(longop.handler(operation, page="/jobs")):
-    """Serves the operation's paths; all others come to the methods below."""
+class Handler(longop.Handler):
+    """Serves the operation's paths; requests for all others come to the methods below."""
+
+    operations = (operation,)
+    page = "/jobs"
 
     def do_GET(self):
         """Answer as in any ``http.server``."""

@@ -9,7 +9,7 @@ reads a long prompt there is none; then only ``--executor process`` ends it at o
 
 from pathlib import Path
 
-_idle = {}  # loaded models that no job uses now
+_idle: dict = {}  # loaded models that no job uses now
 
 
 def llama_chat(prompt: str, model: Path, callback, max_tokens: int = 256,

@@ -884,7 +884,7 @@ def test_file_of_a_script(tmp_path, executor):
     """A script may say where the history is kept, though its processes import it as well."""
     (tmp_path / "script.py").write_text(
         "import longop\n"
-        f"@longop.LongOperation(history='history.sqlite3', executor={executor!r})\n"
+        f"@longop.long_operation(history='history.sqlite3', executor={executor!r})\n"
         "def work(callback):\n"
         "    return 'value'\n"
         "if __name__ == '__main__':\n"
