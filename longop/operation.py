@@ -30,19 +30,20 @@ from .status import Status
 
 __all__ = ["WHEN_BUSY", "LongOperation", "Owner", "close_all", "long_operation"]
 
-T = TypeVar("T")
 if TYPE_CHECKING:
     # Every type checker brings this module along; at run time it is not needed.
     import typing_extensions
 
     # The defaults let ``LongOperation`` stand for ``LongOperation[..., Any]``.
     P = typing_extensions.ParamSpec("P", default=...)
+    T = typing_extensions.TypeVar("T", default=Any)
     V = typing_extensions.TypeVar("V", covariant=True, default=Any)
 
     class _Generic(Generic[P, V]):
         pass
 else:
     P = TypeVar("P")
+    T = TypeVar("T")
     V = TypeVar("V")
 
     class _Generic:
