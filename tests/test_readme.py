@@ -308,7 +308,7 @@ def test_benchmarks():
 def rows(text, heading):
     """Return the rows of the table whose first heading is this one, each a list of cells."""
     table = re.search(rf"^\| {heading} \|.*\n\|[-| :]+\n((?:\|.*\n)+)", text, re.M)[1]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()]
+    return [re.split(r" *\| *", line)[1:-1] for line in table.splitlines()]
 
 
 def test_options():
