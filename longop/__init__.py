@@ -70,7 +70,7 @@ __all__ = ["BadParameters", "Busy", "Callback", "DeadlineExceeded", "ForgottenJo
 
 
 def handler(*operations: LongOperation, **options: Any) -> Any:
-    """Return a request handler class for ``http.server``: see `longop.embed.handler`."""
+    """Return a request handler class for ``http.server``: see `longop.web.handler.handler`."""
     from .web import handler as embed  # ``import longop`` loads no HTTP
 
     return embed.handler(*operations, **options)
@@ -84,7 +84,7 @@ def progress(job: Any, **options: Any) -> Status:
 
 
 def wsgi(*operations: LongOperation, **options: Any) -> Any:
-    """Return a WSGI application: see `longop.embed.wsgi`."""
-    from .web import handler as embed
+    """Return a WSGI application: see `longop.web.wsgi.wsgi`."""
+    from .web import wsgi as door
 
-    return embed.wsgi(*operations, **options)
+    return door.wsgi(*operations, **options)
