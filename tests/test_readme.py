@@ -35,6 +35,12 @@ SERVE = DOCUMENTS["docs/serve.md"]
 PYZ = ["python3 -m zipapp FOLDER -m longop.__main__:main -o longop.pyz",
        "python3 longop.pyz serve work.py"]
 COMMANDS = {
+    "CONTRIBUTING.md": [
+        "python3 -m tests",
+        "python3 -m tests tests/web/test_gate.py -k token",
+        "python3 -m tests.bench report",
+        ".ci/run",
+    ],
     "README.md": [
         "python3 -m longop serve work.py",
         *PYZ,
@@ -186,7 +192,7 @@ def test_ways_to_send_parameters(work):
 def test_commands_are_known(document):
     """A document has no other commands than those that are tried here."""
     commands = [line for line in shell_lines(document) if not line.startswith("curl ")]
-    assert commands == COMMANDS.get(document, commands if document == "CONTRIBUTING.md" else [])
+    assert commands == COMMANDS.get(document, [])
 
 
 @pytest.fixture
@@ -279,10 +285,12 @@ def test_client(work):
 
 
 def test_tests():
-    """The README's command for the tests is there."""
-    done = subprocess.run(argv("python3 -m tests --version"), cwd=str(ROOT), check=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert "pytest" in done.stdout
+    """The command for the tests is there, and the one for a single test runs some."""
+    for command in "python3 -m tests --version", COMMANDS["CONTRIBUTING.md"][1]:
+        done = subprocess.run(argv(command), cwd=str(ROOT), check=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert re.search("pytest [0-9]|[0-9] passed", done.stdout)
+    assert os.access(str(ROOT / ".ci" / "run"), os.X_OK)
 
 
 def test_new_module(work):
@@ -298,7 +306,7 @@ def test_benchmarks():
     """The measurements' commands name benchmarks that there are."""
     from .bench.__main__ import WHERE
 
-    for command in COMMANDS["docs/measurements.md"]:
+    for command in [*COMMANDS["docs/measurements.md"], COMMANDS["CONTRIBUTING.md"][2]]:
         assert set(command.split()[3:]) <= set(WHERE)
 
 
