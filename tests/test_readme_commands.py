@@ -13,8 +13,11 @@ import urllib.request
 
 import pytest
 
+from . import waiting
 from .documents import DOCUMENTS, ROOT, blocks, shell_lines
 from .serve.test_main import get, served, wait_for_log
+
+WAIT = 2 * waiting.WAIT  # seconds: each starts processes
 
 # Every shell command that is not curl, in its document's order. What runs it is below.
 PYZ = ["python3 -m zipapp FOLDER -m longop.__main__:main -o longop.pyz",
@@ -83,7 +86,7 @@ def curl(line, url, id):
     if options["--json"] is not None:
         request = urllib.request.Request(address, options["--json"].encode(),
                                          {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=WAIT) as answer:
             return json.loads(answer.read())
     data = None if options["-d"] is None else options["-d"].encode()
     method = options["-X"] or ("GET" if data is None else "POST")
@@ -147,7 +150,7 @@ def start_and_cancel(url, operation):
     id = get(f"{url}v1/{operation}", b"")["commandId"]
     status = get(f"{url}v1/jobs/{id}/cancel", b"")
     while status["finished_at"] is None:
-        status = get(f"{url}v1/jobs/{id}?since={status['version']}&wait=20")
+        status = get(f"{url}v1/jobs/{id}?since={status['version']}&wait={WAIT}")
     assert status["state"] == "cancelled"
 
 
@@ -192,7 +195,7 @@ def interrupt(process):
     assert "running" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     process.stdout.read()
-    return process.wait(20)
+    return process.wait(WAIT)
 
 
 def test_run(work):
@@ -218,6 +221,14 @@ def test_tests():
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert re.search("pytest [0-9]|[0-9] passed", done.stdout)
     assert os.access(str(ROOT / ".ci" / "run"), os.X_OK)
+
+
+def test_adapter(work):
+    """An adapter is served as a file is."""
+    adapter = "examples/PythonLongProcess/a_long_process_adapter.py"
+    command = COMMANDS["docs/codeproject.md"][0].replace("your_adapter.py", adapter)
+    with running(f"{command} --quiet --port 0", work) as process:
+        assert process.stdout.readline().startswith("long_process/a_long_process at ")
 
 
 def test_new_module(work):

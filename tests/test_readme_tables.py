@@ -45,8 +45,8 @@ def test_handler_attributes():
 
 def test_server_options():
     """docs/serve.md has each option of ``longop serve``, and no other."""
-    done = subprocess.run([sys.executable, "-m", "longop.serve", "--help"], cwd=str(ROOT), check=True,
-                          stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([sys.executable, "-m", "longop.serve", "--help"], cwd=str(ROOT),
+                          check=True, stdout=subprocess.PIPE, text=True)
     tables = [row[0] for row in rows(SERVE, "option")]
     tables += [row[1] for row in rows(SERVE, "limit")]
     options = set(re.findall(r"--[a-z-]+", done.stdout)) - {"--help"}
