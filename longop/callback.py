@@ -96,8 +96,8 @@ class Callback:
     def on_cancel(self, hook: Callable[[], object]) -> None:
         """Have a hook called once on a cancel, or now if there was one. It must not block.
 
-        It is called in the thread that cancels. A ``RuntimeError`` from it is ignored: an event
-        loop that it was to wake is closed.
+        It is called in the thread that cancels. Its ``RuntimeError`` is ignored: an event loop
+        that it was to wake is closed.
         """
         self._hooks.append(hook)
         # After the append: whether the cancel came before or after it, one side runs the hook.
