@@ -9,13 +9,11 @@ import longop
 
 from .long_process import a_long_process
 
-operation = longop.LongOperation(a_long_process)
-
 
 class Handler(longop.Handler):
-    """Serves the operation's paths; requests for all others come to the methods below."""
+    """Serves longop's paths; all other paths go to the methods below."""
 
-    operations = (operation,)
+    operations = [longop.LongOperation(a_long_process)]
     page = "/jobs"
 
     def do_GET(self):
