@@ -25,7 +25,6 @@ errors          every exception
 jsontext        any value as JSON
 callback        what the function is given: reports go out, a cancel comes in
 status          the states of a job, and the record of it that every door shows
-updates         each change of a job, in a ``for`` loop or an ``async for`` loop
 job             the life of one run: a ``concurrent.futures.Future``
 guard           stops a job that does not stop by itself: deadlines, and the steps of a cancel
 executors       a call of the function, and where its code runs: in a thread
