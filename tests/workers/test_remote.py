@@ -437,7 +437,7 @@ def test_messages_are_not_held_back(operate, pools):
 
 def test_executor_that_never_answers(operate, desk, tmp_path, monkeypatch):
     """A job whose worker is lost has failed, even if the executor never says a word."""
-    monkeypatch.setattr("longop.workers.remote.PATIENCE", 0.1)
+    monkeypatch.setattr("longop.workers.remote.OUTCOME_TIMEOUT", 0.1)
     job = operate(write, desk).start(file=tmp_path / "file")
     with desk.take().process() as process:
         wait_for_report(job)
@@ -449,7 +449,7 @@ def test_executor_that_never_answers(operate, desk, tmp_path, monkeypatch):
 
 def test_executor_that_never_says_what_came_of_a_cancel(operate, desk, tmp_path, monkeypatch):
     """A job whose code has stopped has ended, though its worker was lost just then."""
-    monkeypatch.setattr("longop.workers.remote.PATIENCE", 0.1)
+    monkeypatch.setattr("longop.workers.remote.OUTCOME_TIMEOUT", 0.1)
     job = operate(write, desk).start(file=tmp_path / "file")
     sent = desk.take()
     worker = threading.Thread(target=sent.function, args=sent.args, daemon=True)
@@ -562,7 +562,7 @@ def test_executor_that_cancels_what_runs(operate, desk, tmp_path):
 
 def test_outcome_that_takes_its_time(operate, desk, monkeypatch):
     """The outcome of a function that has ended is waited for: a large one may take long."""
-    monkeypatch.setattr("longop.workers.remote.PATIENCE", 0.02)
+    monkeypatch.setattr("longop.workers.remote.OUTCOME_TIMEOUT", 0.02)
     job = operate(echo, desk).start(n=7)
     sent = desk.take()
     outcome = sent.function(*sent.args)
@@ -678,7 +678,7 @@ def test_stranger_that_is_silent_does_not_hold_up_a_cancel(operate, desk):
 
 def test_nothing_from_the_network_is_unpickled(operate, desk, tmp_path, monkeypatch):
     """A pickle in place of JSON is not read, before or after the job has taken the worker in."""
-    monkeypatch.setattr("longop.workers.remote.PATIENCE", 0.1)
+    monkeypatch.setattr("longop.workers.remote.OUTCOME_TIMEOUT", 0.1)
     bomb = Bomb(tmp_path / "exploded")
     job = operate(echo, desk).start(n=8)
     sent = desk.take()
@@ -688,8 +688,8 @@ def test_nothing_from_the_network_is_unpickled(operate, desk, tmp_path, monkeypa
             worker.recv_bytes()
     assert job.state is State.RUNNING
     with Client(sent.address, authkey=sent.key) as worker:
-        worker.send_bytes(f'["call","{job.id}"]'.encode())
-        assert worker.recv_bytes() == f'["run","{job.id}"]'.encode()
+        worker.send_bytes(f'["hello","{job.id}"]'.encode())
+        assert worker.recv_bytes() == f'["welcome","{job.id}"]'.encode()
         worker.send(bomb)
         assert end_of(job).state is State.FAILED
     assert [*tmp_path.iterdir()] == []
