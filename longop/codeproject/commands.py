@@ -7,21 +7,20 @@ does. What it says that is not so, such as ``cancelled`` of code that runs, is s
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import re
 import time
-from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from ..errors import BadParameters, Busy, ForgottenJob, LongOperationError, RequestError, UnknownJob
 from ..job import Job
 from ..operation import LongOperation, Owner
 from ..status import State, Status
-from ..web.watch import Answer, hold
+from ..web import start as start_
+from ..web.jobs import Found, cancel as cancel_job, find
+from ..web.held import Answer
 from ..web.wire import Request, Response, Upload, http_date, json_response, parameters
-
-Found = Tuple[LongOperation, Optional[Job], Status]
 
 # That server's words. Its page reads on until a status is `completed`, `failed` or not a success.
 _STARTED = "Command is running in the background"
@@ -106,7 +105,7 @@ class Module(Owner):
     def cancel(self, id: str) -> dict[str, Any]:
         """Cancel a job."""
         try:
-            status = cancel_job(*self._find(id))
+            status = cancel_job(self._find(id))
         except UnknownJob as error:
             return {"success": False, "error": str(error)}
         state = status.state
@@ -174,25 +173,11 @@ def close_modules(operations: Iterable[LongOperation]) -> None:
 
 
 def start(module: Module, operation: LongOperation, depth: int, request: Request) -> Answer:
-    """Start a job. With ``Prefer: respond-async`` or ``wait=`` (RFC 7240) the answer is plain.
-
-    The route is ``depth`` parts of the path; what follows is for the function.
-    """
-    prefer = request.headers.get("prefer", "").lower()
-    patience = re.search(r"\bwait=([0-9]{1,9})\b", prefer)
-    key = request.headers.get("idempotency-key")
-    if patience or "respond-async" in prefer:
-        values = operation.signature.parse(_values(request))
-        job = operation.start_once(key, **values) if key else operation.start(**values)
-        headers = {"Location": f"/v1/jobs/{job.id}",
-                   "Preference-Applied": patience.group() if patience else "respond-async"}
-
-        def answer(status: Status) -> Response:
-            code = 200 if status.state.is_terminal else 202
-            return json_response(vars(status), code, headers=headers)
-
-        return hold(job, float(patience.group(1)), lambda status: status.state.is_terminal,
-                    answer) if patience else answer(job.status())
+    """Start a job; what follows the ``depth`` parts of the route is for the function."""
+    preference = start_.preference_of(request)
+    key = start_.key_of(request)
+    if preference:
+        return start_.answer(start_.begin(operation, _values(request), key), preference)
 
     def begin(id: str) -> dict[str, Any]:
         rest = "/".join(request.path.split("/")[depth:])
@@ -261,25 +246,3 @@ def _reply(module: Module, command: str, ask: Callable[[str], Mapping[str, Any]]
                  processedBy="localhost", timestampUTC=http_date(time.time()),
                  code=whole["code"] if code == 200 else code)
     return json_response(whole, code, headers=headers)
-
-
-def find(operations: Iterable[LongOperation], id: str) -> Found:
-    """Return a job's operation, the job if it is alive, and its status.
-
-    Raises `UnknownJob` or `ForgottenJob`.
-    """
-    for operation in operations:
-        job = operation.live.get(id)
-        if job is not None:
-            return operation, job, job.status()
-    for operation in operations:
-        with contextlib.suppress(UnknownJob):
-            return operation, None, operation.status(id)
-    raise UnknownJob(f"there is no job {id}")
-
-
-def cancel_job(operation: LongOperation, job: Job | None, status: Status) -> Status:
-    """Cancel a job if it is alive; return its status then."""
-    if job is not None:
-        job.cancel()
-    return operation.status(status.id)

@@ -1,7 +1,7 @@
 """A client of the server's: what is said to and fro on its connection, as one generator.
 
 Bytes come in, and go through a `Reader` to the `Api`; a `Response` goes out, and where the answer
-is a `Watch`, more of it whenever the job changes.
+is a `Held`, more of it whenever the job changes.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from .api import Api, problem
 from ..errors import RequestError
 from .gate import Gate
 from ..operation import LongOperation
-from .watch import wait
+from .held import wait
 from .wire import ALWAYS, CONTINUE, Limits, Reader, Request, Response
 
 

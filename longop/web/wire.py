@@ -57,6 +57,7 @@ class Request:
         self.method, target, minor, lines = match.groups()
         self.limits, self.body = limits, b""
         self.view: Any = None  # what answers it
+        self.job_id: str | None = None  # of a path below /v1/jobs
         self.extra: Mapping[str, str] = {}  # headers of its answer
         if lines.count("\n") > limits.max_headers:
             raise RequestError(431, f"there are more than {limits.max_headers} headers")

@@ -21,7 +21,7 @@ from longop import Busy, OperationCancelled, State, TargetError
 from longop.web.api import Api
 from longop.codeproject.queue import statistics
 from longop.cli.target import load
-from longop.web.watch import wait
+from longop.web.held import wait
 
 from ..serve.test_main import ask, get, served
 from ..waiting import WAIT, end_of, wait_until

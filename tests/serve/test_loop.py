@@ -417,7 +417,7 @@ def test_events(job, steps):
 
 def test_heartbeat(job, monkeypatch):
     """A stream on which nothing happens says that it is there, however long."""
-    monkeypatch.setattr("longop.web.watch.HEARTBEAT", 0.01)
+    monkeypatch.setattr("longop.web.held.HEARTBEAT", 0.01)
     with serving(job, idle_time=0.05) as server, \
             connected(server, get(f"/v1/jobs/{job.id}/events")) as client:
         seen = b""

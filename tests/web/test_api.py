@@ -14,7 +14,7 @@ from longop import History, LongOperation, LongOperationError, State, Status, __
 from longop.web.api import Api, problem
 from longop.errors import RequestError
 from longop.jsontext import dumps
-from longop.web.watch import wait
+from longop.web.held import wait
 
 WAIT = 10
 ID = 32 * "0"

@@ -1,11 +1,11 @@
-"""`longop.web.watch`: answers that wait for a job."""
+"""`longop.web.held`: answers that wait for a job."""
 
 import threading
 
 import pytest
 
 from longop import State
-from longop.web.watch import hold, stream, wait
+from longop.web.held import hold, stream, wait
 from longop.web.wire import Response
 
 from ..waiting import WAIT, end_of
