@@ -14,11 +14,12 @@ from .outcome import Outcome
 def attend(job: Job, call: Call, channel: Channel) -> Outcome | None:
     """Follow a job's call until its code has ended; return its outcome, if the worker sent it.
 
-    The thread that calls this is the only reader of the channel. It always reads, so that a worker
-    never waits with a full pipe. Other threads send: whichever cancels the job sends `Cancel`, and
-    the job's guard `Companion`.
+    The thread that calls this is the only reader of the channel. It always reads, so that a
+    worker never waits with a full pipe. Other threads send: whichever cancels the job sends
+    `Cancel`, and the job's guard `Companion`.
 
-    Raises ``EOFError`` or ``OSError`` if the worker is lost, and what reading an outcome raises.
+    Raises ``EOFError`` or ``OSError`` if the worker is lost, and what reading an outcome
+    raises.
     """
     # The guard calls ``call.stop`` when the time has come. The companion has to run where the
     # function runs, so from here on that sends a message.

@@ -45,14 +45,16 @@ class Channel:
     def __init__(self, connection: Connection, codec: Codec) -> None:
         self.connection = connection
         self._codec = codec
-        # Held while a message is written, so that two do not mix. It belongs to this end in this
-        # process alone: a process that is killed takes its own lock along and blocks nobody.
+        # Held while a message is written, so that two do not mix. It belongs to this end in
+        # this process alone: a process that is killed takes its own lock along and blocks
+        # nobody.
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> bool:
         """Send a message; return False if the other side is gone.
 
-        It raises nothing then, because `receive` does: the one thread that reads also cleans up.
+        It raises nothing then, because `receive` does: the one thread that reads also cleans
+        up.
         """
         data = self._codec.dumps(to_wire(message))
         with self._sending, contextlib.suppress(OSError):

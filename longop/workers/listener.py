@@ -25,16 +25,17 @@ Address = Tuple[str, int]
 class ReportListener:
     """Listens while somebody is in `listening`, and hands each worker's channel to ``attend``.
 
-    ``attend`` is called in a thread of that connection's own. What it raises is dropped, and when
-    it returns the connection is closed.
+    ``attend`` is called in a thread of that connection's own. What it raises is dropped, and
+    when it returns the connection is closed.
     """
 
-    def __init__(self, report_to: Address, key: bytes, attend: Callable[[Channel], None]) -> None:
+    def __init__(self, report_to: Address, key: bytes,
+                 attend: Callable[[Channel], None]) -> None:
         self._report_to = report_to
         self._key = key
         self._attend = attend
-        # Guards what is below. Held while the port is opened and closed, so that a job that starts
-        # as the last one ends finds it closed, or keeps it open.
+        # Guards what is below. Held while the port is opened and closed, so that a job that
+        # starts as the last one ends finds it closed, or keeps it open.
         self._lock = threading.Lock()
         self._users = 0
         self._listener: Listener | None = None
@@ -75,8 +76,9 @@ class ReportListener:
         assert self._listener is not None
         address = self._listener.address
         self._listener = None
-        # The thread waits in accept(), which closing the socket does not end on every system. It
-        # gets a connection instead, sees that it is not wanted any more, and closes the port.
+        # The thread waits in accept(), which closing the socket does not end on every system.
+        # It gets a connection instead, sees that it is not wanted any more, and closes the
+        # port.
         with contextlib.suppress(OSError), socket.create_connection(address):
             self._thread.join()
 

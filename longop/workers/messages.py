@@ -10,11 +10,11 @@
        │ ── Cancel, Companion ────────────▶    │   at any time after Begun
        │ ── Bye ──────────────────────────▶    │   always answers Ended
 
-All but the check carry the id of their job, because a message may arrive late: a cancel after the
-code has ended, a report after the next job has begun. It is dropped then.
+All but the check carry the id of their job, because a message may arrive late: a cancel after
+the code has ended, a report after the next job has begun. It is dropped then.
 
-On the wire a message is a tuple of plain values, its kind first. Which bytes these become is for
-`channel` to say.
+On the wire a message is a tuple of plain values, its kind first. Which bytes these become is
+for `channel` to say.
 """
 
 from __future__ import annotations

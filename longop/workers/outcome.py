@@ -19,7 +19,7 @@ Latest = Tuple[int, Any, Any, Any, Any]
 
 
 class SentError(NamedTuple):
-    """An error on its way: the error itself if it can be pickled, and always its description."""
+    """An error as it is sent: itself, if it can be pickled, and always its description."""
 
     error: BaseException | None
     name: str
@@ -34,9 +34,9 @@ class SentError(NamedTuple):
         return cls(travels, type(error).__name__, jsontext.to_text(error), "".join(lines))
 
     def revive(self) -> BaseException:
-        """Return the error, or a `LongOperationError` of the same name if it cannot be pickled.
+        """Return the error. Its cause shows the traceback from the worker.
 
-        Its cause shows the traceback from the worker.
+        One that could not be pickled becomes a `LongOperationError` of the same name.
         """
         revived = self.error
         if revived is None:
@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
     error: SentError | None = None
 
     def settle(self, job: Job) -> Any:
-        """Give a job's callback the last report; return the call's value or raise its error."""
+        """Give a job's callback the last report; return the value or raise the error."""
         job.callback.receive(self.latest)
         job.callback.told = job.callback.told or self.told
         if self.error is not None:

@@ -17,9 +17,9 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL
 class WorkerProcess:
     """A fresh Python in a session of its own, and the channel to it.
 
-    The pipe between the two belongs to them alone, and so do the locks at its ends. Whenever the
-    process is killed, even within a message, nothing is held that another process waits for; a
-    queue that several processes share would stay locked.
+    The pipe between the two belongs to them alone, and so do the locks at its ends. Whenever
+    the process is killed, even within a message, nothing is held that another process waits
+    for; a queue that several processes share would stay locked.
 
     Not safe by itself: its owner decides which thread may call `kill` and `end`, and when.
     """

@@ -37,10 +37,10 @@ class ProcessBackend(Backend):
         # Held during a check, so that starts at the same time wait for one result.
         self._checking = threading.Lock()
         self._is_checked = False  # guarded by `_checking`
-        # Ends the processes once: when `close` is called; or when this object is dropped, which
-        # is why the pool must not refer to it; or at exit, before multiprocessing would wait for
-        # the processes in vain (hence the priority). In a forked copy of this process it does
-        # nothing.
+        # Ends the processes once: when `close` is called; or when this object is dropped,
+        # which is why the pool must not refer to it; or at exit, before multiprocessing would
+        # wait for the processes in vain (hence the priority). In a forked copy of this process
+        # it does nothing.
         self._end_pool = multiprocessing.util.Finalize(self, self._pool.end, exitpriority=100)
 
     @property
@@ -55,7 +55,8 @@ class ProcessBackend(Backend):
     def check(self, call: Call) -> None:
         """Raise `TargetError` if a call cannot be made in another process.
 
-        The first time, a process is asked to import the function; the job then gets this process.
+        The first time, a process is asked to import the function; the job then gets this
+        process.
         """
         try:
             call.data = pickle.dumps(call)
@@ -65,8 +66,9 @@ class ProcessBackend(Backend):
                 self._is_checked = True
         except Exception as error:
             raise TargetError(
-                f"{call.function!r} cannot run in another process, which must be able to import "
-                f"the function by its name and to be sent its parameters: {error}") from error
+                f"{call.function!r} cannot run in another process, which must be able to "
+                "import the function by its name and to be sent its parameters: "
+                f"{error}") from error
 
     def perform(self, job: Job, call: Call) -> Any:
         """Make a call in an idle process, or in a new one; return its value.
@@ -76,8 +78,8 @@ class ProcessBackend(Backend):
         with self._pool.use(job) as process:
             process.channel.send(Start(job.id, call.data))
             outcome = attend(job, call, process.channel)
-        # The process is free for the next job by now. An error that the function has raised comes
-        # from here, so that an OSError of its own is not taken for a lost process.
+        # The process is free for the next job by now. An error that the function has raised
+        # comes from here, so that an OSError of its own is not taken for a lost process.
         assert outcome is not None
         return outcome.settle(job)
 
@@ -138,7 +140,7 @@ class _Pool:
         self._give_back(job)
 
     def kill(self, job: Job, number: int) -> None:
-        """Send a signal to the process that has a job, if one has. Called by the job's guard."""
+        """Send a signal to a job's process, if it has one. Called by the job's guard."""
         with self._lock:
             if job in self._busy:
                 self._busy[job].kill(number)

@@ -1,13 +1,15 @@
 """Runs calls in any ``concurrent.futures.Executor``: a pool, Dask's cluster, MPI.
 
-    job's thread ─── the call ──▶ executor ──▶ worker ── the outcome ──▶ executor ──▶ job's thread
-                                                  │
-    line's thread ◀── Hello, Reports, Ended ──────┤     a connection of the worker's own, which
-                  ─── Welcome, Cancel, Companion ─┘     `listener` takes in
+    the job's thread ─── the call ──▶ ┌──────────┐ ──▶ worker
+                     ◀── the outcome ─┤ executor │ ◀──   │
+                                      └──────────┘       │
+    the line's thread ◀── Hello, Begun, Reports, Ended ──┤   a connection of the worker's own,
+                      ─── Welcome, Cancel, Companion ──▶ ┘   which `listener` takes in
 
-The executor carries the call, with the operation's secret in it, and brings the outcome back. What
-passes in between takes the line. The two may disagree: an executor can lose a worker that still
-runs, try a call again, or keep silent for ever. `_Line` and `_await_outcome` decide who is right.
+The executor carries the call, with the operation's secret in it, and brings the outcome back.
+What passes in between takes the line. The two may disagree: an executor can lose a worker that
+still runs, try a call again, or keep silent for ever. `_Line` and `_await_outcome` decide who
+is right.
 """
 
 from __future__ import annotations
@@ -33,14 +35,14 @@ OUTCOME_TIMEOUT = 5.0  # seconds an executor has to say what became of a worker 
 
 
 class ExecutorBackend(Backend):
-    """Runs calls in an executor; listens at ``report_to``, a host and a port, for their workers."""
+    """Runs calls in an executor; listens at ``report_to``, a host and a port, for workers."""
 
     def __init__(self, executor: futures.Executor, report_to: Address) -> None:
         self._executor = executor
         self._key = os.urandom(32)
         self._listener = ReportListener(report_to, self._key, self._attend)
-        # The lines of the jobs whose worker has not come yet, by the job's id. Without a lock: a
-        # dict's own `pop` decides which of two workers gets a line.
+        # The lines of the jobs whose worker has not come yet, by the job's id. Without a lock:
+        # a dict's own `pop` decides which of two workers gets a line.
         self._lines: dict[str, _Line] = {}
 
     def perform(self, job: Job, call: Call) -> Any:
@@ -98,15 +100,16 @@ class ExecutorBackend(Backend):
 class _Line:
     """A job's line to its worker: it waits for the worker, then is open, then is closed.
 
-    It is given up instead if it is not needed any more before a worker has come. Which of the two
-    happens first decides whether the function runs at all, so both take one step of a Future,
-    whose lock lets one of them win.
+    It is given up instead if it is not needed any more before a worker has come. Which of the
+    two happens first decides whether the function runs at all, so both take one step of a
+    Future, whose lock lets one of them win.
     """
 
     def __init__(self, job: Job, call: Call) -> None:
         self.job = job
         self.call = call
-        # Runs while the line is open. Its result says whether the code had ended when it closed.
+        # Runs while the line is open. Its result says whether the code had ended when it
+        # closed.
         self._future: futures.Future[bool] = futures.Future()
 
     def open(self) -> bool:
@@ -130,9 +133,9 @@ class _Line:
         self._future.add_done_callback(callback)
 
     def wait_for_end_of_code(self) -> bool:
-        """Wait until the line is over; return whether no code runs any more, for all we know."""
+        """Wait until the line is over; return whether the code has ended, or never began."""
         if self._future.cancelled():
-            return True  # it has never begun
+            return True
         return self._future.result()
 
 
@@ -146,8 +149,8 @@ def _wait_for_either(line: _Line, future: futures.Future[Outcome]) -> None:
 
 def _await_outcome(line: _Line, future: futures.Future[Outcome]) -> Outcome:
     """Return the outcome that the executor brings, or raise why there is none."""
-    # What an executor calls cancelled may run on, as with Dask: then the line tells when it ends.
-    # If the executor has any other answer while the line is open, that answer counts.
+    # What an executor calls cancelled may run on, as with Dask: then the line tells when it
+    # ends. If the executor has any other answer while the line is open, that answer counts.
     code_has_ended = False
     if line.is_over() or future.cancelled():
         code_has_ended = line.wait_for_end_of_code()

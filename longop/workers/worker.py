@@ -26,14 +26,15 @@ from ..callback import Callback
 from ..errors import WorkerLost
 from ..executors import Call
 from .channel import JSON, PICKLE, Channel
-from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello, Report, Start,
-                       Welcome)
+from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello, Report,
+                       Start, Welcome)
 from .outcome import Outcome, PortableOutcome, SentError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-REPORT_INTERVAL = 0.002  # seconds between two reports that are sent; in between the newest waits
+# Seconds between two reports that are sent. Of those that come faster, the newest is sent.
+REPORT_INTERVAL = 0.002
 
 
 # In a process of its own
@@ -45,11 +46,11 @@ def serve_calls(connection: Connection) -> None:
     Runs in the main thread of a process that was just spawned.
     """
     if hasattr(os, "setsid"):
-        # A session of its own: a signal to its group reaches all that the function has started,
-        # and Ctrl-C in the terminal does not reach it.
+        # A session of its own: a signal to its group reaches all that the function has
+        # started, and Ctrl-C in the terminal does not reach it.
         os.setsid()
-        # If the function forks, the copy has no part in the job. Open there, the connection would
-        # also hide from the operation that this process has died.
+        # If the function forks, the copy has no part in the job. Open there, the connection
+        # would also hide from the operation that this process has died.
         os.register_at_fork(after_in_child=connection.close)
     # A daemonic process may not start processes; the function may want to.
     current_process().daemon = False
@@ -57,8 +58,8 @@ def serve_calls(connection: Connection) -> None:
     channel = Channel(connection, PICKLE)
     with contextlib.suppress(EOFError, OSError):  # the operation is gone
         while True:
-            # While a call runs its reader receives; it has ended before `_make` returns. So there
-            # is never more than one thread that reads.
+            # While a call runs its reader receives; it has ended before `_make` returns. So
+            # there is never more than one thread that reads.
             message = channel.receive()
             if isinstance(message, Check):
                 channel.send(Checked(_check(message.call)))
@@ -106,7 +107,8 @@ def perform_for(address: Any, key: bytes, job_id: str, call: Call) -> Outcome:
     Runs in a thread or a process of the executor's, on any machine. ``key`` is the operation's
     secret; each side proves to the other that it has it.
 
-    Raises `WorkerLost`, without having made the call, if the job cannot be reached or has ended.
+    Raises `WorkerLost`, without having made the call, if the job cannot be reached or has
+    ended.
     """
     try:
         connection = Client(address, authkey=key)
@@ -159,8 +161,8 @@ class _RunningCall:
         self._call = call
         self._callback = call.callback
         self._callback.notify = self._report
-        # Held while a report is taken from the callback and sent: reports leave in the order in
-        # which they were made, whichever thread sends them.
+        # Held while a report is taken from the callback and sent: reports leave in the order
+        # in which they were made, whichever thread sends them.
         self._lock = threading.Lock()
         self._due = threading.Event()  # a report waits for the flusher
         self._ended = threading.Event()  # the code has ended: send no further report
@@ -188,7 +190,8 @@ class _RunningCall:
     def end(self, outcome: Outcome | None) -> None:
         """Tell the operation that the code has ended, and wait until it knows.
 
-        When this returns the reader has ended, and the next message is another thread's to read.
+        When this returns the reader has ended, and the next message is another thread's to
+        read.
         """
         if self._channel.send(Ended(self._job_id, outcome)):
             self._reader.join()
