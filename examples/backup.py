@@ -15,7 +15,7 @@ def pages(status, remaining, total):
     return {"step": total - remaining, "total": total, "message": f"{remaining} pages to go"}
 
 
-@longop.LongOperation(report=pages)
+@longop.long_operation(report=pages)
 def backup(source: Path, target: Path, progress, pages_at_once: int = 100):
     """Copy a database into another file, while others read and write it."""
     uri = source.resolve().as_uri() + "?mode=ro"  # so that a wrong name is an error

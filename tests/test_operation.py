@@ -474,7 +474,7 @@ def test_decorator():
         callback(n)
         return n
 
-    @longop.LongOperation(limit=3, name="other")
+    @longop.long_operation(limit=3, name="other")
     def configured(callback):
         return "configured"
 

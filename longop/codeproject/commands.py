@@ -20,7 +20,8 @@ from ..status import State, Status
 from ..web import start as start_
 from ..web.jobs import Found, cancel as cancel_job, find
 from ..web.held import Answer
-from ..web.wire import Request, Response, Upload, http_date, json_response, parameters
+from ..web.parameters import Upload, parameters
+from ..web.wire import Request, Response, http_date, json_response
 
 # That server's words. Its page reads on until a status is `completed`, `failed` or not a success.
 _STARTED = "Command is running in the background"

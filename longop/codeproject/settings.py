@@ -15,7 +15,8 @@ from typing import Any, Callable, Mapping
 
 from ..errors import TargetError
 from ..jsontext import loads
-from ..signature import Signature, kind_of
+from ..conversion import Kind, kind_of
+from ..signature import Arguments, Parameter, Parameters
 
 _TYPES: dict[str, type] = {"integer": int, "int": int, "float": float, "number": float,
                            "double": float, "boolean": bool, "bool": bool, "file": bytes}
@@ -44,27 +45,27 @@ class Settings:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-class Inputs(Signature):
-    """A route's inputs, for whoever is to call what gets them all together, after the callback."""
+class Inputs(Parameters):
+    """A route's inputs; what is called gets all of them together, after the callback."""
 
     def __init__(self, parts: list[_Part]) -> None:
-        self.callback, self._rest, self._help = "", True, ""
-        self._kinds, self._defaults = {}, {}
-        for part in parts:
-            name, default = part.text("Name"), part.get("DefaultValue", object, None).value
-            kind = _TYPES.get(part.text("Type", "text").lower(), str)
-            schema, convert = kind_of(typing.Optional[kind])
-            bounds = {key: part.number(of) for key, of in (("minimum", "MinValue"),
-                                                           ("maximum", "MaxValue"))}
-            known = {"description": part.text("Description", "") or None, **bounds}
-            self._kinds[name] = (
-                {**schema, **{key: value for key, value in known.items() if value is not None}},
-                partial(_within, convert, bounds["minimum"], bounds["maximum"]))
-            self._defaults[name] = default
+        super().__init__(map(_read_input, parts), takes_more=True)
 
-    def bind(self, values: Mapping[str, Any], callback: object) -> Any:
+    def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
         """Return the positional and the keyword arguments of the call."""
         return (callback, values), {}
+
+
+def _read_input(part: _Part) -> Parameter:
+    name = part.text("Name")
+    default = part.get("DefaultValue", object, None).value
+    kind = kind_of(typing.Optional[_TYPES.get(part.text("Type", "text").lower(), str)])
+    low = part.number("MinValue")
+    high = part.number("MaxValue")
+    known = {"description": part.text("Description", "") or None, "minimum": low, "maximum": high}
+    schema = {**kind.schema,
+              **{key: value for key, value in known.items() if value is not None}}
+    return Parameter(name, Kind(schema, partial(_within, kind.convert, low, high)), default)
 
 
 def _within(convert: Callable[[Any], Any], low: Any, high: Any, value: Any) -> Any:

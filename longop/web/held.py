@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Callable, Iterator, NamedTuple, Union
+from typing import Callable, Generator, Iterator, NamedTuple, Union
 
 from ..job import Job
 from ..status import Status
@@ -60,8 +60,11 @@ def stream(job: Job, seen: int, event: Callable[[Status], bytes]) -> Held:
     return Held(job, _stream(job, seen, event))
 
 
-def wait(answer: Answer) -> Iterator[Union[Response, bytes]]:
-    """Yield the `Response`, and then the parts of its stream, waiting in the calling thread."""
+def wait(answer: Answer) -> Generator[Response | bytes, None, None]:
+    """Yield the `Response`, and then the parts of its stream, waiting in the calling thread.
+
+    Close it if the client leaves before the end: it watches the job until then.
+    """
     if isinstance(answer, Response):
         yield answer
         return
@@ -77,7 +80,6 @@ def wait(answer: Answer) -> Iterator[Union[Response, bytes]]:
             else:
                 yield item
     finally:
-        # Also when the client has left and the generator is closed.
         answer.job.unwatch(changed.set)
 
 

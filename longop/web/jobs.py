@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
-from urllib.parse import parse_qsl
 
-from ..errors import BadParameters, UnknownJob
+from ..errors import UnknownJob
 from ..job import Job
 from ..jsontext import dumps
 from ..operation import LongOperation
 from ..status import Status
 from .held import Answer, hold, stream
+from .parameters import numbers
 from .wire import Request, Response, json_response
 
 #: A view of one job: it gets the id from the path.
@@ -83,7 +83,7 @@ class Jobs:
         found = find(self._operations, id)
         if not request.query:
             return self._answer(found.status)
-        since, seconds = _numbers(request.query, since=-1, wait=30)
+        since, seconds = numbers(request.query, since=-1, wait=30)
         if found.job is None:
             return self._answer(found.status)
 
@@ -160,13 +160,3 @@ def _last_event_id(request: Request) -> int:
     """Return the version that a client has seen, or -1."""
     seen = request.headers.get("last-event-id", "")
     return int(seen) if re.fullmatch("[0-9]{1,16}", seen) else -1
-
-
-def _numbers(query: str, **defaults: float) -> list[float]:
-    """Return the numbers that a query has under these names."""
-    given = {**{name: str(number) for name, number in defaults.items()}, **dict(parse_qsl(query))}
-    wrong = {name: "must be a number" for name in defaults
-             if not re.fullmatch(r"-?[0-9]{1,16}(\.[0-9]*)?", given[name])}
-    if wrong:
-        raise BadParameters(wrong)
-    return [float(given[name]) for name in defaults]

@@ -10,7 +10,8 @@ from ..job import Job
 from ..operation import LongOperation
 from ..status import Status
 from .held import Answer, hold
-from .wire import Request, Response, json_response, parameters
+from .parameters import parameters
+from .wire import Request, Response, json_response
 
 _WAIT = re.compile(r"\bwait=([0-9]{1,9})\b")
 

@@ -191,7 +191,7 @@ def _page(url):
 
 @pytest.mark.parametrize("decorated", [
     "import longop\n@longop.LongOperation\ndef f(callback): callback(1)\n",
-    "import longop\n@longop.LongOperation(name='g', limit=2)\ndef f(callback): callback(1)\n",
+    "import longop\n@longop.long_operation(name='g', limit=2)\ndef f(callback): callback(1)\n",
     "import functools\ndef d(f):\n    @functools.wraps(f)\n    def g(callback): f(callback)\n"
     "    return g\n@d\ndef f(callback): callback(1)\n",
     "import longop\ndef f(callback): callback(1)\nf.__doc__ = None\n",
@@ -227,7 +227,7 @@ def test_what_is_in_a_docstring_is_text(make):
                                   "a\\b", "{{id}}"])
 def test_an_operation_of_any_name(tmp_path, name):
     """An operation with an odd name of its own makes a module that works, or is refused."""
-    (tmp_path / "odd.py").write_text(f"import longop\n@longop.LongOperation(name={name!r})\n"
+    (tmp_path / "odd.py").write_text(f"import longop\n@longop.long_operation(name={name!r})\n"
                                      "def f(callback):\n    callback(1)\n", encoding="utf-8")
     code, _, wrong = new(tmp_path, "Mod", "odd.py")
     if code:
