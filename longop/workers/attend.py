@@ -31,7 +31,7 @@ def attend(job: Job, call: Call, channel: Channel) -> Outcome | None:
         if isinstance(message, Report):
             job.callback.receive(message.latest)
         elif isinstance(message, Begun):
-            # Not before: until then nobody at the other end would act on it. If the job is
+            # Not before: until then the worker would not act on it. If the job is
             # cancelled already, the hook is called at once.
             job.callback.on_cancel(partial(channel.send, Cancel(job.id)))
         else:

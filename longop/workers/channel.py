@@ -46,8 +46,8 @@ class Channel:
         self.connection = connection
         self._codec = codec
         # Held while a message is written, so that two do not mix. It belongs to this end in
-        # this process alone: a process that is killed takes its own lock along and blocks
-        # nobody.
+        # this process alone: a process that is killed takes its own lock along, and no
+        # other process waits for it.
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> bool:

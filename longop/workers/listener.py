@@ -11,7 +11,7 @@ import socket
 import threading
 from multiprocessing.connection import Listener, answer_challenge, deliver_challenge
 from multiprocessing.util import register_after_fork
-from typing import TYPE_CHECKING, Callable, Iterator, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Tuple
 
 from ..errors import LongOperationError
 from .channel import JSON, Channel
@@ -23,7 +23,7 @@ Address = Tuple[str, int]
 
 
 class ReportListener:
-    """Listens while somebody is in `listening`, and hands each worker's channel to ``attend``.
+    """Listens while a job is in `listening`, and hands each worker's channel to ``attend``.
 
     ``attend`` is called in a thread of that connection's own. What it raises is dropped, and
     when it returns the connection is closed.
@@ -38,7 +38,8 @@ class ReportListener:
         # starts as the last one ends finds it closed, or keeps it open.
         self._lock = threading.Lock()
         self._users = 0
-        self._listener: Listener | None = None
+        self._listener: Listener | None = None  # None while the port is closed
+        self._address: Address = report_to  # with the real port, where 0 was asked for
         self._thread = threading.Thread()
 
     @contextlib.contextmanager
@@ -51,10 +52,9 @@ class ReportListener:
             if self._users == 0:
                 self._open()
             self._users += 1
-            assert self._listener is not None
-            port = self._listener.address[1]  # the real one, where 0 was asked for
+            address = self._report_to[0], self._address[1]
         try:
-            yield self._report_to[0], port
+            yield address
         finally:
             with self._lock:
                 self._users -= 1
@@ -68,18 +68,18 @@ class ReportListener:
             raise LongOperationError(f"report_to={self._report_to}: {error}") from error
         # A pool that forks its workers would keep the port taken after the last job.
         register_after_fork(listener, Listener.close)
+        bound: Any = listener.address
+        self._address = bound[0], bound[1]
         self._listener = listener
         self._thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
         self._thread.start()
 
     def _close(self) -> None:
-        assert self._listener is not None
-        address = self._listener.address
         self._listener = None
         # The thread waits in accept(), which closing the socket does not end on every system.
         # It gets a connection instead, sees that it is not wanted any more, and closes the
         # port.
-        with contextlib.suppress(OSError), socket.create_connection(address):
+        with contextlib.suppress(OSError), socket.create_connection(self._address):
             self._thread.join()
 
     def _accept(self, listener: Listener) -> None:
@@ -87,7 +87,7 @@ class ReportListener:
         with listener, contextlib.suppress(OSError):
             while self._listener is listener:
                 connection = listener.accept()
-                # A thread for each: a stranger that connects and is silent delays nobody.
+                # A thread for each: a stranger that connects and is silent delays no worker.
                 threading.Thread(target=self._admit, args=(connection,), daemon=True).start()
 
     def _admit(self, connection: Connection) -> None:

@@ -14,8 +14,8 @@ All but the check carry the id of their job, because a message may arrive late: 
 the code has ended, a report after the next job has begun. It is dropped then.
 
 On the wire a message is a tuple of plain values, its kind first. Which bytes these become is
-for `channel` to say. The classes are not frozen only because that would make a report five times
-as slow to build.
+for `channel` to say. The classes are not frozen only because a report would then take five
+times as long to build.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Companion(Message):
 
 @dataclass
 class Bye(Message):
-    """The operation knows that the code has ended, and sends no more for this job."""
+    """The operation knows that the code has ended, and sends nothing further for this job."""
 
     kind = "bye"
     job_id: str

@@ -103,8 +103,8 @@ def _portable(value: Any) -> Any:
 def _survives_pickling(error: BaseException) -> bool:
     """Return whether an error can be pickled and read again.
 
-    Reading it is what fails for many classes of one's own: their ``__init__`` takes other
-    arguments than ``args`` holds.
+    Reading fails for many classes: their ``__init__`` takes other arguments than ``args``
+    holds.
     """
     try:
         pickle.loads(pickle.dumps(error))

@@ -160,7 +160,7 @@ class _Pool:
             if self.is_closed:
                 raise WorkerLost("its operation was closed")
             process = self._idle.pop() if self._idle else WorkerProcess()
-            if not process.is_alive():  # somebody has killed it while it was idle
+            if not process.is_alive():  # it was killed while it was idle
                 process.end()
                 process = WorkerProcess()
             self._busy[job] = process

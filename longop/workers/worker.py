@@ -204,7 +204,7 @@ class _RunningCall:
             while not self._obey():
                 pass
         except (EOFError, OSError):
-            self._callback.cancel()  # the operation is gone: nobody wants the result
+            self._callback.cancel()  # the operation is gone, and its job with it
 
     def _obey(self) -> bool:
         """Wait for one message and act on it; return True if it was the last one."""

@@ -43,7 +43,7 @@ class Attended:
         return self._results[0]
 
     def end(self):
-        """End the call, and what its test has left unread."""
+        """Hang up at both ends."""
         self.worker.connection.close()
         self._thread.join(WAIT)
         self._channel.connection.close()
@@ -113,12 +113,12 @@ def test_companion_is_a_message(attended):
 
 
 def test_lost_worker(attended):
-    """A worker that is gone without a word is an error."""
+    """A worker that hangs up without saying that it has ended is an error."""
     attended.worker.connection.close()
     assert isinstance(attended.result(), (EOFError, OSError))
 
 
 def test_garbage(attended):
-    """A worker that sends what is no message is an error, not a hang."""
+    """A worker that sends anything but messages is an error, not a hang."""
     attended.worker.connection.send_bytes(b"\0")
     assert isinstance(attended.result(), Exception)

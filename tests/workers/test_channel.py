@@ -45,13 +45,13 @@ def test_pickle_carries_everything(ends, message):
 
 
 def test_pickle_keeps_types(ends):
-    """What was reported is of the same type at the other end of a pipe."""
+    """A pipe keeps the type of each value that was reported."""
     report = Report("a", 1, {1}, 1j, (1, 2), b"bytes")
     assert through(ends, PICKLE, report).latest == report.latest
 
 
 def test_json_shows_what_it_cannot_hold(ends):
-    """What was reported goes over a network as JSON has it."""
+    """A network carries each value that was reported as JSON shows it."""
     assert through(ends, JSON, Report("a", 1, {1}, float("nan"), (1, 2), None)).latest == (
         1, [1], None, [1, 2], None)
 
@@ -65,7 +65,7 @@ def test_report_that_cannot_be_sent(ends, codec):
 
 
 def test_outcome_that_cannot_be_sent(ends):
-    """A value that cannot be pickled goes as its text, and the rest of the outcome as it is."""
+    """A value that cannot be pickled goes as its text, the rest of its outcome as it is."""
     outcome = Outcome((1, {1}, None, None, None), True, threading.Lock())
     arrived = through(ends, PICKLE, Ended("a", outcome)).outcome
     assert isinstance(arrived, Outcome)
@@ -83,7 +83,7 @@ def test_json_is_never_unpickled(ends, tmp_path):
 
 @CODECS
 def test_other_side_is_gone(ends, codec):
-    """A send to nobody says so and raises nothing; the reader is told."""
+    """A send to a closed end returns False and raises nothing; receiving raises."""
     ends[1].close()
     channel = Channel(ends[0], codec)
     assert not channel.send(Begun("a"))
@@ -93,7 +93,7 @@ def test_other_side_is_gone(ends, codec):
 
 @CODECS
 def test_closed_here(ends, codec):
-    """A send through a connection that was closed here raises nothing either."""
+    """A send through a connection that was closed at this end returns False too."""
     ends[0].close()
     assert not Channel(ends[0], codec).send(Begun("a"))
 

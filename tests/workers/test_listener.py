@@ -20,7 +20,7 @@ LOCAL = ("127.0.0.1", 0)
 
 
 def answer(channel):
-    """Say goodbye to whoever says hello."""
+    """Answer a Hello with a Bye."""
     channel.send(Bye(channel.receive().job_id))
 
 
@@ -76,7 +76,7 @@ def test_given_host_is_what_workers_are_told():
 
 
 def test_same_port_at_once():
-    """A given port is free again as soon as nobody uses it."""
+    """A given port is free again as soon as its last user has left."""
     with socket.create_server(LOCAL) as server:
         place = server.getsockname()
     listener = ReportListener(place, KEY, answer)
@@ -97,8 +97,8 @@ def test_wrong_key(key):
     assert attended == []
 
 
-def test_silent_stranger_delays_nobody(listener):
-    """Whoever connects and says nothing keeps no worker out, and does not keep the port open."""
+def test_silent_stranger_delays_no_worker(listener):
+    """A silent connection neither keeps a worker out nor keeps the port open."""
     with listener.listening() as address:
         stranger = socket.create_connection(address, WAIT)
         assert ask(address) == Bye("a")
@@ -119,7 +119,7 @@ def test_error_of_attend_is_dropped():
 
 
 def test_port_that_is_taken():
-    """A port that cannot be had is an error that names the option, and nothing is left open."""
+    """A port that cannot be opened is an error that names the option, and can be retried."""
     with socket.create_server(LOCAL) as server:
         listener = ReportListener(server.getsockname(), KEY, answer)
         with pytest.raises(LongOperationError, match="report_to="), listener.listening():

@@ -2,12 +2,12 @@
 
 import pytest
 
-from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello,
-                                     Message, Report, Start, Welcome, from_wire, to_wire)
+from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended,
+                                     Hello, Message, Report, Start, Welcome, from_wire, to_wire)
 from longop.workers.outcome import Outcome, SentError
 
 LATEST = (2, "result", 1, 4, "text")
-# A network carries these as well; the others hold a pickle or an error.
+# A network carries these as well. The others hold a pickle or an outcome.
 ANYWHERE = [
     Welcome("a"), Cancel("a"), Companion("a"), Bye("a"), Hello("a"), Begun("a"),
     Report("a", *LATEST), Ended("a", None)]
@@ -55,6 +55,6 @@ def test_report_has_the_callbacks_order():
     ("shout", "a"), ("", "a"), (None, "a"), (["bye"], "a"), ("bye",), ("bye", "a", "b"), (), 7,
     None])
 def test_what_is_no_message(wire):
-    """An unknown kind, missing or further fields, or no tuple at all is an error."""
+    """An unknown kind, missing or extra fields, or no tuple at all is an error."""
     with pytest.raises((ValueError, TypeError)):
         from_wire(wire)

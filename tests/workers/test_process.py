@@ -172,7 +172,8 @@ def test_nothing_is_left_of_its_own_processes(process):
     wait_until(lambda: not any(map(far.is_alive, pids)))
 
 
-# What it imports. The program's own `__main__` is not imported again: it is not named so there.
+# What it imports. multiprocessing imports the main module of a script again, but not the
+# `__main__` of a package.
 
 LOADED = '''
 import os
@@ -236,7 +237,7 @@ def main():
 
 @pytest.mark.parametrize("options", [[], ["-I"], ["-S"], ["-OO"]], ids=str)
 def test_worker_of_a_program_in_one_file(tmp_path, options):
-    """A worker of ``python longop.pyz serve`` imports longop from there, and the user's file."""
+    """A worker of ``python longop.pyz serve`` imports longop and the user's file."""
     folder = tmp_path / "folder of the program"
     shutil.copytree(str(ROOT / "longop"), str(folder / "longop"),
                     ignore=shutil.ignore_patterns("__pycache__"))

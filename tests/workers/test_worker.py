@@ -1,7 +1,7 @@
 """Where the code runs; the test is the operation, and listens for the worker.
 
-The worker is one that an executor would start, in a thread. What only one in a process of its own
-does is in ``test_process``.
+The worker is one that an executor would start, in a thread. ``test_process`` has what only a
+process of its own does.
 """
 
 import threading
@@ -83,7 +83,7 @@ def operation():
 
 
 def end(channel):
-    """Read up to the end of the code, and let the worker go; return what it had said before."""
+    """Read up to Ended, and answer it; return the messages before it."""
     said = []
     while True:
         message = channel.receive()
@@ -230,7 +230,7 @@ def test_report_is_sent_at_once(operation, monkeypatch):
 
 
 def test_hail_of_reports(operation, monkeypatch):
-    """Of reports that come faster than they are sent, the newest is sent when the time is up."""
+    """Of reports that come faster than they are sent, the newest is sent after a while."""
     monkeypatch.setattr("longop.workers.worker.REPORT_INTERVAL", 0.3)
 
     def function(callback):
