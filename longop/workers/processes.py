@@ -113,12 +113,14 @@ class _Pool:
     """The processes of one operation, each idle or busy with one job."""
 
     def __init__(self) -> None:
-        # Guards what is below, and so decides who may signal a process: only a busy one is
-        # signalled, with the lock held, so that it cannot become another job's meanwhile.
+        # Guards what is below, and so decides who may signal a process. The guard of a job
+        # signals a busy one with the lock held, so that it cannot become another job's in
+        # between. One that was taken out of both belongs to a single thread, which may end it
+        # without the lock.
         self._lock = threading.Lock()
         self._idle: list[WorkerProcess] = []
         self._busy: dict[Job | None, WorkerProcess] = {}  # None is the check
-        self.is_closed = False
+        self.is_closed = False  # changed with the lock held; read without it
 
     @contextlib.contextmanager
     def use(self, job: Job | None) -> Iterator[WorkerProcess]:

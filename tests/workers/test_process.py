@@ -226,6 +226,17 @@ def test_worker_does_not_import_the_server(tmp_path):
     assert not {"longop.workers.processes", "longop.workers.remote"} & set(result["names"])
 
 
+def test_worker_does_not_import_the_command(tmp_path):
+    """A worker under ``python -m longop.run`` does not import that either."""
+    (tmp_path / "work.py").write_text(LOADED)
+    done = subprocess.run([sys.executable, "-m", "longop.run", str(tmp_path / "work.py"),
+                           "--executor", "process"],
+                          cwd=str(ROOT), stdout=subprocess.PIPE, timeout=3 * WAIT, check=True)
+    names = set(loads(done.stdout.decode())["names"])
+    assert "longop.workers.worker" in names
+    assert not any(name.startswith(("longop.run", "longop.cli")) for name in names)
+
+
 COMMAND = """
 import sys
 
