@@ -6,8 +6,6 @@ The routes under a module's name are CodeProject.AI Server's: see `commands`. Ev
 
 from __future__ import annotations
 
-import os
-import pkgutil
 import re
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -19,6 +17,7 @@ from ..codeproject import commands
 from ..codeproject import explorer
 from ..codeproject.commands import cancel_job, find
 from ..errors import BadParameters, LongOperationError, RequestError
+from . import page
 from .gate import Gate
 from ..job import logger
 from ..jsontext import dumps, loads
@@ -130,7 +129,7 @@ class Api:
     def _find_views(self, path: str) -> dict[str, View]:
         """Return what answers at a path, by method."""
         if path == self._page:
-            return {"GET": _show_page}
+            return {"GET": page.show}
         path = _key(unquote(path)).rstrip("/")
         job = re.fullmatch("/v1/jobs/([^/]+)(/events|/cancel|)", path)
         if job and path not in self._views:
@@ -254,15 +253,3 @@ def _numbers(query: str, **defaults: float) -> list[float]:
 
 def _key(name: str) -> str:
     return name.lower().replace("-", "_")
-
-
-def _show_page(request: Request) -> Response:
-    """Answer the page, in which no script runs but its own, and which can load nothing else."""
-    page = pkgutil.get_data(__package__, "page.html") or b""  # from a zip too
-    nonce = os.urandom(16).hex()
-    page = re.sub(rb"<(script|style)>", rb'<\1 nonce="%b">' % nonce.encode(), page)
-    policy = (f"default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; "
-              f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; base-uri 'none'; "
-              "form-action 'none'; frame-ancestors 'none'")
-    return Response(200, page, "text/html; charset=utf-8",
-                    {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})

@@ -68,7 +68,7 @@ def chinese(browser):
 def show_each_state(page):
     """Bring the page into one state after the other; yield their names."""
     server = page.server
-    wait_for(lambda: page.browser.run("return operations.length"))
+    wait_for(lambda: page.browser.run("return longop.state.operations.length"))
     yield "empty"
     for operation, values, state in (
             ("fail", {}, "failed"), ("number", {}, "running"), ("records", {"n": 120}, "completed"),
@@ -78,11 +78,11 @@ def show_each_state(page):
         if operation == "number":
             for step in range(5):
                 server.tell(f"number{step}")
-            wait_for(lambda: page.browser.run("return shown.step") == 5)
+            wait_for(lambda: page.browser.run("return longop.state.shown.step") == 5)
         yield operation
     page.browser.click("#cancel")
     page.matches("state", "cancelling")
-    page.browser.run("trouble(t('lost'), true)")
+    page.browser.run("longop.showTrouble(longop.text('lost'), true)")
     yield "cancelling and lost"
 
 
@@ -162,9 +162,9 @@ def test_what_is_spoken(page):
     page.choose("slow")
     page.start()
     page.wait_for(state="running")
-    wait_for(lambda: page.browser.run("return shown.step > 50"))
+    wait_for(lambda: page.browser.run("return longop.state.shown.step > 50"))
     assert page.browser.run("return window.spoken") == ["slow: running"]
-    page.browser.run("spokenAt -= 10_000")
+    page.browser.run("longop.state.spokenAt -= 10_000")
     wait_for(lambda: len(page.browser.run("return window.spoken")) == 2)
     page.browser.click("#cancel")
     page.wait_for(state="cancelled")
@@ -194,13 +194,13 @@ def test_chinese(chinese, page):
     page.browser.click("#cancel")
     page.matches("state", r"^正在取消… \d 秒$")
     assert page.browser.run("return document.documentElement.lang") == "zh-Hans"
-    both = page.browser.run("""return Object.entries(TEXT).filter(([, words]) =>
-        !/^[^|]+\\|[^|]+$/.test(words) || !/[\\u4e00-\\u9fff/]/.test(words.split("|")[1]))""")
-    assert both == []
-    used = page.browser.run("""const page = document.documentElement.innerHTML;
-        return Object.keys(TEXT).filter(key => isNaN(key) &&
+    incomplete = page.browser.run("""return Object.entries(longop.TEXT).filter(([, words]) =>
+        words.length !== 2 || !words[0] || !/[\\u4e00-\\u9fff/]/.test(words[1]))""")
+    assert incomplete == []
+    unused = page.browser.run("""const page = document.documentElement.innerHTML;
+        return Object.keys(longop.TEXT).filter(key => isNaN(key) &&
              page.split(new RegExp(`\\\\b${key}\\\\b`)).length < 3)""")
-    assert used == []
+    assert unused == []
 
 
 def test_few_movements(page):

@@ -99,7 +99,7 @@ def stub():
 
 def opened(browser, stub, id=""):
     page = Page(browser, stub, id)
-    wait_for(lambda: browser.run("return operations.length"))
+    wait_for(lambda: browser.run("return longop.state.operations.length"))
     return page
 
 
@@ -180,7 +180,7 @@ def test_a_start_asks_for_a_job_and_for_one_only(browser, stub):
 @pytest.mark.parametrize(("code", "words"), [
     (401, "A token is needed: open the address that the server printed: why"),
     (403, "Not allowed: why"), (409, "Busy: why"), (413, "Too large for the server: why"),
-    (429, "Too busy: why"), (500, "The server said no: why")])
+    (429, "Too busy: why"), (500, "The request failed: why")])
 def test_a_refusal_is_told(browser, stub, code, words):
     """What the server refuses is told at the button, in words and in the server's."""
     stub.answers["POST /v1/m/op"] = code, {"detail": "why"}
@@ -214,7 +214,7 @@ def test_run_again_fills_the_form(browser, stub):
     wait_for(page.jobs)
     assert "text: words, flag: true, list: [1,2]" in browser.read("#jobs")
     browser.click("#jobs button")
-    values = "return fieldsOf().map(valueOf)"
+    values = "return longop.formFields().map(longop.valueOf)"
     assert browser.run(values) == ["words", "true", "[1,2]"]
     assert browser.run("return document.activeElement.name") == "text"
 
@@ -228,10 +228,10 @@ def test_this_tab_remembers_what_it_started(browser, stub):
     browser.type("#field-text", "mine")
     page.start()
     page.open("b" * 32)
-    wait_for(lambda: browser.run("return operations.length"))
+    wait_for(lambda: browser.run("return longop.state.operations.length"))
     page.wait_for(state="completed")
     browser.click("#again")
-    assert browser.run("return fieldsOf().map(valueOf)") == ["mine", "x"]
+    assert browser.run("return longop.formFields().map(longop.valueOf)") == ["mine", "x"]
     page.open("c" * 32)
     page.wait_for(state="completed")
     assert browser.read("#again", "property/hidden")
