@@ -1,11 +1,14 @@
-// The page of a longop server: start an operation, watch a job, cancel it. Its parts, in order:
-// texts, constants, state, helpers, the server, the form, following a job, drawing it, its
-// result, the chart, copy and download, the list of jobs, events.
+// The page of a longop server: start an operation, watch its job, cancel it.
 //
-//   form -> start -> #id in the address -> follow -> receive -> state -> draw -> facts, result
-//                                                      list of jobs -> state -> rows
+//   form: start() -> #id in the address -> follow() -> receive() -> state -> draw()
+//                                        asks, streams                       facts, result
+//   list of jobs: watchJobs() -> state -> showJobs()
 //
-// As a module this is strict, and only `longop` (at the end) is global.
+// Parts, in order: texts, constants, state, helpers, the server, the form, following a job,
+// drawing it, its result, the chart, copy and download, the list of jobs, events.
+//
+// This is a module: strict mode, and only `longop` (see the end) is global.
+
 // ---- Texts: English, Chinese ----
 
 const TEXT = {
@@ -83,22 +86,22 @@ const LOCALE = ["en", "zh-Hans"][LANGUAGE];
 
 const ENDED = ["completed", "failed", "cancelled", "interrupted", "gone"];
 const FRAME_MS = 100; // between two drawings of the job
-const LIST_MS = 3000; // between two looks at the list of jobs
-const POLL_MS = 2000; // between two looks at the job where nothing better works
-const REST_MS = 60_000; // until a hidden page asks less often, and how often it does
-const SPEAK_MS = 10_000; // between two percentages that are read aloud
-const QUIET_S = 10; // without a report until that is shown
-const LARGE = 100_000; // characters: a larger result is asked for now and then, not streamed
-const SHOWN = 100_000; // characters of a long text that are shown
-const PIECE = 8000; // characters of a block of a text, about
-const ROWS = 100; // rows of a table that are shown
-const LINES = 8; // lines of a chart
-const POINTS = 4000; // points of a line that are kept
-const RECENT = 20; // jobs in the list, and jobs the usual time is taken from
+const LIST_MS = 3000; // between two requests for the list of jobs
+const POLL_MS = 2000; // between two requests for the job, when polling
+const REST_MS = 60_000; // for a hidden page: until it leaves its stream, and between two lists
+const SPEAK_MS = 10_000; // between two announcements of progress
+const QUIET_S = 10; // of silence before it is shown
+const LARGE = 100_000; // characters: a larger result is polled, not streamed
+const SHOWN = 100_000; // characters shown of a long text
+const PIECE = 8000; // typical size of a block of text, in characters
+const ROWS = 100; // rows shown of a table
+const LINES = 8; // most lines in a chart
+const POINTS = 4000; // most points kept of a line
+const RECENT = 20; // jobs listed at first, and jobs that the usual time is taken from
 
-// ---- State: all that changes while the page is open ----
+// ---- State: everything that changes while the page is open ----
 
-// What is shown of a job that the server does not know.
+// Stands for a job of which nothing is known, or not yet.
 const NO_STATUS = {
   id: "",
   operation: "",
@@ -111,39 +114,39 @@ const NO_STATUS = {
   elapsed: null,
 };
 
-// What is known of the job in the address. A new object for each job.
+// The part of the state that belongs to the job in the address. Each job begins with it.
 const nothingSeen = () => ({
-  shown: NO_STATUS, // its latest status
-  seenVersion: null, // the version that changedAt belongs to
-  sawChange: false, // it has changed before our eyes
-  steps: [], // { elapsed, step } of the last 30 seconds: for the rate
-  lines: new Map(), // the numbers it reported, as name -> { xs, ys }: for the chart
-  view: {}, // how its result is shown, see openView
+  shown: NO_STATUS, // the latest status
+  seenVersion: null, // the version that arrived at changedAt
+  sawChange: false, // a change arrived while the job was shown
+  steps: [], // { elapsed, step } of the last 30 seconds, for the rate
+  lines: new Map(), // reported numbers, name -> { xs, ys }, for the chart
+  view: {}, // how the result is shown: see openView
   spokenState: "",
   spokenPercent: "",
 });
 
-// Moments are those of now(): milliseconds that no change of the clock touches.
+// Times are milliseconds of now(), which does not jump when the clock is set.
 const state = {
   ...nothingSeen(),
-  receivedAt: 0, // when the latest status came
+  receivedAt: 0, // when the latest status arrived
   changedAt: 0, // when the version last changed
-  stopFollowing: () => {}, // ends what follow() began
-  frame: 0, // the timer of the next drawing
+  stopFollowing: () => {}, // ends the current follow()
+  frame: 0, // timer of the next drawing, or 0
   drawnAt: 0,
   spokenAt: 0,
-  wantsNotice: false, // a notification was asked for
+  wantsNotice: false, // the reader asked for a notification
 
   lostAt: null, // when the server stopped answering, or null
-  serverClock: -Infinity, // this plus now() is the server's time, or a little less
-  sleepers: new Set(), // functions that end a sleep()
-  restTimer: 0, // until a hidden page asks less often
+  serverClock: -Infinity, // plus now(): the time on the server, or slightly less
+  sleepers: new Set(), // functions that each end a sleep()
+  restTimer: 0, // runs while the page is hidden
 
-  operations: [], // what can be started
-  startKey: "", // Idempotency-Key of a start that got no answer
-  startedHere: parametersOfThisTab(), // by the id of the job
+  operations: [], // as the server lists them
+  startKey: "", // Idempotency-Key of a start that was not answered yet
+  startedHere: parametersOfThisTab(), // job id -> parameters
 
-  jobs: [], // the server's list, newest first
+  jobs: [], // as the server lists them, newest first
   showsAllJobs: false,
 };
 
@@ -151,7 +154,7 @@ function parametersOfThisTab() {
   try {
     return JSON.parse(sessionStorage.getItem("parameters")) ?? {};
   } catch {
-    // A browser may forbid it.
+    // Storage may be forbidden.
     return {};
   }
 }
@@ -160,7 +163,7 @@ function parametersOfThisTab() {
 
 const $ = (id) => document.getElementById(id);
 const now = () => performance.now();
-// Hexadecimal digits, nothing to decode.
+// An id is hexadecimal digits: there is nothing to decode.
 const shownId = () => location.hash.slice(1);
 const jobPath = (id) => "/v1/jobs/" + encodeURIComponent(id);
 const isGone = (status) => status === 404 || status === 410;
@@ -183,7 +186,7 @@ function isSeries(value) {
   return value.some(isNumber) && value.every((one) => one === null || isNumber(one));
 }
 
-// A text of the table; {0}, {1} ... in it are replaced by the values.
+// Return a text in the language of the reader; the values replace {0}, {1} and so on.
 function text(key, ...values) {
   return TEXT[key][LANGUAGE].replace(/\{(\d)\}/g, (_, index) => values[index]);
 }
@@ -198,7 +201,7 @@ function figure(number, digits = 5) {
 
 const twoDigits = (number) => String(Math.floor(number)).padStart(2, "0");
 
-// Seconds as 1:05 or 2:03:04.
+// Format seconds as 1:05 or 2:03:04.
 function clock(seconds) {
   const minutes = (seconds / 60) % 60;
   const rest = twoDigits(seconds % 60);
@@ -211,7 +214,7 @@ function duration(seconds) {
   return text("seconds", Math.max(0, Math.floor(seconds)));
 }
 
-// Make an element; "p.hint" is a <p> of the class "hint".
+// Make an element. The kind "p.hint" means <p class="hint">.
 function make(kind, properties, ...children) {
   const [name, className = ""] = kind.split(".");
   const element = document.createElement(name);
@@ -220,23 +223,23 @@ function make(kind, properties, ...children) {
   return element;
 }
 
-// Set a text if it is another one: what stays is neither laid out again nor deselected.
+// Set a text only if it changed: an unchanged one keeps its layout and selection.
 function setText(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
-// For screen readers.
+// Tell screen readers.
 function announce(words) {
   $("spoken").textContent = words;
 }
 
-// Call a function when a signal aborts. Returns how to take that back.
+// Call a function when a signal aborts. Returns a function that undoes this.
 function onAbort(signal, act) {
   signal?.addEventListener("abort", act);
   return () => signal?.removeEventListener("abort", act);
 }
 
-// Wait, but not longer than to an abort or to wake().
+// Wait. An abort and wake() end the wait early.
 function sleep(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(end, milliseconds);
@@ -258,7 +261,7 @@ function wake() {
 
 // ---- The server ----
 
-// Send a request and return the answer, whatever its status. Throws only without an answer.
+// Send a request and return the answer, whatever its status. Throws if there is none.
 async function ask(path, { signal, seconds = 15, ...options } = {}) {
   const controller = new AbortController();
   const abort = () => controller.abort();
@@ -266,7 +269,7 @@ async function ask(path, { signal, seconds = 15, ...options } = {}) {
   const unlisten = onAbort(signal, abort);
   try {
     const answer = await read(await fetch(path, { ...options, signal: controller.signal }));
-    // What is wrong with a POST or DELETE is shown by those who sent it.
+    // The caller shows errors of a POST or DELETE.
     const isFine = answer.ok || options.method || isGone(answer.status);
     showTrouble(isFine ? "" : explain(answer));
     return answer;
@@ -287,19 +290,20 @@ async function read(response) {
   return { status, ok, body, path: headers.get("Location") };
 }
 
-// An error of the server in our words and in its own.
+// Describe an error in our words, followed by those of the server.
 function explain({ status, body: { detail, error = detail } }) {
   const reason = text(TEXT[status] ? status : "refused");
   return error ? `${reason}: ${error}` : `${reason} (${status})`;
 }
 
-// The clock here may be wrong. The latest time that the server gave is the best guess.
+// Learn the time on the server: the clock here may be wrong. A later time is a better one, as
+// less of it was spent on the way.
 function noteServerTime(moment) {
   const time = Date.parse(moment) || -Infinity;
   state.serverClock = Math.max(state.serverClock, time - now());
 }
 
-// Tell in the line at the bottom what is wrong; "" is that all is well (again).
+// Show a problem in the bar at the bottom; "" means that all is well.
 function showTrouble(words, isLost = false) {
   state.lostAt = isLost ? (state.lostAt ?? now()) : null;
   if ($("trouble").textContent === words) return;
@@ -309,16 +313,16 @@ function showTrouble(words, isLost = false) {
   if (words) {
     setText($("link"), "");
   } else {
-    // The server may be another one now.
+    // The server may have been restarted with other operations.
     loadOperations();
     comeBack();
   }
 }
 
-// It stays until there is a better answer.
+// The next good answer removes it.
 const showRefusal = (answer) => showTrouble(explain(answer));
 
-// ---- The form: made from an operation's parameters, which are JSON Schema ----
+// ---- The form: made from the JSON Schema of the parameters ----
 
 const chosen = () => state.operations[$("operation").selectedIndex];
 const formFields = () => [...$("fields").querySelectorAll("[name]")];
@@ -334,7 +338,7 @@ async function loadOperations() {
     if (!ok || JSON.stringify(body.operations) === JSON.stringify(state.operations)) return;
     state.operations = body.operations;
   } catch {
-    // Asked again once the server has answered anything.
+    // showTrouble() asks again once the server answers.
     return;
   }
   const hasModules = new Set(state.operations.map((one) => one.module)).size > 1;
@@ -350,7 +354,7 @@ function showForm() {
   const { name, description, page, parameters } = chosen();
   $("start-name").textContent = state.operations.length > 1 ? text("begin") : name;
   $("description").textContent = description;
-  // On this server only.
+  // Link only to this server.
   $("own-page").hidden = !/^\/(?![\/\\])/.test(page ?? "");
   $("own-page").href = page ?? "";
   const parts = Object.entries(parameters.properties).flatMap(([name, schema]) =>
@@ -360,7 +364,7 @@ function showForm() {
   $("form-error").textContent = "";
 }
 
-// A field, with its label, its help and room for an error.
+// Make a field, its label, its help and a place for its error.
 function fieldParts(name, schema, isRequired) {
   const field = fieldFor(name, schema, isRequired);
   const isCheck = field.type === "checkbox";
@@ -385,7 +389,7 @@ function kindName(field, schema) {
   return field.tagName === "SELECT" ? "" : kindOf(schema).type;
 }
 
-// The kinds of value that are allowed beside null, and the one if there is one only.
+// The kinds of value that a schema allows beside null; its kind, if there is just one.
 const kindsOf = (schema) => (schema.anyOf || [schema]).filter((kind) => kind.type !== "null");
 const kindOf = (schema) => (kindsOf(schema).length === 1 ? kindsOf(schema)[0] : {});
 const isNullable = (schema) => kindsOf(schema).length < schema.anyOf?.length;
@@ -408,7 +412,7 @@ function selectField(common, choices, schema) {
     .filter((one) => one !== null)
     .map((one) => make("option", { selected: one === value }, String(one)));
   if (isNullable(schema) || !(common.required || choices.includes(value))) {
-    // Nothing chosen.
+    // The choice of nothing.
     options.unshift(make("option", { value: "" }));
   }
   return make("select", common, ...options);
@@ -440,7 +444,7 @@ function textField(common, { format, maxLength }, value) {
   return field;
 }
 
-// Check what the browser does not check by itself: JSON.
+// Check JSON, which the browser does not do by itself.
 function check(field) {
   if (!field.dataset.json) return;
   let problem = "";
@@ -457,8 +461,8 @@ function markField(field, problem) {
   field.ariaInvalid = problem ? "true" : null;
 }
 
-// The values to send. What was left as it was is not sent: the server knows its defaults, and
-// knows numbers that JavaScript would round.
+// Return the values to send. Unchanged ones are left out: the server knows its defaults, and
+// JavaScript would round some of its numbers.
 function formValues() {
   const values = new FormData();
   for (const field of formFields()) {
@@ -478,7 +482,7 @@ function isGiven(field) {
   return required === "true" || value !== initial;
 }
 
-// Choose an operation and fill in its form.
+// Choose an operation and fill in the form.
 function fillForm(module, name, values) {
   const index = findOperation(module, name);
   if (index < 0) return;
@@ -532,7 +536,7 @@ function showErrors(answer) {
   firstWrong?.focus();
 }
 
-// Go to a job that this form started, and remember its parameters.
+// Remember the parameters of a job that was started here, and go to it.
 function showStarted(id, values) {
   const given = [...values].map(([name, value]) => [name, value.name ?? cut(value, 20_000)]);
   const all = [...Object.entries(state.startedHere), [id, Object.fromEntries(given)]];
@@ -540,20 +544,21 @@ function showStarted(id, values) {
   try {
     sessionStorage.setItem("parameters", JSON.stringify(state.startedHere));
   } catch {
-    // a browser may forbid it, or it is full
+    // Storage may be forbidden, or full.
   }
   if (id === shownId()) follow();
   else location.hash = id;
   wake();
 }
 
-// ---- Following a job: to hear of each change, whatever happens to the connection ----
+// ---- Following a job: each change arrives, whatever happens to the connection ----
 
-// Follow the job in the address until it ends or another one is followed. Each round asks for its
-// status, and then hears of changes in one of three modes:
-//   stream  server-sent events: the best, but some proxies keep them to themselves
-//   wait    the request itself waits for a change: where streams are silent
-//   poll    asks every two seconds: where such a request comes back at once, or never
+// Follow the job in the address until it ends, or until follow() is called for another one. Each
+// round asks for the status, then waits for changes. How depends on what works:
+//   stream  server-sent events; some proxies hold these back
+//   wait    long polling: a request is answered when the job changes
+//   poll    a request every two seconds, where long polls are answered at once or never
+// A failed round is repeated after 0.4 s, 0.8 s, and so on up to 8 s.
 async function follow() {
   state.stopFollowing();
   const id = shownId();
@@ -565,11 +570,9 @@ async function follow() {
     id,
     signal: controller.signal,
     mode: window.EventSource ? "stream" : "wait",
-    // In a row.
+    // How often each happened in succession:
     failures: 0,
-    // In a row.
     silentStreams: 0,
-    // In a row.
     vainWaits: 0,
   };
   while (!watch.signal.aborted) {
@@ -594,11 +597,11 @@ function countVainWait(watch, most) {
   if (watch.vainWaits > most) watch.mode = "poll";
 }
 
-// Ask for the status, then pause or stream. Returns false once there is nothing to follow.
+// Ask for the status, then pause or stream. Returns false when there is no more to follow.
 async function lookOnce(watch, waits) {
   const { id, signal } = watch;
   const began = now();
-  // A server that was restarted may know less than was seen: take what it says.
+  // After a restart a server may count from an older version: accept any.
   if (!waits) state.shown = { ...state.shown, version: -1 };
   const { version } = state.shown;
   const query = waits ? `?since=${version}&wait=20` : "";
@@ -622,7 +625,7 @@ async function lookOnce(watch, waits) {
   return true;
 }
 
-// Milliseconds until the next look. A large result must not keep the connection busy.
+// Milliseconds until the next round; large results get a fifth of the time at most.
 function pauseAfter(watch, job, tookMs) {
   if (watch.mode === "poll" || (document.hidden && !state.wantsNotice)) return POLL_MS;
   const isLarge = job.result !== null && plain(job.result).length > LARGE;
@@ -640,8 +643,8 @@ async function untilNextLook(watch, pause) {
   }
 }
 
-// Receive events until they end or there are none for too long (a connection may be dead and not
-// know it). Returns whether there was any.
+// Receive events until the stream ends or is silent for too long: a dead connection does not say
+// so. Returns whether any event arrived.
 function stream(id, signal) {
   return new Promise((resolve) => {
     const source = new EventSource(jobPath(id) + "/events");
@@ -676,7 +679,7 @@ function clearJob() {
   showJobs();
 }
 
-// Take in a status, wherever it came from, and see that it is drawn.
+// Take a status into the state, whichever way it arrived, and have it drawn.
 function receive(job) {
   const isOld = job.version < state.shown.version && !hasEnded(job);
   if (job.id !== shownId() || isOld) return;
@@ -687,7 +690,7 @@ function receive(job) {
     state.changedAt = state.receivedAt;
     state.sawChange = state.shown.id === job.id;
   }
-  // The list of jobs shows it too.
+  // The list shows the state too: refresh it now.
   if (job.state !== state.shown.state) wake();
   state.shown = job;
   noteStep(job);
@@ -700,14 +703,14 @@ function noteStep({ step, elapsed }) {
   const last = steps.at(-1);
   if (!isNumber(step)) return;
   if (last && (step === last.step || elapsed - last.elapsed <= 0.2)) return;
-  // It began again.
+  // The function began again.
   if (last && step < last.step) steps.length = 0;
   steps.push({ elapsed, step });
   while (steps.length > 5 && steps[1].elapsed < elapsed - 30) steps.shift();
 }
 
-// A number is a line without a name, and a record's numbers are lines by their names. A null is a
-// gap in a line, but begins none.
+// A number belongs to the line "", a number in a record to the line of its name. A null makes a
+// gap in a line that exists.
 function noteNumbers({ step, result, version }) {
   const x = isNumber(step) ? step : version;
   for (const [name, y] of numbersIn(result)) {
@@ -728,7 +731,7 @@ function numbersIn(result) {
 
 // ---- Drawing a job ----
 
-// Draw at most every FRAME_MS, however fast reports come.
+// Draw at most once in FRAME_MS, however fast reports arrive.
 function drawSoon() {
   const act = document.hidden ? draw : () => requestAnimationFrame(draw);
   state.frame ||= setTimeout(act, state.drawnAt + FRAME_MS - now());
@@ -742,16 +745,16 @@ function draw() {
   const row = $("row-" + state.shown.id);
   showFacts();
   showResult();
-  if (row) fillRow(row, state.shown);
+  if (row && state.shown.created_at) fillRow(row, state.shown);
   if (isFirst && $("job").getBoundingClientRect().top > innerHeight / 2) $("job").scrollIntoView();
 }
 
-// Durations stand still while the server is lost.
+// While the server is lost, durations stand still.
 const seenUntil = () => state.lostAt ?? now();
 const sinceReceived = () => (seenUntil() - state.receivedAt) / 1000;
 const elapsedOf = (job) => job.elapsed + (isActive(job) ? sinceReceived() : 0);
 
-// Also called every half second, as time goes by.
+// Called for each drawing, and every half second because time passes.
 function showFacts() {
   const job = state.shown;
   const left = job.state === "running" ? secondsLeft(job) : 0;
@@ -820,7 +823,7 @@ function quietText(job) {
   return join([words, job.state === "cancelling" && text("willStop")]);
 }
 
-// Of the last 30 seconds, or of all the time until that is enough to tell.
+// The rate of the last 30 seconds, or of the whole run if that is too short to tell.
 function stepsPerSecond({ step, elapsed }) {
   const first = state.steps[0];
   const last = state.steps.at(-1);
@@ -840,7 +843,7 @@ function secondsLeft(job) {
   return (job.eta ?? 0) - sinceReceived();
 }
 
-// The median of what the latest completed jobs of the operation took.
+// The median duration of recent completed jobs of the same operation.
 function usualSeconds({ module, operation }) {
   const isLike = (one) => one.module === module && one.operation === operation;
   const alike = state.jobs.filter((one) => one.state === "completed" && isLike(one));
@@ -855,7 +858,7 @@ function showBar(job) {
   else bar.value = job.progress ?? 0;
 }
 
-// Slow to ask.
+// Asked once, because the answer takes long.
 const canNotify = window.Notification && Notification.permission !== "denied";
 
 function showButtons(job) {
@@ -871,7 +874,7 @@ function showButtons(job) {
 
 const focusName = () => $("job-name").focus({ preventScroll: true });
 
-// Announce each new state, and now and then how far the job is.
+// Announce each new state, and progress now and then.
 function speak(job, percent, left) {
   const isNewState = job.state !== state.spokenState;
   const isSoon = now() - state.spokenAt < SPEAK_MS;
@@ -888,13 +891,13 @@ function speak(job, percent, left) {
   state.spokenAt = now();
 }
 
-// A notification of the browser, if one was asked for.
+// Show a notification of the browser if the reader asked for one.
 function notify({ id, operation, state: name, error }) {
   try {
     const options = { tag: id, body: cut(error ?? "", 200) };
     if (state.wantsNotice) new Notification(`${operation}: ${text(name)}`, options);
   } catch {
-    // some phones have none
+    // Some phones do not allow this.
   }
   setWantsNotice(false);
 }
@@ -939,7 +942,7 @@ function kindOfResult(result) {
 
 function showResult() {
   const { result } = state.shown;
-  // A number may become null.
+  // A number that became null stays visible as a gap.
   $("output").hidden = result === null && !state.view.kind;
   if (result === null) return;
   const kind = kindOfResult(result);
@@ -957,16 +960,11 @@ function showResult() {
 function openView(kind) {
   state.view = {
     kind,
-    // The result that is drawn, as text.
-    words: null,
-    // The reader has asked for all of it.
-    showsAll: false,
-    // It grows: show its end.
-    isLive: !hasEnded(state.shown),
-    // Paths.
-    unfolded: new Set(),
-    // By their path.
-    images: new Map(),
+    words: null, // the drawn result, as text
+    showsAll: false, // the reader asked for all of it
+    isLive: !hasEnded(state.shown), // the result grows: show its end
+    unfolded: new Set(), // paths of unfolded entries
+    images: new Map(), // path -> element
   };
   fillBox();
 }
@@ -984,7 +982,7 @@ function showCut(words) {
   setText($("cut-text"), words);
 }
 
-// Give the focus back to what was drawn again.
+// Return the focus to an element that was drawn again.
 function focusPath(path) {
   const found = $("result").querySelector(`[data-path="${CSS.escape(path)}"]`);
   found?.focus({ preventScroll: true });
@@ -994,8 +992,8 @@ function large(value) {
   return make("p.value", {}, isNumber(value) ? figure(value) : plain(value));
 }
 
-// A text that grows is only appended to, in blocks: the browser lays out the last one alone. Of a
-// long text the first SHOWN characters are there, or the last ones while it grows.
+// Draw a text in blocks. A growing one is appended to, so that the browser lays out only the last
+// block. Of a long text, the last SHOWN characters are shown while it grows, else the first ones.
 function drawText(words) {
   const { view } = state;
   const box = $("result");
@@ -1013,12 +1011,11 @@ function drawText(words) {
 function beginText(words) {
   const { view } = state;
   const isTail = view.isLive && !view.showsAll;
-  // What is drawn begins here.
+  // The part of the text that is drawn:
   view.from = isTail ? Math.max(0, words.length - SHOWN) : 0;
-  // And ends here.
   view.to = view.from;
   view.pre = make(view.showsAll ? "pre.all" : "pre", {});
-  // The last block, while it may grow.
+  // The last block, or null when the next part begins a new one:
   view.block = null;
   view.blockSize = 0;
   fillBox(view.pre);
@@ -1040,7 +1037,8 @@ function appendBlocks(words) {
   }
 }
 
-// Where a block that has this size ends: best after a line, else after a word; 0 if it may grow.
+// Where in `words` a block of this size should end: after a line, or else after a word. 0 means
+// that all of it fits.
 function blockEnd(words, size) {
   const most = 2 * PIECE - size;
   const afterLine = words.indexOf("\n", Math.max(0, PIECE - size)) + 1;
@@ -1057,7 +1055,7 @@ function dropOldBlocks() {
   }
 }
 
-// In one place always the same element, so that a picture does not flicker when it changes.
+// Reuse the element of the same place: a picture that changes must not flicker.
 function picture(url, path, alt) {
   const { images } = state.view;
   if (!images.has(path)) images.set(path, new Image());
@@ -1072,7 +1070,7 @@ function leaf(value, path, name) {
   return make("span.text", { dir: "auto" }, cut(plain(value), 5000));
 }
 
-// The entries of a list or an object; what has entries itself can be unfolded.
+// Draw a list or an object. Entries that have entries themselves can be unfolded.
 function entries(value, path) {
   const all = Object.entries(value);
   const few = state.view.showsAll ? all : all.slice(0, ROWS);
@@ -1088,7 +1086,7 @@ function entry(name, item, path) {
   return make("div", {}, make("dt", { dir: "auto" }, name), value);
 }
 
-// What is folded is made when it is opened first.
+// The content is made when it is first unfolded.
 function folded(name, value, path) {
   const { unfolded } = state.view;
   const size = count(Object.keys(value).length);
@@ -1106,7 +1104,7 @@ function folded(name, value, path) {
   return details;
 }
 
-// A table of records; the last rows while the result grows.
+// Draw records as rows: the last ones while the result grows, else the first ones.
 function table(records) {
   const { showsAll, isLive } = state.view;
   const total = records.length;
@@ -1139,20 +1137,21 @@ function drawChart(result) {
   fillBox(...value, ...chart(lines), entries(rest, ""));
 }
 
-// The lines of a result as [name, { xs, ys }], and what of it is no line; null if it is no chart.
+// Split a result into lines, as [name, { xs, ys }], and the rest. Returns null if no chart would
+// show anything.
 function linesOf(result) {
   if (isSeries(result)) return { lines: [["", { ys: result }]], rest: {} };
   if (!isNumber(result) && !isRecord(result)) return null;
   const isIn = (name) => (isNumber(result) ? name === "" : Object.hasOwn(result, name));
   const lines = [...state.lines].filter(([name]) => isIn(name));
-  // All is flat.
+  // Nothing but flat lines.
   if (!lines.some(([, { ys }]) => ys.some((y) => y !== ys[0]))) return null;
   const names = lines.map(([name]) => name);
   const rest = Object.entries(result).filter(([name]) => !names.includes(name));
   return { lines, rest: Object.fromEntries(rest) };
 }
 
-// A line of fewer points: the least and the greatest of each bucket, so that no peak is lost.
+// Reduce a line to the least and the greatest point of each bucket, so that no peak is lost.
 function thin({ xs, ys }, buckets) {
   const thinned = { xs: [], ys: [] };
   const size = Math.max(1, ys.length / buckets);
@@ -1166,7 +1165,7 @@ function thin({ xs, ys }, buckets) {
   return thinned;
 }
 
-// Where the least and the greatest number are, in the order in which they come.
+// Return the indexes of the least and the greatest number, in order.
 function peaks(ys, begin, end) {
   let low = begin;
   let high = begin;
@@ -1178,7 +1177,7 @@ function peaks(ys, begin, end) {
   return low === high ? [low] : [Math.min(low, high), Math.max(low, high)];
 }
 
-// The least and the greatest number, and some room if they are the same.
+// Return the least and the greatest number, moved apart if they are equal.
 function rangeOf(numbers) {
   const known = numbers.filter(isNumber);
   const low = Math.min(...known);
@@ -1188,7 +1187,7 @@ function rangeOf(numbers) {
 
 const rangeText = ([low, high]) => `${figure(low)} – ${figure(high)}`;
 
-// Up to six round numbers in a range.
+// Return up to six round numbers in a range.
 function ticksOf([low, high]) {
   const raw = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -1205,8 +1204,8 @@ function svg(name, attributes, words = "") {
   return element;
 }
 
-// The drawing and its legend. Lines of much the same size share a scale with ticks; others are
-// each as high as the chart, and the legend says from where to where they go.
+// Draw lines and their legend. Lines of similar range share a scale, which has ticks. If one range
+// is over 20 times another, each line has a scale of its own, which the legend names.
 function chart(all) {
   const width = Math.max(240, $("result").clientWidth - 2);
   const lines = all.map(([name, line]) => ({ name, ...thin(line, width / 3) }));
@@ -1233,7 +1232,7 @@ function chart(all) {
   return [drawing, legend];
 }
 
-// From numbers to places in the drawing.
+// Return functions from numbers to coordinates.
 function scalesFor([first, last], right) {
   const { left, top, bottom } = CHART;
   return {
@@ -1253,7 +1252,7 @@ function gridLine(tick, range, scales) {
   return [line, chartLabel(CHART.left - 8, y + 4, "end", tick)];
 }
 
-// There are four colors; from the fifth line on they are dashed.
+// Four colors; the fifth line repeats the first color, dashed.
 const lineClass = (index) => "line-" + (index % 4);
 const isDashed = (index) => index > 3;
 
@@ -1292,7 +1291,7 @@ function wholeResult() {
 async function copy() {
   const words = wholeResult();
   try {
-    // On https and localhost only.
+    // Works only on https and on localhost.
     await navigator.clipboard.writeText(words);
   } catch {
     copyBySelecting(words);
@@ -1312,7 +1311,7 @@ function copyBySelecting(words) {
 
 function download() {
   const { result } = state.shown;
-  // Data:image/KIND.
+  // The third word of data:image/png;base64,... is the extension.
   if (isImage(result)) return offer(result, result.match(/\w+/g)[2]);
   const url = URL.createObjectURL(new Blob([wholeResult()]));
   offer(url, typeof result === "string" ? "txt" : "json");
@@ -1339,15 +1338,15 @@ async function watchJobs() {
         showJobs();
       }
     } catch {
-      // it is shown already, and tried again
+      // ask() has shown it; the next round tries again.
     }
-    // Less often where it is slow.
+    // A slow server is asked less often.
     const pause = Math.max(LIST_MS, 20 * (now() - began));
     await sleep(document.hidden ? REST_MS : pause);
   }
 }
 
-// Put the rows in order. A row that is there is used again, so that it keeps the focus.
+// Put the rows in order. Rows are reused, so that they keep the focus.
 function showJobs() {
   const { jobs, shown } = state;
   const few = state.showsAllJobs ? jobs : jobs.slice(0, RECENT);
@@ -1396,14 +1395,14 @@ function fillRow(row, job) {
 
 function factsText(job, given) {
   const began = new Date(job.started_at ?? job.created_at);
-  // Within about 22 hours.
+  // Within 22 hours a time of day is enough.
   const isRecent = state.serverClock + now() - began < 8e7;
   const elapsed = job.elapsed !== null && clock(job.elapsed);
   const values = Object.entries(given).map(([name, value]) => `${name}: ${cut(plain(value), 60)}`);
   return join([(isRecent ? TIME : DATE).format(began), elapsed, cut(join(values), 200)], " · ");
 }
 
-// What a job was given, as the server or this tab remembers it; null if neither does.
+// Return the parameters of a job, or null if neither the server nor this tab knows them.
 function parametersOf({ id, module, operation, parameters }) {
   const listed = state.jobs.find((one) => one.id === id);
   const known = parameters ?? listed?.parameters ?? state.startedHere[id];
@@ -1453,7 +1452,7 @@ const CLICKS = {
   retry: comeBack,
 };
 
-// Ask at once: what is known may be old.
+// Ask at once: what the page shows may be old.
 function comeBack() {
   if (!hasEnded(state.shown)) follow();
   wake();
@@ -1468,18 +1467,18 @@ function onVisibilityChange() {
 function onInput({ target }) {
   check(target);
   markField(target, "");
-  // Other values are another start.
+  // Other values mean another job.
   state.startKey = "";
 }
 
 function onHashChange() {
   follow();
-  // A click in the list.
+  // A link in the list was clicked.
   if (document.activeElement.hash) focusName();
 }
 
 function onPageShow(event) {
-  // By the Back button.
+  // The Back button brought the page back as it was.
   if (event.persisted) comeBack();
 }
 
@@ -1504,8 +1503,8 @@ setInterval(() => {
 }, 500);
 follow();
 watchJobs();
-// Once it is filled: nothing jumps.
+// The page becomes visible once the form is there, so that nothing jumps.
 Promise.race([loadOperations(), sleep(500)]).then(showPage);
 
-// For the browser's console, and for tests.
+// For the console of the browser, and for tests.
 window.longop = { TEXT, state, text, showTrouble, formFields, valueOf };

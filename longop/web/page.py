@@ -1,7 +1,7 @@
 """The browser page: ``page.html``, ``page.css`` and ``page.js``, served as one document.
 
-The three files are formatted with ``npx prettier --print-width 100``; nothing else builds them.
-``page.html`` names the other two, so it also works unassembled, from any static file server.
+One answer holds everything, so the page needs no further route and works from a zip. The files
+are formatted by Prettier (``npx prettier --print-width 100``), and need no build step.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from .wire import Request, Response
 _STYLE_LINK = '<link rel="stylesheet" href="page.css" />'
 _SCRIPT_LINK = '<script type="module" src="page.js"></script>'
 
-# Comments are for readers of the source. One behind a statement is left out only if it has no
-# quotes: so a `//` inside a string is never taken for one.
+# Comments are for readers of the source and are not served. One at the end of a line is found
+# only if it has no quotes: this way no `//` inside a string is taken for a comment.
 _CSS_COMMENT = re.compile(r"(?m)^ */\*.*\*/\n+| +/\*.*\*/$")
 _JS_COMMENT = re.compile(r"(?m)^ *//.*\n+| +// [^\"'`\n]*$")
 _INDENT = re.compile("(?m)^(?:  )+")
 
-# What would end the element, or keep its end from being seen, wherever in the text it stands.
-# HTML Standard, "Restrictions for contents of script elements".
+# What a browser would read as the end of the element, or would hide the real end behind, even
+# inside a string. HTML Standard, "Restrictions for contents of script elements".
 _MARKUP = re.compile("<(?=!--|/?script|/style)", re.IGNORECASE)
 
 
 def show(request: Request) -> Response:
-    """Answer with the page. Only its own script can run, and it can load nothing else.
+    """Answer with the page, under a policy that runs no other script and loads nothing else.
 
-    The nonce that says which script and style are its own is new in each answer.
+    The policy names the page's script and style by a nonce, which is new in each answer.
     """
     nonce = os.urandom(16).hex()
     policy = (
@@ -45,7 +45,10 @@ def show(request: Request) -> Response:
 
 @lru_cache(maxsize=None)
 def _pieces() -> tuple[bytes, bytes, bytes]:
-    """Return the document without its two nonces, split where they go."""
+    """Return the document in three pieces: the nonce goes between them, twice.
+
+    Cached, so the files are read once. Two threads may both read them first; that is harmless.
+    """
     page = _indent_with_tabs(_read("page.html"))
     head, rest = page.split(_STYLE_LINK)
     body, end = rest.split(_SCRIPT_LINK)
@@ -58,28 +61,29 @@ def _pieces() -> tuple[bytes, bytes, bytes]:
 
 
 def _read(name: str) -> str:
-    """Return one of the files, also when the package is in a zip."""
-    data = pkgutil.get_data("longop.web", name)
+    """Return the text of one of the files, from a zip too."""
+    data = pkgutil.get_data(__package__, name)
     if data is None:
         raise FileNotFoundError(f"longop/web/{name} is missing: the package is incomplete")
     return data.decode("utf-8")
 
 
 def _embed_style(text: str) -> str:
-    """Return CSS that nothing in it can turn into markup: ``<`` is written as ``\\3C``."""
+    """Return CSS to stand in a ``<style>``; a ``<`` that could end it becomes a CSS escape."""
     text = _indent_with_tabs(_CSS_COMMENT.sub("", text))
     return _MARKUP.sub(r"\\3C ", text)
 
 
 def _embed_script(text: str) -> str:
-    """Return JavaScript that nothing in it can turn into markup: ``<`` is written as ``\\x3C``.
+    """Return JavaScript to stand in a ``<script>``; a ``<`` that could end it is escaped.
 
-    That is the same in a string, a template or a regular expression, where such text can stand.
+    The escape means the same in a string, a template or a regular expression, and only there
+    can such text stand.
     """
     text = _indent_with_tabs(_JS_COMMENT.sub("", text))
     return _MARKUP.sub(r"\\x3C", text)
 
 
 def _indent_with_tabs(text: str) -> str:
-    """Halve the indentation's bytes; the page stays readable in a browser's source view."""
+    """Return the text with a tab for each two spaces: 2 kB less, and still easy to read."""
     return _INDENT.sub(lambda match: "\t" * (len(match[0]) // 2), text)
