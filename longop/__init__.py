@@ -2,89 +2,106 @@
 
     import longop
 
-    operation = longop.LongOperation(a_long_process)
-    job = operation.start()
+    @longop.long_operation
+    def count(n: int, callback):
+        for number in range(n):
+            callback(f"at {number}", number, n)
+
+    job = count.start(n=1000)
     for status in job.updates():
         print(status.state.value, status.result)
 
-Who hands what to whom, values to the right; to the left goes one ``threading.Event`` being set:
+Values go to the right. To the left goes a cancel, which sets one ``threading.Event``::
 
-    your function ─ callback ─┐
-          signature ─ executors ─ job ─ operation ─ api ─ wire ─ server ─ serve ─ page.html
-      processes, remote ┘     status, guard  └ history, archive └ embed      └ client
-      worker ┘
+    your function ─ callback ─ job ─ operation ─┬─ web: api ─ handler, wsgi ─ serve
+                                │               ├─ client
+                            executors           ├─ cli ─ run
+                       threads │ workers        └─ codeproject
 
-===========  =====================================================================================
-errors       every exception
-callback     what the function is handed: its reports go out, and a cancel comes in
-status       the states of a job, and the record of it that every door shows
-job          the life of one run, a ``concurrent.futures.Future``
-signature    which parameter takes the callback, and what the others are
-guard        what stops a job that does not stop by itself: deadlines, the ladder of a cancel
-executors    a call of the function, and where its code runs: in a thread
-worker       code that runs elsewhere, and what goes to and fro between it and its job
-processes    in a process, which is kept for the next job, and which can be killed
-remote       in any ``concurrent.futures.Executor``
-history      the finished jobs, in memory
-archive      ... in an sqlite3 file, which outlives the server
-operation    `LongOperation`: how many run at once, and which is next
-tour         operations to try longop with
-jsontext     any value as JSON
-wire         HTTP/1.1 bytes to a request, a response to bytes
-watch        an answer that waits for a job: a long poll, an event stream
-gate         who may come in
-commands     a start, and CodeProject.AI Server's commands
-settings     that server's description of a module
-runner       what that server's adapters are written with
-adapter      an adapter, or some functions, as a module
-explorer     what that server's pages ask for
-api          a request in, an answer out
-embed        the api as a handler for ``http.server``, and as a WSGI application
-connection   a client of the server's, and how far its requests are
-server       the api to many connections in one loop
-target       ``package.module``, ``module:name`` or ``file.py`` to operations
-serve        ``python -m longop.serve``
-terminal     a job in a terminal
-run          ``python -m longop.run``
-client       operations of another Python, which serves them
-scaffold     the folder of a module of that server
-codeproject  a module that gets its work from that server
-===========  =====================================================================================
+The core, which ``import longop`` loads, each file importing only what stands above it:
+
+==============  ======================================================================
+errors          every exception
+jsontext        any value as JSON
+callback        what the function is given: reports go out, a cancel comes in
+status          the states of a job, and the record of it that every door shows
+job             the life of one run: a ``concurrent.futures.Future``
+guard           stops a job that does not stop by itself: deadlines, and the steps of a cancel
+executors       a call of the function, and where its code runs: in a thread
+conversion      an annotation as a JSON Schema and a converter
+signature       the parameters of a call: which one takes the callback, what the others accept
+history         finished jobs, in memory
+wings           finds the wings by name
+dispatcher      the jobs of one operation: which of them run, which wait
+operation       `LongOperation`: one function and its options
+version         the version
+==============  ======================================================================
+
+The wings. Each can be deleted; a feature that needs it then says so:
+
+==============  ======================================================================
+archive         finished jobs, in an sqlite3 file
+client          operations that another Python serves
+workers/        code that runs elsewhere: in processes, in any ``Executor``
+web/            a request in, an answer out; `handler` and `wsgi` put it into a server
+cli/            operations named on a command line, and a job in a terminal
+serve/          ``python -m longop.serve``: an HTTP server for many connections
+run/            ``python -m longop.run``: one job in the terminal
+codeproject/    modules for CodeProject.AI Server
+==============  ======================================================================
 """
 
-from typing import Any
+from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from . import wings
 from .callback import Callback
-from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError, KeyReused,
-                     LongOperationError, OperationCancelled, TargetError, UnknownJob, WorkerLost)
+from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError,
+                     KeyReused, LongOperationError, OperationCancelled, TargetError, UnknownJob,
+                     WorkerLost)
 from .history import History
 from .job import Job
-from .operation import LongOperation
+from .operation import LongOperation, long_operation
 from .status import State, Status
 from .version import __version__
 
-__all__ = ["BadParameters", "Busy", "Callback", "DeadlineExceeded", "ForgottenJob", "History",
-           "HistoryError", "Job", "KeyReused", "LongOperation", "LongOperationError",
-           "OperationCancelled", "State", "Status", "TargetError", "UnknownJob", "WorkerLost", "__version__",
-           "handler", "progress", "wsgi"]
+__all__ = [
+    "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob",
+    "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits", "LongOperation",
+    "LongOperationError", "OperationCancelled", "State", "Status", "TargetError", "UnknownJob",
+    "WorkerLost", "__version__", "connect", "handler", "long_operation", "progress", "wsgi",
+]
 
+# The public names that wings define are loaded when they are first used, so that
+# ``import longop`` is quick, and works where a wing was deleted.
+if TYPE_CHECKING:
+    from .archive import FileHistory
+    from .cli.terminal import progress
+    from .client import connect
+    from .web.gate import Gate
+    from .web.handler import Handler, handler
+    from .web.limits import Limits
+    from .web.wsgi import wsgi
+else:
+    _WINGS = {
+        "FileHistory": "archive",
+        "Gate": "web.gate",
+        "Handler": "web.handler",
+        "Limits": "web.limits",
+        "connect": "client",
+        "handler": "web.handler",
+        "progress": "cli.terminal",
+        "wsgi": "web.wsgi",
+    }
 
-def handler(*operations: LongOperation, **options: Any) -> Any:
-    """Return a request handler class for ``http.server``: see `longop.embed.handler`."""
-    from .web import handler as embed  # ``import longop`` loads no HTTP
+    def __getattr__(name: str) -> Any:
+        # PEP 562. Hidden from type checkers, which would take any name to be there.
+        if name not in _WINGS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(wings.require(_WINGS[name], f"longop.{name}"), name)
+        globals()[name] = value  # from now on it is found without this function
+        return value
 
-    return embed.handler(*operations, **options)
-
-
-def progress(job: Any, **options: Any) -> Status:
-    """Show how a job goes on, until it has ended: see `longop.terminal.progress`."""
-    from .cli import terminal
-
-    return terminal.progress(job, **options)
-
-
-def wsgi(*operations: LongOperation, **options: Any) -> Any:
-    """Return a WSGI application: see `longop.embed.wsgi`."""
-    from .web import handler as embed
-
-    return embed.wsgi(*operations, **options)
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

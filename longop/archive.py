@@ -13,7 +13,7 @@ import time
 from typing import Any, Iterator, Mapping
 
 from .errors import ForgottenJob, HistoryError
-from .history import SHOWN, History
+from .history import MAX_SHOWN as SHOWN, History
 from .job import logger
 from .jsontext import dumps, loads
 from .status import State, Status
@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, place INTEGER, total INTEG
 CREATE INDEX IF NOT EXISTS places ON jobs (place);
 CREATE INDEX IF NOT EXISTS totals ON jobs (total);
 CREATE INDEX IF NOT EXISTS ages ON jobs (at);
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value BLOB);
 PRAGMA application_id = {_OURS};"""
 _INSERT = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO "
 _SAVE = _INSERT + f"""UPDATE SET place = excluded.place, total = excluded.total, at = excluded.at,
@@ -60,6 +61,8 @@ class FileHistory(History):
         try:
             self._db = self._open()
             self._inode = os.stat(self._file).st_ino
+            (self.salt,) = self._db.execute(
+                "SELECT value FROM settings WHERE name = 'salt'").fetchone()
             self._interrupt_all(requeue)
         except (sqlite3.Error, HistoryError) as error:
             closed = os.path.exists(file) and not os.access(file, os.W_OK)
@@ -133,6 +136,8 @@ class FileHistory(History):
             db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second server is to find it locked
             db.execute("PRAGMA journal_mode = WAL")  # in which a commit is one fsync, or none
             db.executescript(_SCHEMA)
+            db.executescript("INSERT OR IGNORE INTO settings VALUES "
+                             f"('salt', x'{self.salt.hex()}');")
         except BaseException:
             db.close()
             raise
@@ -144,7 +149,8 @@ class FileHistory(History):
                 "SELECT status, result, parameters FROM jobs WHERE place IS NULL ORDER BY rowid"):
             job = _read(status, result)
             if requeue and job.state is State.QUEUED:
-                self.requeued[job.module, job.operation].append((job, loads(parameters)))
+                self.requeued.setdefault((job.module, job.operation), []).append(
+                    (job, loads(parameters)))
             else:
                 self.interrupt(job)
 

@@ -1,53 +1,122 @@
-"""Finished jobs, remembered within bounds. A job that is still alive is never in here."""
+"""Finished jobs, remembered within bounds. A job that is still alive is never one of them.
+
+`History` keeps them in memory; `archive.FileHistory` keeps them in a file.
+"""
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import itertools
+import os
 import sys
 import threading
-from collections import defaultdict, deque
-from typing import Any, Iterator, Mapping
+from collections import deque
+from dataclasses import is_dataclass
+from typing import Any, Iterable, Iterator, Mapping
 
 from .errors import ForgottenJob, UnknownJob
 from .jsontext import dumps, loads
 from .status import State, Status
 
-SHOWN = 1_000  # characters of parameters that are shown with a job
+MAX_SHOWN = 1_000  # characters of JSON; longer parameters are not shown with their job
+_MAX_FORGOTTEN = 10_000  # ids of forgotten jobs, about 1 MB
+_UPLOADS = (bytes, bytearray, memoryview)
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
-class History:
-    """Keep the newest ``max_jobs`` finished jobs, or ``max_bytes`` of them if that is less.
+class HistoryBase(abc.ABC):
+    """What an operation asks of a history. Several operations and threads may share one."""
 
-    The newest one is kept however large it is, so that whoever waits for a result gets it.
-    """
-
-    #: Seconds between two `track` of a job that runs.
+    #: Seconds between two calls of `track` for a running job.
     interval = float("inf")
 
+    def __init__(self) -> None:
+        #: Random bytes that make the ids of `LongOperation.start_once` unguessable.
+        self.salt = os.urandom(16)
+        #: Jobs to queue again, with their parameters, by module and operation.
+        self.requeued: dict[tuple[str, str], list[tuple[Status, Any]]] = {}
+
+    @abc.abstractmethod
+    def __iter__(self) -> Iterator[Status]:
+        """Iterate over the finished jobs, newest first."""
+
+    @abc.abstractmethod
+    def add(self, status: Status) -> None:
+        """Remember a finished job; forget the oldest jobs beyond the bounds."""
+
+    @abc.abstractmethod
+    def get(self, id: str) -> Status:
+        """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""
+
+    @abc.abstractmethod
+    def find(self, prefix: str) -> str | None:
+        """Return the id of an ended job that starts with a prefix, or None."""
+
+    @abc.abstractmethod
+    def forget(self, id: str) -> None:
+        """Drop a finished job; raise `UnknownJob` or `ForgottenJob` if it is not kept."""
+
+    @abc.abstractmethod
+    def track(self, status: Status, parameters: Mapping[str, Any] | None = None) -> None:
+        """Note how a live job is doing, with its parameters if it was just started."""
+
+    @abc.abstractmethod
+    def parameters(self, id: str) -> Any:
+        """Return a job's parameters as decoded JSON, or None if they are unknown or large."""
+
+    def interrupt(self, status: Status) -> None:
+        """Remember a job whose server ended before it did."""
+        self.add(status.replace(
+            state=State.INTERRUPTED,
+            stop_reason="interrupted",
+            error="the server ended before the job did",
+            eta=None,
+            queue_position=None,
+            version=status.version + 1))
+
+    def close(self) -> None:
+        """Release what the history holds open; the default is nothing."""
+
+
+class History(HistoryBase):
+    """Keep finished jobs in memory.
+
+    The newest job is kept even if it alone exceeds the bounds, so that a client that waits for
+    its result gets it.
+
+    :param max_jobs: number of jobs to keep.
+    :param max_bytes: approximate size of all kept jobs.
+    """
+
     def __init__(self, max_jobs: int = 100, max_bytes: int = 16 * 1024 * 1024) -> None:
-        self._max_jobs, self._max_bytes = max_jobs, max_bytes
-        self._lock = threading.RLock()  # guards what is below: operations may share a history
+        super().__init__()
+        self._max_jobs = max_jobs
+        self._max_bytes = max_bytes
+        self._lock = threading.RLock()  # guards everything below
         self._bytes = 0
         self._kept: dict[str, tuple[Status, int]] = {}  # with their sizes, oldest first
-        self._parameters: dict[str, str] = {}  # of these, and of jobs that are alive
-        self._forgotten: deque[str] = deque(maxlen=10_000)  # ids: about 1 MB
-        #: The jobs that are to wait again, with their parameters, by their module and operation.
-        self.requeued: dict[tuple[str, str], list[tuple[Status, Any]]] = defaultdict(list)
+        self._parameters: dict[str, str] = {}  # as JSON, of kept and of live jobs
+        self._forgotten: deque[str] = deque(maxlen=_MAX_FORGOTTEN)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._kept
 
     def __iter__(self) -> Iterator[Status]:
-        """Go through the finished jobs, newest first."""
+        """Iterate over a snapshot of the finished jobs, newest first."""
         with self._lock:
             return reversed([status for status, _ in self._kept.values()])
 
     def add(self, status: Status) -> None:
-        """Remember a finished job; forget the oldest ones beyond the bounds."""
-        size = _sizeof(vars(status), self._max_bytes)
+        """Remember a finished job; forget the oldest jobs beyond the bounds."""
+        size = _size_of(vars(status), self._max_bytes)  # may be slow: not under the lock
         with self._lock:
-            self._kept[status.id] = status, size
+            self._kept[status.id] = (status, size)
             self._bytes += size
-            while len(self._kept) > max(1, self._max_jobs) or (
-                    len(self._kept) > 1 and self._bytes > self._max_bytes):
-                History.forget(self, next(iter(self._kept)))  # not of a file, in `FileHistory`
+            while len(self._kept) > 1 and self._is_over_bounds():
+                oldest = next(iter(self._kept))
+                self.drop(oldest)
+                self._forgotten.append(oldest)
 
     def get(self, id: str) -> Status:
         """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""
@@ -59,42 +128,86 @@ class History:
         raise UnknownJob(f"there is no job {id}")
 
     def find(self, prefix: str) -> str | None:
-        """Return the id that begins so of a job that has ended, or None."""
+        """Return the id of an ended job that starts with a prefix, or None."""
         with self._lock:
-            return next((id for id in (*self._kept, *self._forgotten) if id.startswith(prefix)),
-                        None)
+            for id in itertools.chain(self._kept, self._forgotten):
+                if id.startswith(prefix):
+                    return id
+        return None
 
     def forget(self, id: str) -> None:
-        """Drop a finished job; raise `UnknownJob` or `ForgottenJob` where there is none."""
+        """Drop a finished job; raise `UnknownJob` or `ForgottenJob` if it is not kept."""
         with self._lock:
-            History.get(self, id)
-            self._bytes -= self._kept.pop(id)[1]
-            self._parameters.pop(id, None)
+            self.get(id)
+            self.drop(id)
             self._forgotten.append(id)
 
+    def drop(self, id: str) -> None:
+        """Drop a kept job and its id, so that `get` no longer says that it was there."""
+        with self._lock:
+            _, size = self._kept.pop(id)
+            self._bytes -= size
+            self._parameters.pop(id, None)
+
     def track(self, status: Status, parameters: Mapping[str, Any] | None = None) -> None:
-        """Remember the parameters of a job that has just been started, unless they are large."""
-        text = "" if parameters is None else dumps(parameters)
-        if text and len(text) <= SHOWN:
+        """Remember what is shown of the parameters of a job that was just started."""
+        text = None if parameters is None else to_shown(parameters)
+        if text is not None:
             with self._lock:
                 self._parameters[status.id] = text
 
     def parameters(self, id: str) -> Any:
-        """Return the parameters of a job, as JSON has them, or None if they are not known."""
-        return loads(self._parameters.get(id, "null"))
+        """Return a job's parameters as decoded JSON, or None if they are unknown or large."""
+        text = self._parameters.get(id)
+        return None if text is None else loads(text)
 
-    def interrupt(self, status: Status) -> None:
-        """Remember a job of which the server has ended before it did."""
-        self.add(status.replace(state=State.INTERRUPTED, stop_reason="interrupted", eta=None,
-                            error="the server ended before the job did", queue_position=None,
-                            version=status.version + 1))
-
-    def close(self) -> None:
-        """Do nothing."""
+    def _is_over_bounds(self) -> bool:
+        return len(self._kept) > self._max_jobs or self._bytes > self._max_bytes
 
 
-def _sizeof(value: Any, limit: int) -> int:
-    """Return about how many bytes a value and what it contains take; counting ends at the limit."""
+def to_shown(parameters: Mapping[str, Any]) -> str | None:
+    """Return what is shown of a job's parameters, as JSON text, or None if that is too long.
+
+    Uploads are left out. Large values are recognized by their size and never encoded: a start
+    must not encode 30 MB only to throw the text away.
+    """
+    shown = {name: value for name, value in parameters.items() if not is_upload(value)}
+    if _is_longer(shown, MAX_SHOWN):
+        return None
+    text = dumps(shown)
+    return text if len(text) <= MAX_SHOWN else None
+
+
+def is_upload(value: Any) -> bool:
+    """Return whether a parameter is binary data, which is not shown with its job."""
+    return isinstance(value, _UPLOADS)
+
+
+def _is_longer(value: Any, limit: int) -> bool:
+    """Return True if a value's JSON text is surely longer than a limit, at little cost.
+
+    Each item takes at least one character, so the count never looks at more than a few times
+    ``limit`` items, and it copies none of them.
+    """
+    todo: list[Any] = [value]
+    length = 0
+    while todo and length <= limit:
+        item = todo.pop()
+        length += 1
+        if isinstance(item, str):
+            length += len(item)
+        elif isinstance(item, _CONTAINERS) or is_dataclass(item):
+            for part in _parts_of(item):
+                todo.extend(itertools.islice(part, limit))
+        else:
+            # Binary data and arrays: a number of 8 bytes takes at least one character.
+            with contextlib.suppress(Exception):
+                length += memoryview(item).nbytes // 8
+    return length > limit
+
+
+def _size_of(value: Any, limit: int) -> int:
+    """Return about how many bytes a value and its contents take; counting ends at the limit."""
     todo: list[Any] = [value]
     seen: set[int] = set()
     size = 0
@@ -103,12 +216,19 @@ def _sizeof(value: Any, limit: int) -> int:
         if id(item) in seen:
             continue
         seen.add(id(item))
-        with contextlib.suppress(Exception):  # an object of the function's own may be broken
+        with contextlib.suppress(Exception):  # a user's object may raise anything
             size += sys.getsizeof(item)
-            if isinstance(item, dict):
-                todo += [*item.keys(), *item.values()]
-            elif isinstance(item, (list, tuple, set, frozenset)):
-                todo += item
-            elif hasattr(item, "__dict__"):
-                todo.append(vars(item))
+            for part in _parts_of(item):
+                todo.extend(part)
     return size
+
+
+def _parts_of(item: Any) -> tuple[Iterable[Any], ...]:
+    """Return iterables that together yield everything an object contains."""
+    if isinstance(item, dict):
+        return item.keys(), item.values()
+    if isinstance(item, _CONTAINERS):
+        return (item,)
+    if hasattr(item, "__dict__"):
+        return ([vars(item)],)
+    return ()

@@ -1,6 +1,8 @@
-"""`LongOperation`: starts jobs of one function, some at once, the others in a queue.
+"""`LongOperation`: one function and its options, to start jobs of it and to find them again.
 
-Owns how many run and who is next; what becomes of one run is `job`'s. Knows nothing of HTTP.
+    start ─▶ signature ─▶ Call ─▶ dispatcher ─▶ Job
+
+Knows nothing of HTTP. Which job runs when is `dispatcher`'s; the life of one run is `job`'s.
 """
 
 from __future__ import annotations
@@ -11,379 +13,382 @@ import inspect
 import os
 import sys
 import threading
-from concurrent.futures import InvalidStateError, wait
-from typing import Any, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Generator, Generic,
+                    Iterable, Iterator, Mapping, TypeVar, Union, overload)
 
 from . import wings
 from .callback import AdaptedCallback, Callback
-from .errors import Busy, HistoryError, KeyReused, LongOperationError
+from .dispatcher import WHEN_BUSY, Dispatcher, Owner, WhenBusy, stop_all
+from .errors import HistoryError, LongOperationError
 from .executors import Backend, Call, ThreadBackend
 from .guard import NEVER, Clock, Guard
-from .history import History
+from .history import History, HistoryBase
 from .job import Job, logger
-from .jsontext import dumps
-from .signature import Signature, unwrap_partial
-from .status import State, Status
+from .signature import CallbackName, module_name, parameters_of, unwrap_partial
+from .status import Status
 
-WHEN_BUSY = ("queue", "reject", "replace", "join")
+__all__ = ["WHEN_BUSY", "LongOperation", "Owner", "close_all", "long_operation"]
+
+T = TypeVar("T")
+if TYPE_CHECKING:
+    # Every type checker brings this module along; at run time it is not needed.
+    import typing_extensions
+
+    # The defaults let ``LongOperation`` stand for ``LongOperation[..., Any]``.
+    P = typing_extensions.ParamSpec("P", default=...)
+    V = typing_extensions.TypeVar("V", covariant=True, default=Any)
+
+    class _Generic(Generic[P, V]):
+        pass
+else:
+    P = TypeVar("P")
+    V = TypeVar("V")
+
+    class _Generic:
+        """Lets ``LongOperation[..., str]`` be written; Python 3.8 has no ``ParamSpec``."""
+
+        def __class_getitem__(cls, parameters):
+            return cls
+
+Report = Callable[..., Union[Mapping[str, Any], None]]
+
+_LOWEST = {"limit": 1, "max_queued": 0, "timeout": 0, "stall_timeout": 0, "grace": 0}
+
+# What functions return that do not return the value of their job: see `LongOperation.start`.
+_Nothing = Union[None, Coroutine[Any, Any, None]]
+_Items = Union[Generator[T, Any, None], AsyncIterator[T]]
+_Unfinished = Union[Generator[Any, Any, T], Coroutine[Any, Any, T]]
 
 
-class Owner:
-    """What some operations are a part of, such as an adapter with a route for each.
+class LongOperation(_Generic[P, V]):
+    """A function that takes long: start it, watch it, cancel it.
 
-    It decides with them what may start, and is closed after them. A base class: this one lets
-    everything start.
-    """
-
-    def __init__(self) -> None:
-        #: Guards its operations and all their jobs, as one; it may be taken twice.
-        self.lock = threading.RLock()
-
-    def adopt(self, operation: LongOperation) -> None:
-        """Take in an operation that was just made; raise ``ValueError`` if it does not fit."""
-
-    def admit(self, operation: LongOperation) -> None:
-        """Raise `Busy` if no job of an operation may start now. Called with the lock held."""
-
-    def close(self) -> None:
-        """Clean up: none of its operations runs any more."""
-
-
-class LongOperation:
-    """A function that takes long, to be started, watched and cancelled.
-
-    Wraps a function, ``LongOperation(function, ...)``, or decorates one, ``@LongOperation`` or
-    ``@LongOperation(limit=2)``. Called, it is the plain function still.
+    Decorators use `long_operation`. Calling the operation calls the plain function.
 
     :param function: anything that can be called: a function that takes a callback, a generator
-        function (what it yields is reported), a coroutine function, or one that never reports.
-    :param name: what it is called at every door; the function's name by default.
-    :param callback: the name of the parameter that takes the callback, or False if there is none.
+        function (each item it yields is a report), a coroutine function, or one that never
+        reports.
+    :param name: the operation's name at every door. Default: the function's name.
+    :param callback: name of the parameter that takes the callback, or False if there is none.
         By default it is found: ``callback``, ``progress``, ``reporthook``, ``on_progress``,
         ``progress_callback`` or ``hook``, else the first parameter without a default.
-    :param report: turns whatever the function passes to its callback, or yields, into a mapping
-        with some of ``result, step, total, message``. A ``reporthook`` needs none.
-    :param cancel: the function's own companion, called without arguments when a cancel has not
+    :param report: converts whatever the function passes to its callback, or yields, to a
+        mapping with some of ``result, step, total, message``. A ``reporthook`` needs none.
+    :param cancel: the function's companion, called without arguments when a cancel has not
         taken hold after ``grace`` seconds.
-    :param executor: where the code runs: ``"thread"``, ``"process"``, which can be killed, or any
-        ``concurrent.futures.Executor``.
-    :param report_to: the host and the port at which such an executor's workers reach this
-        machine; a port of 0 is any free one.
-    :param timeout: how many seconds a job may run; None or 0 for any number, as below.
-    :param stall_timeout: how many seconds it may run without a report.
-    :param grace: how many seconds a job that is told to stop has, before each further means is
-        tried: the companion, then, for a process, SIGTERM and SIGKILL.
-    :param limit: how many jobs may run at once.
-    :param when_busy: what a start does when so many run: ``"queue"`` it, ``"reject"`` it,
-        ``"replace"`` the oldest, which is cancelled first, or ``"join"`` it: return that job.
-    :param max_queued: how many jobs may wait.
-    :param history: what remembers the finished jobs: a `History`, or the name of an sqlite3 file;
-        by default 100 of them, or 16 MiB, in memory.
+    :param executor: where the code runs: ``"thread"``, ``"process"`` (which can be killed), or
+        any ``concurrent.futures.Executor``.
+    :param report_to: host and port at which the workers of such an executor reach this
+        machine. Port 0 is any free port.
+    :param timeout: seconds that a job may run. None or 0: no limit.
+    :param stall_timeout: seconds that a job may run without a report. None or 0: no limit.
+    :param grace: seconds between the steps of a cancel: the callback, the companion, and, for
+        a process, SIGTERM and SIGKILL.
+    :param limit: number of jobs that may run at once.
+    :param when_busy: what a start does when that many run: ``"queue"`` the new job,
+        ``"reject"`` it, ``"replace"`` the oldest job, which is cancelled first, or ``"join"``:
+        return the oldest job.
+    :param max_queued: number of jobs that may wait.
+    :param history: remembers finished jobs: a `History`, or the name of an sqlite3 file.
+        Default: the newest 100 jobs, at most 16 MiB, in memory.
     :param owner: what the operation is a part of, such as an adapter.
-    :param clock: tells the time to the deadlines.
+    :param clock: tells the time for deadlines.
 
-    Raises ``TypeError`` or ``ValueError`` for what does not fit, and `HistoryError`.
+    Raises ``TypeError`` or ``ValueError`` for an option that does not fit, `HistoryError`, and
+    `LongOperationError` if an option needs a part of longop that is not in this copy.
     """
 
-    def __new__(cls, function: Callable[..., Any] | None = None, **options: Any) -> Any:
-        """Return a decorator where only options are given."""
-        if function is None:
-            return functools.partial(cls, **options)
-        return super().__new__(cls)
-
-    def __init__(self, function: Callable[..., Any], *, name: str | None = None,
-                 callback: str | bool | None = None,
-                 report: Callable[..., Mapping[str, Any] | None] | None = None,
-                 cancel: Callable[[], object] | None = None, executor: Any = "thread",
+    def __init__(self, function: Callable[P, V], *, name: str | None = None,
+                 callback: CallbackName = None, report: Report | None = None,
+                 cancel: Callable[[], object] | None = None,
+                 executor: str | Executor = "thread",
                  report_to: tuple[str, int] = ("127.0.0.1", 0), timeout: float | None = None,
                  stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
-                 when_busy: str = "queue", max_queued: int = 100,
-                 history: History | str | os.PathLike[str] | None = None,
+                 when_busy: WhenBusy = "queue", max_queued: int = 100,
+                 history: HistoryBase | str | os.PathLike[str] | None = None,
                  owner: Owner | None = None, clock: Clock | None = None) -> None:
-        self._options = {key: value for key, value in locals().items()
-                         if key not in ("self", "function", "__class__")}
-        if not callable(function):
-            raise TypeError(f"{function!r} is not a function")
-        for key in "limit", "max_queued", "timeout", "stall_timeout", "grace":
-            value, lowest = self._options[key], int(key == "limit")
-            if not (value is None or value >= lowest):  # NaN is neither
-                raise ValueError(f"{key} must be at least {lowest}, not {value}")
-        if when_busy not in WHEN_BUSY:
-            raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {when_busy!r}")
-        functools.update_wrapper(self, function, updated=())  # what it holds is its own
-        plain = unwrap_partial(function)
-        self.function: Any = function
+        # For `replace` too, which makes another operation. The owner may be set later.
+        self._options: dict[str, Any] = {
+            "name": name, "callback": callback, "report": report, "cancel": cancel,
+            "executor": executor, "report_to": report_to, "timeout": timeout,
+            "stall_timeout": stall_timeout, "grace": grace, "limit": limit,
+            "when_busy": when_busy, "max_queued": max_queued, "history": history,
+            "clock": clock}
+        _check(function, self._options)
         self.owner = owner
-        self.module = _module_name(plain)
-        self.name = name or str(getattr(plain, "__name__", type(plain).__name__))
-        self.description = (inspect.getdoc(plain) or "").partition("\n\n")[0]
-        self.signature = Signature.of(function, callback)
-        self.limit, self.when_busy, self.max_queued = limit, when_busy, max_queued
-        usual = _reporthook if self.signature.callback == "reporthook" else None
-        self._report, self.companion = report or usual, cancel
-        self._history = _make_history(history)
-        self._guard = Guard(grace, timeout or NEVER, stall_timeout or NEVER,
-                            self._history.interval, self._history.track, clock or Clock())
-        self._backend = _make_backend(executor, report_to)
-        # Of this operation and all its jobs, see `Job`; an owner has one for all its operations.
+        self.limit = limit
+        self.when_busy = when_busy
+        self.max_queued = max_queued
+        self._describe(function)
+        self.signature = parameters_of(function, callback)
+        self._report = report
+        if report is None and self.signature.callback == "reporthook":
+            self._report = _read_reporthook
         self._lock = threading.RLock() if owner is None else owner.lock
-        self._once = threading.Lock()  # one start_once at a time
-        #: The jobs that have not ended, by their id: running and queued, oldest first.
-        self.live: dict[str, Job] = {}
-        self._queue: dict[Job, Call] = {}  # of them the ones that wait, next first
-        self._closed = False
+        self._dispatcher = self._make_dispatcher()
+        #: The jobs that have not ended, by id: running and queued, oldest first.
+        self.live = self._dispatcher.live
         if owner is not None:
             owner.adopt(self)
         self._requeue()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> V:
         """Call the plain function."""
-        return self.function(*args, **kwargs)
+        value: V = self.function(*args, **kwargs)
+        return value
 
     def __repr__(self) -> str:
         return f"<LongOperation {self.module}/{self.name}>"
 
     def __reduce__(self) -> Any:
-        # To another process it goes by its name if it decorates a function, else by that one's.
+        # Pickled, it is the operation of that name if it decorates a function, else a plain
+        # call of the function.
         name = getattr(self, "__qualname__", "")
         found = getattr(sys.modules.get(self.__module__), name, None)
         if getattr(found, "function", None) is self.function:
-            return _find, (self.__module__, name)
+            return _find_operation, (self.__module__, name)
         return functools.partial, (self.function,)
 
-    def replace(self, **options: Any) -> LongOperation:
+    @property
+    def companion(self) -> Callable[[], object] | None:
+        """The function's own means of stopping; ``replace(cancel=...)`` gives it another."""
+        companion: Callable[[], object] | None = self._options["cancel"]
+        return companion
+
+    def replace(self, **options: Any) -> LongOperation[P, V]:
         """Return the same operation with some options changed, and without its jobs."""
-        history = self._options["history"] and self._history
-        options = {**self._options, "cancel": self.companion, "history": history,
-                   "owner": self.owner, **options}
-        return type(self)(self.function, **options)
+        return type(self)(self.function, **{**self._options, "owner": self.owner, **options})
 
-    def start(self, /, **parameters: Any) -> Job:
-        """Start a job with the function's parameters, the callback left out.
+    # For type checkers: a coroutine function or a generator function is run to its end, and a
+    # function that returns None has its last report as its value.
+    @overload
+    def start(self: LongOperation[P, _Nothing], /, **parameters: Any) -> Job[Any]: ...
+    @overload
+    def start(self: LongOperation[P, _Items[T]], /, **parameters: Any) -> Job[T]: ...
+    @overload
+    def start(self: LongOperation[P, _Unfinished[T]], /, **parameters: Any) -> Job[T]: ...
+    @overload
+    def start(self: LongOperation[P, Iterator[T]], /, **parameters: Any) -> Job[T]: ...
+    @overload
+    def start(self: LongOperation[P, T], /, **parameters: Any) -> Job[T]: ...
 
-        Raises `BadParameters` for one that is missing or unknown, `TargetError` for a function
-        that another process cannot import, and `Busy`.
+    def start(self, /, **parameters: Any) -> Job[Any]:
+        """Start a job with the function's parameters, without the callback.
+
+        Raises `BadParameters` if one is missing or unknown, `TargetError` for a function that
+        another process cannot import, and `Busy`.
         """
         return self.submit(parameters)
 
-    def start_once(self, key: str, /, **parameters: Any) -> Job:
+    @overload
+    def start_once(self: LongOperation[P, _Nothing], key: str, /,
+                   **parameters: Any) -> Job[Any]: ...
+    @overload
+    def start_once(self: LongOperation[P, _Items[T]], key: str, /,
+                   **parameters: Any) -> Job[T]: ...
+    @overload
+    def start_once(self: LongOperation[P, _Unfinished[T]], key: str, /,
+                   **parameters: Any) -> Job[T]: ...
+    @overload
+    def start_once(self: LongOperation[P, Iterator[T]], key: str, /,
+                   **parameters: Any) -> Job[T]: ...
+    @overload
+    def start_once(self: LongOperation[P, T], key: str, /, **parameters: Any) -> Job[T]: ...
+
+    def start_once(self, key: str, /, **parameters: Any) -> Job[Any]:
         """Start a job, or return the one that was started with this key before.
 
-        Raises as `start` does, `KeyReused` if that one's parameters were others, and
+        Raises as `start` does, `KeyReused` if that job was started with other parameters, and
         `ForgottenJob` if it is no longer kept.
         """
-        import hashlib  # which loads OpenSSL
+        return self._dispatcher.start_once(key, parameters, self.submit)
 
-        key, rest = (hashlib.sha256(text.encode()).hexdigest()[:16] for text in (
-            f"{self.module}/{self.name}/{key}", dumps(sorted(parameters.items()))))
-        with self._once:
-            # Without the other lock, for the history may be slow. A job is in one or both of them.
-            known = next((id for id in [*self.live] if id.startswith(key)), None)
-            known = known or self._history.find(key)
-            if known is None:
-                return self.submit(parameters, key + rest)
-        if known != key + rest:
-            raise KeyReused(f"job {known} was started with this key and other parameters")
-        return self.live.get(known) or Job.of(self._history.get(known))
-
-    def close(self) -> None:
-        """End the operation, its jobs, its processes and its history: see `close_all`."""
-        close_all([self])
-
-    def kill(self) -> None:
-        """End the processes of its jobs at once; what runs in a thread cannot be killed."""
-        self._backend.close()
+    def submit(self, parameters: Mapping[str, Any], id: str | None = None) -> Job[Any]:
+        """Start a job as `start` does, with these parameters and, if given, this id."""
+        self.signature.check(parameters)
+        callback = Callback() if self._report is None else AdaptedCallback(self._report)
+        arguments, keywords = self.signature.bind(parameters, callback)
+        call = Call(self, arguments, keywords, callback, self.companion,
+                    self._dispatcher.guard.grace)
+        return self._dispatcher.submit(call, parameters, id)
 
     def jobs(self) -> list[Status]:
-        """Return the status of every job that is known, newest first."""
-        with self._lock:
-            live = {job.id: job.status() for job in reversed([*self.live.values()])}
-        ended = {status.id: status for status in self._history
-                 if (status.module, status.operation) == (self.module, self.name)}
-        return [*{**live, **ended}.values()]
+        """Return the status of every known job, newest first."""
+        return self._dispatcher.statuses()
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
-        job = self.live.get(id)  # without the lock: it is in one of them at any moment
-        return job.status() if job else self._history.get(id)
+        return self._dispatcher.status(id)
 
     def parameters(self, id: str) -> Any:
         """Return a job's parameters, as JSON has them, or None if they are unknown or large.
 
-        What was uploaded is left out.
+        Uploaded files are left out.
         """
-        known = self._history.parameters(id)
-        return known and {name: value for name, value in known.items()
-                          if not self.signature.takes_file(name)}
+        known = self._dispatcher.history.parameters(id)
+        if known is None:
+            return None
+        return {name: value for name, value in known.items()
+                if not self.signature.takes_file(name)}
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
-        if id in self.live:
-            raise Busy(f"job {id} has not ended: cancel it first", id)
-        self._history.forget(id)
+        self._dispatcher.forget(id)
 
-    def submit(self, parameters: Mapping[str, Any], id: str | None = None) -> Job:
-        """Start a job as `start` does, with these parameters, and with this id if there is one."""
-        self.signature.check(parameters)
-        callback = Callback() if self._report is None else AdaptedCallback(self._report)
-        call = Call(self, *self.signature.bind(parameters, callback), callback, self.companion,
-                    self._guard.grace)
-        with self._lock:
-            self._admit()  # so that nothing is done for what is refused
-        self._backend.check(call)
-        job = Job(self.module, self.name, self._backend.callback_of(call),
-                  lock=self._lock, ended=self._ended, record=self._remember,
-                  clock=self._guard.clock.now, id=id)
-        with self._lock:
-            joined = self._admit()
-            if joined:
-                return joined
-            self.live[job.id] = job
-            self._queue[job] = call
-            self._start_next()
-            surplus = len(self.live) - self.limit if self.when_busy == "replace" else 0
-            replaced = [*self.live.values()][:max(0, surplus)]
-        self._history.track(job.status(), parameters)  # without the lock, for a disk may be slow
-        for old in replaced:
-            old.cancel()
-        return job
+    def kill(self) -> None:
+        """End the processes of its jobs at once; what runs in a thread cannot be killed."""
+        self._dispatcher.backend.close()
 
-    def _requeue(self) -> None:
-        """Start the jobs again that waited when their server ended."""
-        for status, values in self._history.requeued.pop((self.module, self.name), ()):
-            try:
-                self.submit(self.signature.parse({name: [values[name]] for name in values}),
-                            status.id)
-            except LongOperationError as error:
-                logger.error("job %s does not wait again: %s", status.id, error)
-                self._history.interrupt(status)
+    def close(self) -> None:
+        """End the jobs, and close the processes, owner and history: see `close_all`."""
+        close_all([self])
 
-    def _run(self, job: Job, call: Call) -> None:
-        """Make a job's call, in a thread of its own.
+    def _describe(self, function: Callable[P, V]) -> None:
+        # Copies the function's name and docstring, but not what an object that can be called
+        # holds: that might hide methods of ours.
+        functools.update_wrapper(self, function, updated=())
+        self.function: Any = function
+        plain = unwrap_partial(function)
+        self.module = module_name(plain)
+        usual = getattr(plain, "__name__", type(plain).__name__)
+        self.name: str = self._options["name"] or str(usual)
+        documentation = inspect.getdoc(plain) or ""  # None under ``python -OO``
+        self.description = documentation.partition("\n\n")[0]
 
-        Not in a pool: a job that is stuck must hold up neither another one nor the exit.
-        """
-        try:
-            logger.info("%r", job)
-            self._history.track(job.status())
-            self._guard(job, self._backend.rungs(job, call))
-            value = self._backend.perform(job, call)
-        except BaseException as error:  # SystemExit too: whatever it is, the code has ended
-            job.finish(error=error)
-        else:
-            job.finish(value)
+    def _make_dispatcher(self) -> Dispatcher:
+        options = self._options
+        history = _make_history(options["history"])
+        if options["history"] is not None:
+            options["history"] = history  # so that `replace` does not open a file again
+        guard = Guard(
+            options["grace"], options["timeout"] or NEVER, options["stall_timeout"] or NEVER,
+            history.interval, history.track, options["clock"] or Clock())
+        return Dispatcher(
+            (self.module, self.name), history=history, guard=guard,
+            backend=_make_backend(options["executor"], options["report_to"]),
+            lock=self._lock, ask_owner=self._ask_owner, limit=options["limit"],
+            when_busy=options["when_busy"], max_queued=options["max_queued"])
 
-    def _remember(self, status: Status) -> None:
-        # What waits when the operation is closed, the next one may want to start.
-        if status.started_at or status.state is not State.INTERRUPTED:
-            self._history.add(status)
-
-    # With the lock held
-
-    def _is_full(self) -> bool:
-        return len(self.live) - len(self._queue) >= self.limit
-
-    def _admit(self) -> Job | None:
-        """Raise `Busy` if one job more is too many; return the job that it is to join, if so."""
-        if self._closed:
-            raise Busy(f"{self!r} is closed", "", retry_after=5)
+    def _ask_owner(self) -> None:
         if self.owner is not None:
             self.owner.admit(self)
-        if not self._is_full() or self.when_busy == "replace":
-            return None
-        oldest = next(iter(self.live.values()))
-        if self.when_busy == "join":
-            return oldest
-        if self.when_busy == "reject":
-            raise Busy("A long running command is already in progress", oldest.id)
-        if len(self._queue) >= self.max_queued:
-            raise Busy(f"{len(self._queue)} jobs are waiting already", oldest.id, retry_after=5)
-        return None
 
-    def _start_next(self) -> None:
-        while self._queue and not (self._is_full() or self._closed or self._backend.closed):
-            job = next(iter(self._queue))
-            call = self._queue.pop(job)
+    def _requeue(self) -> None:
+        """Start the jobs that waited when the last server ended, with the ids they had."""
+        history = self._dispatcher.history
+        for status, values in history.requeued.pop((self.module, self.name), ()):
+            given = {name: [value] for name, value in values.items()}
             try:
-                job.begin()
-                threading.Thread(target=self._run, args=(job, call), name=f"longop-{job.id}",
-                                 daemon=True).start()
-            except InvalidStateError:
-                pass  # it was cancelled just now
-            except RuntimeError as error:  # no further thread can be had
-                job.finish(error=error)
-        for position, job in enumerate(self._queue, 1):
-            job.queue_at(position)
-
-    def _ended(self, job: Job) -> None:
-        self._queue.pop(job, None)  # if it was cancelled before its turn
-        del self.live[job.id]
-        self._start_next()
+                self.submit(self.signature.parse(given), status.id)
+            except LongOperationError as error:
+                logger.error("job %s does not wait again: %s", status.id, error)
+                history.interrupt(status)
 
 
-def close_all(operations: Sequence[LongOperation]) -> None:
-    """End operations: nothing is started any more, and what runs is told to stop.
+@overload
+def long_operation(function: Callable[P, T], /) -> LongOperation[P, T]: ...
+@overload
+def long_operation(
+    *, name: str | None = None, callback: CallbackName = None, report: Report | None = None,
+    cancel: Callable[[], object] | None = None, executor: str | Executor = "thread",
+    report_to: tuple[str, int] = ..., timeout: float | None = None,
+    stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
+    when_busy: WhenBusy = "queue", max_queued: int = 100,
+    history: HistoryBase | str | os.PathLike[str] | None = None, owner: Owner | None = None,
+    clock: Clock | None = None) -> Callable[[Callable[P, T]], LongOperation[P, T]]: ...
 
-    What still runs after the grace is killed if it is in a process; a thread cannot be. What waits
-    is `interrupted`.
+
+def long_operation(function: Any = None, /, **options: Any) -> Any:
+    """Make a `LongOperation` of a function: a decorator, with or without options.
+
+    ``@long_operation`` and ``@long_operation(limit=2)``; the options are `LongOperation`'s.
     """
-    running: list[Any] = []
-    for operation in operations:
-        with operation._lock:
-            operation._closed = True
-            running += [job for job in operation.live.values() if job not in operation._queue]
-    for job in running:
-        job.stop("interrupted")
-    wait(running, min(NEVER, max(operation._guard.grace for operation in operations)))
-    for operation in operations:
-        operation.kill()
-    for job in wait(running, 0.5).not_done:
-        logger.warning("%r did not stop", job)
-    for operation in operations:
-        operation._history.close()
-        for job in [*operation._queue]:
-            job.stop("interrupted")
+    if function is None:
+        return functools.partial(LongOperation, **options)
+    return LongOperation(function, **options)
+
+
+def close_all(operations: Iterable[LongOperation]) -> None:
+    """End operations: nothing starts any more, and what runs is told to stop.
+
+    What still runs after the grace period is killed if it is in a process; a thread cannot be.
+    What waits is `interrupted`. Then each owner is closed, and after them each history.
+    """
+    operations = list(operations)
+    stop_all(operation._dispatcher for operation in operations)
+    # Each once, in the order of the operations, which may share them.
+    for owner in dict.fromkeys(operation.owner for operation in operations):
+        if owner is not None:
+            _close_owner(owner)
+    for history in dict.fromkeys(operation._dispatcher.history for operation in operations):
+        history.close()
+
+
+def _close_owner(owner: Owner) -> None:
+    try:
+        owner.close()
+    except Exception:  # an owner's mistake must not keep the others from being closed
+        logger.exception("closing %r raised", owner)
+
+
+def _check(function: object, options: Mapping[str, Any]) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what no other module looks at."""
+    if not callable(function):
+        raise TypeError(f"{function!r} is not a function")
+    for name, lowest in _LOWEST.items():
+        value = options[name]
+        if value is not None and not value >= lowest:  # NaN is not at least anything
+            raise ValueError(f"{name} must be at least {lowest}, not {value}")
+    if options["when_busy"] not in WHEN_BUSY:
+        raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {options['when_busy']!r}")
 
 
 def _make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
+    backend: Backend
     if executor == "thread":
-        return ThreadBackend()
-    if executor == "process":
-        processes: Any = wings.require("workers.processes", 'executor="process"')
-        return processes.ProcessBackend()  # type: ignore[no-any-return]
-    if hasattr(executor, "submit") and not isinstance(executor, type):
-        remote: Any = wings.require("workers.remote", f"executor={executor!r}")
-        return remote.ExecutorBackend(executor, report_to)  # type: ignore[no-any-return]
-    raise ValueError("executor must be one of 'thread', 'process' or a "
-                     f"concurrent.futures.Executor, not {executor!r}")
+        backend = ThreadBackend()
+    elif executor == "process":
+        processes = wings.require("workers.processes", 'executor="process"')
+        backend = processes.ProcessBackend()
+    elif hasattr(executor, "submit") and not isinstance(executor, type):
+        remote = wings.require("workers.remote", f"executor={executor!r}")
+        backend = remote.ExecutorBackend(executor, report_to)
+    else:
+        raise ValueError("executor must be 'thread', 'process' or a "
+                         f"concurrent.futures.Executor, not {executor!r}")
+    return backend
 
 
-def _make_history(history: Any) -> History:
-    if history is None or isinstance(history, History):
-        return history or History()
-    archive: Any = wings.require("archive", f"history={history!r}")
+def _make_history(history: HistoryBase | str | os.PathLike[str] | None) -> HistoryBase:
+    if history is None:
+        return History()
+    if isinstance(history, HistoryBase):
+        return history
+    archive = wings.require("archive", f"history={history!r}")
     try:
-        return archive.FileHistory(history)  # type: ignore[no-any-return]
+        opened: HistoryBase = archive.FileHistory(history)
     except HistoryError:
-        process = sys.modules.get("multiprocessing.process")
-        if process is None or process.current_process().name == "MainProcess":
+        if _is_main_process():
             raise
-        return History()  # of a worker that imports the module where all this stands
+        # This worker imported the module that its parent runs, and the parent has the file open.
+        return History()
+    return opened
 
 
-def _find(module: str, name: str) -> Any:
+def _is_main_process() -> bool:
+    # Not imported here: a process that was not started by multiprocessing need not load it.
+    process = sys.modules.get("multiprocessing.process")
+    return process is None or process.current_process().name == "MainProcess"
+
+
+def _find_operation(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _module_name(function: Callable[..., Any]) -> str:
-    module: str = getattr(function, "__module__", None) or type(function).__module__
-    if module == "__main__":  # of a script, whose own name says more
-        file = getattr(sys.modules[module], "__file__", None) or "main"
-        module = os.path.splitext(os.path.basename(file))[0]
-    return module.rpartition(".")[2]
-
-
-def _reporthook(block: int, size: int, total: int) -> Mapping[str, Any]:
-    """Read what ``urllib.request.urlretrieve`` reports: blocks, bytes in each, bytes in all."""
+def _read_reporthook(block: int, size: int, total: int) -> Mapping[str, Any]:
+    """Read a report of ``urllib.request.urlretrieve``; sizes are in bytes."""
     done = block * size
-    return {"step": min(done, total), "total": total} if total > 0 else {"step": done}
+    if total <= 0:  # unknown
+        return {"step": done}
+    return {"step": min(done, total), "total": total}

@@ -1,278 +1,300 @@
-"""How a function is called: which parameter takes the callback, and what the others are.
+"""The parameters of a call: which one takes the callback, and what the others accept.
 
-Turns what came as text, JSON or an upload (``bytes``) into what the annotations ask for. Knows
-nothing of jobs or HTTP.
+    function ── Signature ──┐
+    records of your own ────┴─▶ Parameters ── check, parse, bind ──▶ the arguments of the call
+
+Knows nothing of jobs or HTTP; what an annotation asks of a value is `conversion`'s.
 """
 
 from __future__ import annotations
 
-import base64
 import collections.abc
 import contextlib
 import inspect
+import os
 import re
+import sys
 import types
 import typing
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Tuple
 
+from .conversion import ANYTHING, UNIONS, Kind, kind_of
 from .errors import BadParameters
-from .jsontext import dumps, loads
 
-CALLBACK_NAMES = ("callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
+#: The positional and the keyword arguments of a call.
+Arguments = Tuple[Tuple[Any, ...], typing.Dict[str, Any]]
+
+#: The name of the parameter that takes the callback, False if there is none, None to find it.
+CallbackName = typing.Union[str, typing.Literal[False], None]
+
+CALLBACK_NAMES = (
+    "callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
+
+#: The default of a `Parameter` that has none.
+REQUIRED: Any = object()
+
 _EMPTY = inspect.Parameter.empty
-Converter = Callable[[Any], Any]
-_UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))  # int | None, since 3.10
+_TYPES_OF_DEFAULTS = (bool, int, float, dict, str, bytes, list, Enum)
 
 
-class Signature:
-    """The parameters of a function, for whoever is to call it.
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a call; without a ``default`` it is required."""
 
-    ``callback`` names the parameter that takes the callback, or is False where there is none; it
-    is found where it is not given, and ``certain`` says whether by a usual name or an annotation.
-    Raises ``TypeError`` if there is no such parameter, or if the function does not tell.
+    name: str
+    kind: Kind = ANYTHING
+    default: Any = REQUIRED
+    description: str = ""
+
+    @property
+    def is_required(self) -> bool:
+        """True if there is no default."""
+        return self.default is REQUIRED
+
+    def schema(self) -> dict[str, Any]:
+        """Return what the parameter accepts, as a JSON Schema, which the caller may change."""
+        schema = dict(self.kind.schema)
+        if not self.is_required:
+            schema["default"] = self.default
+        if self.description:
+            schema["description"] = self.description
+        return schema
+
+
+class Parameters:
+    """The parameters of a call by name, for each door that starts it.
+
+    For a function whose signature does not say what it takes, make one of records, or derive
+    from it, and give it to the function as its ``signature``: see `parameters_of`.
+
+    :param records: the parameters, in order, without the one that takes the callback.
+    :param callback: the name of the parameter that takes the callback, or None.
+    :param takes_more: whether other names are accepted too, with any value.
     """
 
-    def __init__(self, function: Callable[..., Any], callback: str | bool | None = None) -> None:
-        try:
-            self._signature = inspect.signature(function)
-        except ValueError:  # some functions written in C do not tell
-            if callback is None:
-                raise TypeError(f"{function!r} does not tell its parameters: name the one that "
-                                "takes the callback, callback=..., or say callback=False") from None
-            self._signature = inspect.signature(lambda **parameters: None)
-        parameters = self._signature.parameters
-        plain = {name: p for name, p in parameters.items()
-                 if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-        self._rest = any(p.kind is p.VAR_KEYWORD for p in parameters.values())  # takes any name
-        hints = _hints(function)
-        wanted = {name: _wanted(p, hints) for name, p in plain.items()}
-        self.certain = False
-        if callback is None:
-            callback, self.certain = _find_callback(function, plain, wanted)
-        elif callback and callback not in plain and not self._rest:
-            raise TypeError(f"{function!r} has no parameter {callback!r}; "
-                            f"it has {', '.join(plain) or 'none at all'}")
-        self.callback = str(callback) if callback else None
-        self._help = inspect.getdoc(unwrap_partial(function)) or ""
-        self._plain = set(plain)
-        self._kinds = {name: kind_of(wanted[name]) for name in plain if name != callback}
-        self._defaults = {name: plain[name].default for name in self._kinds
-                          if plain[name].default is not _EMPTY}
-
-    @classmethod
-    def of(cls, function: Any, callback: str | bool | None = None) -> Signature:
-        """Return a function's signature, which may be one of its own, as an adapter's has it."""
-        own = getattr(function, "signature", None)
-        return own if isinstance(own, Signature) else cls(function, callback)
+    def __init__(self, records: Iterable[Parameter], *, callback: str | None = None,
+                 takes_more: bool = False) -> None:
+        self.callback = callback
+        self.takes_more = takes_more
+        self.by_name = {parameter.name: parameter for parameter in records}
 
     def check(self, values: Mapping[str, Any]) -> None:
-        """Raise `BadParameters` if one is missing or unknown."""
-        errors = {name: "is missing" for name in self._kinds
-                  if name not in self._defaults and name not in values}
-        known = ", ".join(self._kinds) or "none"
-        errors.update((name, f"is unknown; known are: {known}") for name in values
-                      if name == self.callback or not (self._rest or name in self._kinds))
+        """Raise `BadParameters` if a parameter is missing or unknown."""
+        errors = {name: "is missing" for name, parameter in self.by_name.items()
+                  if parameter.is_required and name not in values}
+        known = ", ".join(self.by_name) or "none"
+        for name in values:
+            if not self._accepts(name):
+                errors[name] = f"is unknown; known are: {known}"
         if errors:
             raise BadParameters(errors)
 
     def takes_file(self, name: str) -> bool:
         """Return whether a parameter may be an uploaded file."""
-        return "contentEncoding" in str(self._kinds.get(name, _ANY)[0])
+        return self._kind_of(name).is_file
 
     def parse(self, values: Mapping[str, list[Any]]) -> dict[str, Any]:
-        """Turn what a door was given, a list for each name, into typed parameters.
+        """Convert what a door was given, a list of values for each name, to typed parameters.
 
-        Raises `BadParameters` for what is missing, unknown or of the wrong type.
+        Raises `BadParameters`, which names all that are missing, unknown or of the wrong type.
         """
         self.check(values)
-        parameters, errors = {}, {}
+        parameters = {}
+        errors = {}
         for name, given in values.items():
             value = given[0] if len(given) == 1 else given
             try:
-                parameters[name] = self._kinds.get(name, _ANY)[1](value)
+                parameters[name] = self._kind_of(name).convert(value)
             except ValueError as error:
                 errors[name] = str(error)
         if errors:
             raise BadParameters(errors)
         return parameters
 
-    def bind(self, values: Mapping[str, Any],
-             callback: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the positional and the keyword arguments of the call."""
-        arguments = dict(values, **{self.callback: callback} if self.callback else {})
-        rest = {name: arguments.pop(name) for name in list(arguments) if name not in self._plain}
-        bound = self._signature.bind_partial(**rest)
-        bound.arguments.update(arguments)
-        bound.apply_defaults()  # leaves no gap before a parameter that is positional only
-        return bound.args, bound.kwargs
+    def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
+        """Return the arguments of the call: here, all of them by keyword."""
+        return (), self._with_callback(values, callback)
 
     def schema(self) -> dict[str, Any]:
-        """Return the parameters as a JSON Schema object."""
-        properties = {name: dict(schema) for name, (schema, _) in self._kinds.items()}
-        for name, default in self._defaults.items():
-            properties[name]["default"] = default
-        for name in self._kinds:
-            # ``:param name: text``, or ``name: text`` as in Google's style, with further lines.
-            found = re.search(r"^([ \t]*)(?::param[^:\n]*)?\b" + re.escape(name) +
-                              r"\b(?: \([^)\n]*\))?:[ \t]+(.+(?:\n\1[ \t]+.+)*)", self._help, re.M)
-            if found:
-                properties[name]["description"] = " ".join(found[2].split())
-        return {"type": "object", "properties": properties,
-                "required": [name for name in self._kinds if name not in self._defaults],
-                "additionalProperties": self._rest}
+        """Return the parameters as a JSON Schema object, which the caller may change."""
+        parameters = self.by_name.values()
+        return {
+            "type": "object",
+            "properties": {parameter.name: parameter.schema() for parameter in parameters},
+            "required": [parameter.name for parameter in parameters if parameter.is_required],
+            "additionalProperties": self.takes_more,
+        }
+
+    def _accepts(self, name: str) -> bool:
+        if name == self.callback:
+            return False  # it is ours to give
+        return self.takes_more or name in self.by_name
+
+    def _kind_of(self, name: str) -> Kind:
+        parameter = self.by_name.get(name)
+        return ANYTHING if parameter is None else parameter.kind
+
+    def _with_callback(self, values: Mapping[str, Any], callback: object) -> dict[str, Any]:
+        arguments = dict(values)
+        if self.callback is not None:
+            arguments[self.callback] = callback
+        return arguments
+
+
+class Signature(Parameters):
+    """The parameters of a function, read from its signature, annotations and docstring.
+
+    :param function: anything that can be called.
+    :param callback: name of the parameter that takes the callback, or False if there is none.
+        By default it is found; ``certain`` tells whether by a usual name or an annotation.
+
+    Raises ``TypeError`` if there is no such parameter, or if the function does not tell its
+    parameters, as some written in C.
+    """
+
+    def __init__(self, function: Callable[..., Any], callback: CallbackName = None) -> None:
+        self._signature = _inspect(function, callback is None)
+        parameters = self._signature.parameters.values()
+        named = {p.name: p for p in parameters
+                 if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        hints = _hints(function)
+        wanted = {name: _wanted(p, hints) for name, p in named.items()}
+        self.certain = False
+        if callback is None:
+            callback, self.certain = _find_callback(function, named, wanted)
+        elif callback and callback not in named and not takes_more:
+            raise TypeError(f"{function!r} has no parameter {callback!r}; "
+                            f"it has {', '.join(named) or 'none at all'}")
+        self._named = set(named)
+        docstring = inspect.getdoc(unwrap_partial(function)) or ""  # None under ``python -OO``
+        records = []
+        for name, p in named.items():
+            if name != callback:
+                default = REQUIRED if p.default is _EMPTY else p.default
+                records.append(
+                    Parameter(name, kind_of(wanted[name]), default, _describe(name, docstring)))
+        super().__init__(records, callback=callback or None, takes_more=takes_more)
+
+    def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
+        """Return the arguments of the call, by position where a parameter is positional."""
+        arguments = self._with_callback(values, callback)
+        others = [name for name in arguments if name not in self._named]
+        more = {name: arguments.pop(name) for name in others}  # for ``**rest``
+        bound = self._signature.bind_partial(**more)
+        bound.arguments.update(arguments)
+        # With the defaults there is no gap before a parameter that is positional only.
+        bound.apply_defaults()
+        return bound.args, bound.kwargs
+
+
+def parameters_of(function: Any, callback: CallbackName = None) -> Parameters:
+    """Return the `Parameters` that a function has as its ``signature``, or else read them."""
+    own = getattr(function, "signature", None)
+    return own if isinstance(own, Parameters) else Signature(function, callback)
 
 
 def unwrap_partial(function: Any) -> Any:
-    """Return the function that ``functools.partial`` was made of, any number of times."""
-    return unwrap_partial(function.func) if isinstance(function, partial) else function
+    """Return the function inside ``functools.partial`` objects, however deep."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
+def module_name(function: Callable[..., Any]) -> str:
+    """Return the last part of a function's module's name; of a script, its file's name."""
+    module: str = getattr(function, "__module__", None) or type(function).__module__
+    if module == "__main__":
+        file = getattr(sys.modules[module], "__file__", None) or "main"
+        module, _ = os.path.splitext(os.path.basename(file))
+    return module.rpartition(".")[2]
+
+
+def _inspect(function: Callable[..., Any], is_needed: bool) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # some functions written in C do not tell
+        if is_needed:
+            raise TypeError(
+                f"{function!r} does not tell its parameters: name the one that takes the "
+                "callback, callback=..., or say callback=False") from None
+    return inspect.signature(lambda **parameters: None)
 
 
 def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter],
                    wanted: Mapping[str, Any]) -> tuple[str | None, bool]:
-    able = [name for name, p in parameters.items()
-            if (wanted[name] in (_EMPTY, Any) or _is_callable(wanted[name]))
-            and (p.default in (_EMPTY, None) or callable(p.default))]
-    needed = [name for name, p in parameters.items() if p.default is _EMPTY]
-    sure = [name for name in CALLBACK_NAMES if name in able]
-    sure += [name for name in needed if _is_callable(wanted[name])]
-    if sure:
-        return sure[0], True
+    """Return the parameter that takes the callback, and whether that is certain."""
+    able = [name for name, p in parameters.items() if _may_be_callback(p, wanted[name])]
+    for name in CALLBACK_NAMES:
+        if name in able:
+            return name, True
+    required = [name for name, p in parameters.items() if p.default is _EMPTY]
+    for name in required:
+        if _is_callable(wanted[name]):
+            return name, True
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return None, False  # what it yields is its report
-    return next((name for name in needed[:1] if name in able), None), False
+        return None, False  # it reports by yielding
+    if required and required[0] in able:
+        return required[0], False
+    return None, False
+
+
+def _may_be_callback(parameter: inspect.Parameter, wanted: Any) -> bool:
+    if not (wanted is Any or _is_callable(wanted)):
+        return False
+    return parameter.default in (_EMPTY, None) or callable(parameter.default)
+
+
+def _is_callable(wanted: Any) -> bool:
+    """Return whether an annotation is for something to call: ``Callable[...]``, or a class."""
+    origin = typing.get_origin(wanted)
+    if origin in UNIONS:
+        return any(_is_callable(part) for part in typing.get_args(wanted))
+    if collections.abc.Callable in (wanted, origin):
+        return True
+    if not isinstance(wanted, type):
+        return False
+    # Not ``callable``, which is true of every class.
+    return any("__call__" in vars(base) for base in wanted.__mro__)
+
+
+def _wanted(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
+    """Return a parameter's annotation, or the type of its default, or ``Any``."""
+    hint = hints.get(parameter.name, _EMPTY)
+    default = parameter.default
+    if hint is _EMPTY:
+        return type(default) if isinstance(default, _TYPES_OF_DEFAULTS) else Any
+    if default is None and hint is not Any:
+        return typing.Optional[hint]
+    return hint
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    function = inspect.unwrap(unwrap_partial(function))
-    if not inspect.isroutine(function):  # an object that can be called, or a class
-        function = getattr(function, "__init__" if inspect.isclass(function) else "__call__")
+    """Return a function's annotations, evaluated; those that cannot be are left out."""
+    annotated: Any = inspect.unwrap(unwrap_partial(function))
+    if inspect.isclass(annotated):
+        annotated = annotated.__init__
+    elif not inspect.isroutine(annotated):  # an object that can be called
+        annotated = annotated.__call__
+    space = getattr(annotated, "__globals__", {})
     hints: dict[str, Any] = {}
-    for name, hint in getattr(function, "__annotations__", {}).items():
-        # A name that is not there, a syntax that this Python does not know: then it is not known.
+    for name, hint in getattr(annotated, "__annotations__", {}).items():
+        # One at a time, because one may have a name that is there for a type checker only, or
+        # a syntax that this Python does not know.
+        one = types.SimpleNamespace(__annotations__={name: hint}, __globals__=space)
         with contextlib.suppress(Exception):
-            one = types.SimpleNamespace(__annotations__={name: hint},
-                                        __globals__=getattr(function, "__globals__", {}))
             hints.update(typing.get_type_hints(one))
     return hints
 
 
-def _wanted(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
-    """Return what a parameter is annotated as, else what its default is."""
-    default, hint = parameter.default, hints.get(parameter.name, _EMPTY)
-    if hint is _EMPTY:
-        known = isinstance(default, (*_SCALARS, list, Enum))
-        return type(default) if known else _EMPTY
-    return typing.Optional[hint] if default is None and hint is not Any else hint
-
-
-def _is_callable(wanted: Any) -> bool:
-    if typing.get_origin(wanted) in _UNIONS:
-        return any(_is_callable(part) for part in typing.get_args(wanted))
-    if collections.abc.Callable in (wanted, typing.get_origin(wanted)):
-        return True
-    return isinstance(wanted, type) and any("__call__" in vars(base) for base in wanted.__mro__)
-
-
-# What an annotation asks for. A converter returns the value, or raises ValueError, which says
-# what it must be.
-
-
-def kind_of(wanted: Any) -> tuple[dict[str, Any], Converter]:
-    """Return an annotation's JSON Schema, and the converter to it."""
-    origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
-    if origin in _UNIONS:
-        schemas = [{"type": "null"} if part is type(None) else kind_of(part)[0] for part in parts]
-        nulls = (None,) if str in parts else (None, "")  # an empty field of a form
-        converters = [kind_of(part)[1] for part in parts if part is not type(None)]
-        return {"anyOf": schemas}, partial(
-            _first_of, converters, nulls if type(None) in parts else ())
-    if origin is typing.Literal:
-        return {"enum": list(parts)}, partial(_choose, {_as_text(part): part for part in parts})
-    kind: Any = origin or wanted
-    if not isinstance(kind, type) or kind in (_EMPTY, Any, object):
-        return _ANY
-    if kind in _SCALARS or issubclass(kind, collections.abc.Mapping):
-        return _SCALARS.get(kind, _SCALARS[dict])
-    if issubclass(kind, Enum):
-        choices = {**kind.__members__, **{_as_text(member.value): member for member in kind}}
-        return {"enum": [member.value for member in kind]}, partial(_choose, choices)
-    if issubclass(kind, collections.abc.Collection) and not issubclass(kind, str):
-        schema, convert = kind_of(parts[0] if parts else Any)
-        return {"type": "array", "items": schema}, partial(_list, kind, convert)
-    return {"type": "string"}, partial(_make, kind, f"a text that {kind.__name__} takes")
-
-
-def _first_of(converters: list[Converter], nulls: tuple[Any, ...], value: Any) -> Any:
-    if value in nulls:
-        return None
-    for convert in converters[:-1]:
-        with contextlib.suppress(ValueError):
-            return convert(value)
-    return converters[-1](value)
-
-
-def _choose(choices: Mapping[str, Any], value: Any) -> Any:
-    if _as_text(value) not in choices:
-        raise _wrong(value, "one of " + ", ".join(choices))
-    return choices[_as_text(value)]
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else dumps(value)
-
-
-def _list(kind: type, convert: Converter, value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with contextlib.suppress(ValueError):
-            value = loads(value)
-    if isinstance(value, (str, bytes)):  # of a form, in which each item has the same name
-        value = [value]
-    if not isinstance(value, list):
-        raise _wrong(value, "a list")
-    items = [convert(item) for item in value]
-    return kind(items) if kind in (tuple, set, frozenset) else items
-
-
-def _scalar(kind: type, what: str, value: Any) -> Any:
-    """Turn text, read as JSON, and values of JSON into a kind of value that JSON knows."""
-    found = _make(loads, what, value) if isinstance(value, str) else value
-    if type(found) is kind or (kind is float and type(found) is int):
-        return _make(kind, what, found)
-    raise _wrong(value, what)
-
-
-def _make(make: Converter, what: str, value: Any) -> Any:
-    try:
-        return make(value)
-    except Exception:  # whatever a class of the user's raises for a value that it does not take
-        raise _wrong(value, what) from None
-
-
-def _wrong(value: Any, what: str) -> ValueError:
-    text = repr(value)
-    return ValueError(f"must be {what}, not {text if len(text) <= 80 else text[:77] + '...'}")
-
-
-def _str(value: Any) -> str:  # an upload is the text in the file
-    return value.decode() if isinstance(value, bytes) else str.__str__(value)
-
-
-def _bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
-
-
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
-             "false": False, "no": False, "off": False, "0": False}
-_ANY: tuple[dict[str, Any], Converter] = {}, lambda value: value
-_SCALARS: dict[Any, tuple[dict[str, Any], Converter]] = {
-    bool: ({"type": "boolean"}, partial(_make, lambda value: _BOOLEANS[str(value).lower()],
-                                         "true or false")),
-    int: ({"type": "integer"}, partial(_scalar, int, "a whole number")),
-    float: ({"type": "number"}, partial(_scalar, float, "a number")),
-    dict: ({"type": "object"}, partial(_scalar, dict, "a JSON object")),
-    str: ({"type": "string"}, partial(_make, _str, "text")),
-    bytes: ({"type": "string", "contentEncoding": "base64"},
-            partial(_make, _bytes, "an uploaded file or base64 text")),
-}
+def _describe(name: str, docstring: str) -> str:
+    """Return what a docstring says of a parameter, in Sphinx's or Google's style."""
+    found = re.search(
+        r"^(?P<indent>[ \t]*)(?::param[^:\n]*)?"  # ``:param int name:``, or ``name:``
+        rf"\b{re.escape(name)}\b(?: \([^)\n]*\))?"  # ``name (int):``
+        r":[ \t]+(?P<text>.+(?:\n(?P=indent)[ \t]+.+)*)",  # further lines are indented deeper
+        docstring, re.MULTILINE)
+    return "" if found is None else " ".join(found["text"].split())

@@ -1,3 +1,3 @@
-"""The version: one place, which packaging reads too."""
+"""The version, in one place, which packaging reads too."""
 
 __version__ = "0.1.0"

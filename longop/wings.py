@@ -1,13 +1,12 @@
-"""Finds the wings, which are sub-packages that may be deleted, by their names.
+"""Finds the wings by name: the sub-packages and files that may be deleted from a copy.
 
-This is the only way from the core to a wing, and from one wing to another that it does not import.
-Knows nothing of what is in them.
+The only way from the core to a wing, and from one wing to another that it does not import.
+Knows nothing of what a wing contains.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from types import ModuleType
 
 from .errors import LongOperationError
@@ -16,24 +15,25 @@ from .errors import LongOperationError
 def require(module: str, feature: str) -> ModuleType:
     """Import a module of a wing, such as ``"workers.processes"``, for a feature that needs it.
 
-    Raises `LongOperationError`, which names both, if the wing is not there.
+    Raises `LongOperationError`, which names both, if the wing is missing.
     """
     found = find(module)
     if found is None:
-        raise LongOperationError(f"{feature} needs longop.{module}, which is not in this copy of "
-                                 "longop")
+        raise LongOperationError(
+            f"{feature} needs longop.{module}, which is not in this copy of longop")
     return found
 
 
 def find(module: str) -> ModuleType | None:
-    """Import a module of a wing, or return None if it is not there.
+    """Import a module of a wing, or return None if it is missing.
 
-    What it imports in turn must be there: an ``ImportError`` of its own is raised as it is.
+    An ``ImportError`` about anything else, such as a package that the wing imports, is raised.
     """
     name = f"{__package__}.{module}"
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+        missing = error.name or ""
+        if name == missing or name.startswith(f"{missing}."):
             return None
         raise

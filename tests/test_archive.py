@@ -873,7 +873,7 @@ def test_file_of_a_script(tmp_path, executor):
     """A script may say where the history is kept, though its processes import it as well."""
     (tmp_path / "script.py").write_text(
         "import longop\n"
-        f"@longop.LongOperation(history='history.sqlite3', executor={executor!r})\n"
+        f"@longop.long_operation(history='history.sqlite3', executor={executor!r})\n"
         "def work(callback):\n"
         "    return 'value'\n"
         "if __name__ == '__main__':\n"
@@ -971,3 +971,30 @@ def test_parameters(tmp_path):
             job = operation.start(**values)
             job.result(WAIT)
             assert operation.parameters(job.id) == known
+
+
+def test_salt_is_kept_in_the_file(file):
+    """The salt of a file is random, stays the same, and outlives a file deleted while in use."""
+    with closing(filled(file, job("a"))) as history:
+        salt = history.salt
+        assert (type(salt), len(salt)) == (bytes, 16)
+        delete_file(file)
+        history.add(job("b"))
+    with closing(FileHistory(file)) as history:
+        assert history.salt == salt
+    with closing(FileHistory(file.with_name("other"))) as history:
+        assert history.salt != salt
+
+
+def test_file_of_an_older_version_gets_a_salt(file):
+    """A file that has no salt yet is given one, and its jobs stay."""
+    filled(file, job("a")).close()
+    with closing(sqlite3.connect(str(file))) as db:
+        db.execute("DROP TABLE settings")
+    salts = []
+    for _ in range(2):
+        with closing(FileHistory(file)) as history:
+            salts.append(history.salt)
+            assert kept(history, "a") == "a"
+    assert len(salts[0]) == 16
+    assert salts[0] == salts[1]

@@ -1,7 +1,9 @@
 """`longop.history`: finished jobs, remembered within bounds."""
 
+import array
 import contextlib
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
@@ -79,6 +81,9 @@ class Holder:
 
     def __init__(self, content):
         self.content = content
+
+    def __str__(self):
+        return "a holder"
 
 
 @pytest.mark.parametrize("result", [
@@ -243,3 +248,37 @@ def test_job_that_ends_while_it_is_listed():
     operation = LongOperation(lambda callback: gate.wait(WAIT), history=Slow())
     running = operation.start()
     assert [status.id for status in operation.jobs()] == [running.id]
+
+
+def test_salt_of_a_history():
+    """Each history in memory has random bytes of its own."""
+    salts = {History().salt for _ in range(3)}
+    assert [len(salt) for salt in salts] == [16, 16, 16]
+
+
+@contextlib.contextmanager
+def peak_below(size):
+    """Check that the memory allocated meanwhile never exceeds a size, in bytes."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
+
+
+LARGE = 30 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("value", "shown"), [
+    (bytes(LARGE), {"n": 1}), (bytearray(LARGE), {"n": 1}), ("x" * LARGE, None),
+    (list(range(LARGE // 30)), None), ({"a": [bytes(LARGE)]}, None),
+    (array.array("d", bytes(LARGE)), None), (Holder("x" * LARGE), {"n": 1, "value": "a holder"})],
+    ids=["upload", "bytearray", "text", "list", "nested", "array", "object"])
+def test_large_parameters_are_not_encoded(value, shown):
+    """A start does not encode a large parameter to find that it is too long to show."""
+    operation = LongOperation(lambda callback, value, n: n)
+    with peak_below(1_000_000):
+        job = operation.start(value=value, n=1)
+        assert job.result(WAIT) == 1
+    assert operation.parameters(job.id) == shown

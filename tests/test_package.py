@@ -1,9 +1,5 @@
-"""The package as a whole: what imports what, what it costs, and that the README is true."""
+"""The package as it is copied, and its examples."""
 
-import ast
-import json
-import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,74 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import longop
 
 from .serve.test_main import get, served, wait_for_log
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-ORDER = ["errors", "jsontext", "callback", "status", "job", "guard", "signature", "executors",
-         "worker", "processes", "remote", "history", "archive", "operation", "tour", "wire",
-         "watch", "gate", "commands", "settings", "runner", "adapter", "explorer", "api", "embed",
-         "connection", "server", "target", "serve", "terminal", "run",
-         "client", "scaffold", "codeproject"]
-
-
-def imports_of(path):
-    """Return the modules of longop that a file imports, at any depth."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-            yield node.module
-
-
-def test_imports_go_one_way():
-    """A module imports only what stands before it; all of them stand in the order."""
-    files = sorted(path.stem for path in (ROOT / "longop").glob("*.py"))
-    assert files == sorted([*ORDER, "__init__"])
-    for place, name in enumerate(ORDER):
-        later = set(imports_of(ROOT / "longop" / f"{name}.py")) - set(ORDER[:place])
-        assert not later, name
-
-
-def test_the_map_is_complete():
-    """The package's docstring names every module."""
-    table = re.findall(r"^(\w+)  ", longop.__doc__, re.M)
-    assert sorted(table) == sorted(ORDER)
-
-
-def test_import_loads_the_core_alone():
-    """``import longop`` loads no HTTP, sqlite3, multiprocessing or asyncio."""
-    script = ("import sys; before = set(sys.modules); import longop;"
-              "print(*sys.modules.keys() - before)")
-    done = subprocess.run([sys.executable, "-c", script], cwd=str(ROOT), stdout=subprocess.PIPE,
-                          check=True, text=True)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert "longop" in loaded
-    assert not loaded & {"http", "urllib", "email", "socket", "socketserver", "sqlite3",
-                         "multiprocessing", "asyncio", "ssl", "subprocess", "uuid"}
-
-
-def test_only_the_standard_library():
-    """Nothing but the standard library and longop itself is imported."""
-    names = set()
-    for path in (ROOT / "longop").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                names.update(alias.name.partition(".")[0] for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                names.add(node.module.partition(".")[0])
-    done = subprocess.run([sys.executable, "-ISc", "import " + ", ".join(sorted(names))],
-                          stderr=subprocess.PIPE)
-    assert done.stderr == b""
-
-
-def test_public_names():
-    """Every public name is there, and an unknown one is an AttributeError."""
-    for name in longop.__all__:
-        assert getattr(longop, name) is not None
-    assert longop.handler is longop.handler
-    with pytest.raises(AttributeError, match="nope"):
-        longop.nope  # noqa: B018
 
 
 def test_example_scripts():
@@ -114,71 +46,3 @@ def test_copied(form, tmp_path):
         wait_for_log(process, "completed")
         with urllib.request.urlopen(url, timeout=20) as page:
             assert b"<title>longop</title>" in page.read()
-
-
-def blocks(kind):
-    return re.findall(rf"```{kind}\n(.*?)```", README, re.S)
-
-
-@pytest.mark.parametrize(("code", "output"), list(
-    zip(blocks("python"), [*blocks("text"), *[""] * len(blocks("python"))])))
-def test_readme_python(code, output):
-    """The README's Python prints what the README says."""
-    done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", code],
-                          cwd=str(ROOT), stdout=subprocess.PIPE, check=True, timeout=60,
-                          text=True)
-    assert done.stdout == output
-
-
-def test_readme_http():
-    """The README's curl lines do what the README says."""
-    lines = [line for block in blocks("sh") for line in block.splitlines() if "curl" in line]
-    assert len(lines) == 3
-    with served("examples.long_process") as (process, _, url):
-        answers, id = [], "ID"
-        for line in lines:
-            *options, address = shlex.split(line)[1:]
-            address = address.replace("localhost:32168/", url).replace("ID", id)
-            answers.append(get(address, method=options[1] if options else "GET"))
-            id = answers[0]["commandId"]
-        assert answers[1]["state"] == "running"
-        assert answers[2]["state"] == "cancelling"
-        assert list(answers[1]) == list(json.loads(blocks("json")[0]))
-        wait_for_log(process, "cancelled")
-
-
-def test_readme_commands(tmp_path):
-    """The README's other commands are real ones."""
-    commands = [line for block in blocks("sh") for line in block.splitlines()
-                if "curl" not in line]
-    assert commands == [
-        "python3 -m longop.serve examples.long_process", "python3 -m tests",
-        "python3 -m longop.run examples.long_process",
-        "python3 -m longop.client http://127.0.0.1:32168/ a_long_process",
-        "python3 -m zipfile -c longop.zip longop/",
-        "PYTHONPATH=longop.zip python3 -m longop.serve examples.long_process",
-        "python3 -m longop.codeproject new PythonLongProcess examples/long_process.py"]
-    archive = tmp_path / "longop.zip"
-    subprocess.run([sys.executable, "-m", "zipfile", "-c", str(archive), "longop/"],
-                   cwd=str(ROOT), check=True)
-    shutil.copytree(str(ROOT / "examples"), str(tmp_path / "examples"))
-    with served("examples.long_process", cwd=tmp_path, PYTHONPATH=str(archive)) as (_, line, _url):
-        assert line.startswith("long_process/a_long_process at ")
-
-
-def test_readme_routes():
-    """Every route in the README's table is one of the API's, and the links lead somewhere."""
-    from longop.web.api import Api
-
-    api = Api([longop.LongOperation(lambda callback: 1, name="operation")])
-    api._operations[0].module = "module"
-    api = Api(api._operations)
-    rows = re.findall(r"^\| (`(?:GET|POST|DELETE).*?`) \|", README, re.M)
-    assert len(rows) > 9
-    for methods, path in re.findall(r"`([A-Z][\w ]*) (/[^`]*)`", " ".join(rows)):
-        for method in methods.split(" or "):
-            assert method in api._find_views(re.sub(r"<(\w+)>", r"\1", path)), path
-    headings = {"#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
-                for heading in re.findall("^#+ (.*)", README, re.M)}
-    for link in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert link in headings or (ROOT / link).exists(), link

@@ -1,4 +1,7 @@
-"""TARGET, as it is written on a command line, to the operations that are found there."""
+"""TARGET, as it is written on a command line, to the operations that are found there.
+
+A wing may know of further things that can be run, as CodeProject.AI Server's adapters: see `Loader`.
+"""
 
 from __future__ import annotations
 
@@ -9,105 +12,178 @@ import os
 import sys
 import traceback
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, Callable, Protocol, Sequence
 
+from .. import wings
 from ..errors import TargetError
 from ..operation import LongOperation
-from ..codeproject.settings import prepare, read
 from ..signature import Signature
+
+#: The modules of other wings that load targets of their own kind, where the wing is there.
+LOADERS = ("codeproject.loader",)
+
+
+class Loader(Protocol):
+    """What a wing's module in `LOADERS` offers."""
+
+    def prepare(self, folder: str) -> None:
+        """Do what must be done before a file in this folder is imported."""
+
+    def load(self, place: str, module: ModuleType, name: str) -> list[LongOperation]:
+        """Return the operations of what a module has of this loader's kind, or an empty list.
+
+        ``name`` is what was named in the target, or empty; ``place`` is the rest of the target.
+        Raises `TargetError`.
+        """
+
+    def adopt(self, module: ModuleType, operations: list[LongOperation]) -> list[LongOperation]:
+        """Return the operations of plain functions as those of the folder they are in."""
 
 
 def load(target: str) -> list[LongOperation]:
     """Return the operations of ``package.module``, ``module:name`` or ``path/to/file.py[:name]``.
 
-    Of a bare module these are its `LongOperation`s, else the functions it defines that take a
-    callback. A ``cancel...`` function without parameters beside a single one is its companion.
-    Raises `TargetError`, which says what to do.
+    Of a bare module these are its `LongOperation`s, or, if it has none, the functions it defines
+    that take a callback. If there is a single one, and a single ``cancel...`` function without
+    parameters beside it, that is its companion. Raises `TargetError`, which says what to do.
     """
-    place, _, name = target.rpartition(":")
-    if not place or not name.replace(".", "_").isidentifier():  # a colon as in C:\ names nothing
-        place, name = target, ""
-    module = _import(place)
-    adapters = _adapters(place, module, name)
-    if adapters:
-        return adapters
-    own = [f for key, f in vars(module).items() if isinstance(f, FunctionType)
-           and f.__module__ == module.__name__ and f.__name__ == key and key[0] != "_"]
-    try:
-        all_: list[Any] = [f for f in vars(module).values() if isinstance(f, LongOperation)] or [
-            f for f in own if Signature(f).certain]
-        found = [operator.attrgetter(name)(module)] if name else all_
-        if not found:
-            hint = f": name one, such as {place}:{own[0].__name__}" if own else ""
-            raise TargetError(f"{place} has no LongOperation and no function with a callback{hint}")
-        companions = [f for f in own if f.__name__.startswith("cancel") and f not in found
-                      and not inspect.signature(f).parameters]
-        single = len({id(f) for f in (*all_, *found)}) == len(companions) == 1
-        companion = companions[0] if single else None
-        found = [f if isinstance(f, LongOperation) else LongOperation(f)
-                 for f in {id(f): f for f in found}.values()]
-        for operation in found:
-            operation.companion = operation.companion or companion
-        return _with_settings(module, found)
-    except AttributeError:
-        known = ", ".join(f.__name__ for f in own) or "no function"
-        raise TargetError(f"{place} has no {name}; it has {known}") from None
-    except TypeError as error:  # of LongOperation, about what was named
-        raise TargetError(str(error)) from error
-
-
-def _with_settings(module: ModuleType, operations: list[LongOperation]) -> list[LongOperation]:
-    """Return operations as that module's which a ``modulesettings.json`` beside them describes."""
-    folder = os.path.dirname(getattr(module, "__file__", None) or "")
-    if not os.path.exists(os.path.join(folder, "modulesettings.json")):
-        return operations
-    from ..codeproject.adapter import Functions
-    from ..codeproject.sdk import ModuleRunner
-
-    return Functions(ModuleRunner(folder)).own(operations)
-
-
-def _adapters(place: str, module: ModuleType, name: str) -> list[LongOperation]:
-    """Return the operations of a module's adapter, or of the one that is named."""
-    if "longop.codeproject" not in sys.modules:  # which an adapter has imported
-        return []
-    from ..codeproject.adapter import Adapter, beginning
-    from ..codeproject.sdk import ModuleRunner
-
-    kinds = {kind for key, kind in vars(module).items() if isinstance(kind, type)
-             and issubclass(kind, ModuleRunner) and (key == name or (
-                 not name and kind.__module__ == module.__name__))}
-    last = [kind for kind in kinds if not any(kind in other.__mro__[1:] for other in kinds)]
-    if len(last) > 1:
-        names = sorted(kind.__name__ for kind in last)
-        raise TargetError(f"{place} has several adapters: name one, such as {place}:{names[0]}")
-    operations = []
-    for kind in last:
-        with beginning(kind):
-            runner = kind()
-        operations += Adapter(runner).load()
+    loaders = [loader for loader in map(_find_loader, LOADERS) if loader is not None]
+    place, name = _split(target)
+    module = _import(place, loaders)
+    for loader in loaders:
+        operations = loader.load(place, module, name)
+        if operations:
+            return operations
+    operations = _load_functions(place, module, name)
+    for loader in loaders:
+        operations = loader.adopt(module, operations)
     return operations
 
 
-def _import(place: str) -> ModuleType:
-    is_file = place.endswith(".py") or "/" in place or os.sep in place
-    if is_file and not (place.endswith(".py") and os.path.isfile(place)):
-        raise TargetError(f"there is no Python file {place}")
-    name = os.path.basename(place)[:-3] if is_file else place
-    if is_file:  # what is beside the file can be imported too
-        sys.path.insert(0, os.path.dirname(os.path.abspath(place)))
-        prepare(read(sys.path[0]))
+def _find_loader(module: str) -> Loader | None:
+    found: Any = wings.find(module)
+    return found  # type: ignore[no-any-return]
+
+
+def _split(target: str) -> tuple[str, str]:
+    """Return the module or file that a target names, and the name in it, or an empty one."""
+    place, colon, name = target.rpartition(":")
+    if colon and place and name.replace(".", "_").isidentifier():
+        return place, name
+    return target, ""  # the colon of C:\work.py names nothing
+
+
+# Functions
+
+
+def _load_functions(place: str, module: ModuleType, name: str) -> list[LongOperation]:
+    """Return the operations of a module's functions."""
+    functions = _public_functions(module)
     try:
-        module = importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        if not frame.filename.startswith("<"):
-            what += f" ({frame.filename}, line {frame.lineno})"
-        elif isinstance(error, ModuleNotFoundError):
-            what += ": run this in the folder that holds it, or give path/to/file.py"
-        raise TargetError(f"cannot import {place}: {what}") from error
+        by_default = _operations_in(module) or [f for f in functions if Signature(f).certain]
+        if name:
+            found = [_look_up(place, module, name, functions)]
+        else:
+            found = by_default
+        if not found:
+            raise TargetError(f"{place} has no LongOperation and no function with a callback"
+                              + _hint(place, functions))
+        cancel = _companion(functions, found, by_default)
+        return [_as_operation(one, cancel) for one in _unique(found)]
+    except TypeError as error:  # raised by LongOperation, about the function
+        raise TargetError(str(error)) from error
+
+
+def _public_functions(module: ModuleType) -> list[Callable[..., Any]]:
+    """Return the functions that a module defines itself, by a public name of their own."""
+    return [value for key, value in vars(module).items()
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__
+            and value.__name__ == key and not key.startswith("_")]
+
+
+def _operations_in(module: ModuleType) -> list[Any]:
+    return [value for value in vars(module).values() if isinstance(value, LongOperation)]
+
+
+def _look_up(place: str, module: ModuleType, name: str,
+             functions: Sequence[Callable[..., Any]]) -> Any:
+    try:
+        return operator.attrgetter(name)(module)
+    except AttributeError:
+        known = ", ".join(function.__name__ for function in functions) or "no function"
+        raise TargetError(f"{place} has no {name}; it has {known}") from None
+
+
+def _hint(place: str, functions: Sequence[Callable[..., Any]]) -> str:
+    return f": name one, such as {place}:{functions[0].__name__}" if functions else ""
+
+
+def _companion(functions: Sequence[Callable[..., Any]], found: Sequence[Any],
+               by_default: Sequence[Any]) -> Callable[..., Any] | None:
+    """Return the ``cancel...`` function of a module, if it is clear what it cancels.
+
+    It is clear if there is one such function, and one that could be meant.
+    """
+    companions = [function for function in functions
+                  if function.__name__.startswith("cancel") and function not in found
+                  and not inspect.signature(function).parameters]
+    candidates = _unique([*by_default, *found])
+    if len(candidates) == 1 and len(companions) == 1:
+        return companions[0]
+    return None
+
+
+def _as_operation(found: Any, cancel: Callable[..., Any] | None) -> LongOperation:
+    """Return a function, or an operation, as an operation that has a companion if there is one."""
+    if not isinstance(found, LongOperation):
+        return LongOperation(found, cancel=cancel)
+    if cancel is not None and found.companion is None:
+        return found.replace(cancel=cancel)
+    return found
+
+
+def _unique(values: Sequence[Any]) -> list[Any]:
+    """Return the values in their order, each once: a module may have two names for one function."""
+    return list({id(value): value for value in values}.values())
+
+
+# Modules
+
+
+def _import(place: str, loaders: Sequence[Loader]) -> ModuleType:
+    """Import what a target names: a module, or a file, whose folder is then on the path."""
+    if not _is_file(place):
+        return _import_module(place, place)
+    if not (place.endswith(".py") and os.path.isfile(place)):
+        raise TargetError(f"there is no Python file {place}")
+    folder, file = os.path.split(os.path.abspath(place))
+    sys.path.insert(0, folder)  # so that the file can import what stands beside it
+    for loader in loaders:
+        loader.prepare(folder)
+    module = _import_module(place, os.path.splitext(file)[0])
     found = getattr(module, "__file__", None) or "a part of Python"
-    if is_file and not (os.path.exists(found) and os.path.samefile(found, place)):
+    if not (os.path.exists(found) and os.path.samefile(found, place)):
         raise TargetError(f"{place} has the name of another module, {found}: rename it")
     return module
+
+
+def _is_file(place: str) -> bool:
+    return place.endswith(".py") or "/" in place or os.sep in place
+
+
+def _import_module(place: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"cannot import {place}: {_why(place, error)}") from error
+
+
+def _why(place: str, error: BaseException) -> str:
+    """Return why an import failed, on one line, with the place in the code or what to do."""
+    why = " ".join(f"{type(error).__name__}: {error}".split())
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    if not frame.filename.startswith("<"):  # it is in the code, and not in importlib's
+        return f"{why} ({frame.filename}, line {frame.lineno})"
+    if isinstance(error, ModuleNotFoundError) and not _is_file(place):
+        return f"{why}: run this in the folder that holds it, or give path/to/file.py"
+    return why

@@ -1,4 +1,4 @@
-"""Who may come in: by token, by the name of the host, and from which other sites' pages.
+"""Who may come in: by token, by the host's name, and from which other sites' pages.
 
 Knows nothing of routes.
 """
@@ -10,77 +10,144 @@ from typing import Iterable, Mapping
 from urllib.parse import parse_qs, quote
 
 from ..errors import RequestError
-from .wire import Request
+from .request import Request
 
-# What cannot be a name that somebody else's DNS gives this address: numbers, and this machine's.
+# Hosts that need no permission: IP addresses and this machine's own names. No foreign DNS
+# server answers for them.
 _LOCAL = re.compile(r"localhost|[^:]+\.localhost|[0-9.]+|\[[0-9a-f:.]+\]", re.I)
-_READS = "GET", "HEAD"
+_PORT = re.compile(":([0-9]*)$")
+_READING_METHODS = ("GET", "HEAD")
+_CORS = {
+    "Vary": "Origin",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Headers":
+        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer",
+    "Access-Control-Expose-Headers": "Location, Preference-Applied, Retry-After",
+}
 
 
 class Gate:
-    """Lets requests in.
+    """Decides which requests are served.
 
-    :param token: what each must bring, as a bearer or in a cookie, unless it is empty.
-    :param allow_hosts: names, without a port, by which the server may be called if there is no
-        token. An address, or localhost, needs no leave.
-    :param allow_origins: such as ``https://example.com``: sites of which the pages may use it.
+    :param token: token every request must send, as a bearer token or in the page's cookie;
+        empty for none.
+    :param allow_hosts: names, without a port, by which the server may be called if there is
+        no token. IP addresses and ``localhost`` are always allowed.
+    :param allow_origins: sites whose pages may use the server, as ``https://example.com``.
     """
 
     def __init__(self, token: str = "", allow_hosts: Iterable[str] = (),
                  allow_origins: Iterable[str] = ()) -> None:
+        self._token = token
         self._hosts = {host.lower() for host in allow_hosts}
         self._origins = {origin.lower().rstrip("/") for origin in allow_origins}
-        self._token = token
 
     def check(self, request: Request) -> None:
-        """Raise `RequestError` if a request may not come in."""
-        host = request.headers.get("host", "").lower()
-        name = re.sub(r":[0-9]*$", "", host)
-        if not (self._token or name in self._hosts or _LOCAL.fullmatch(name)):
-            # RFC 9110 section 7.4. A page of evil.example, whose name it then lets point here, may
-            # read all that is answered (DNS rebinding).
-            raise RequestError(421, f"this server is not {name or 'nameless'}: call it by its "
-                                    "address, or allow this host")
-        origin = request.headers.get("origin", "").lower()
-        if (origin and request.method not in _READS and not self.cors(request)
-                and origin.partition("://")[2] != host):
-            raise RequestError(403, f"a page of {origin} may not use this server, unless that "
-                                    "origin is allowed")
-        if self._token and request.method != "OPTIONS" and not self._brings_token(request):
-            raise RequestError(401, "a token is needed: Authorization: Bearer ..., or the page's "
-                                    "address with ?token=...", **{"WWW-Authenticate": "Bearer"})
+        """Raise `RequestError` if a request may not be served: 421, 403 or 401.
+
+        It runs before the body is read, and takes time in proportion to the size of the head.
+        """
+        self._check_host(request)
+        self._check_origin(request)
+        self._check_token(request)
 
     def cors(self, request: Request) -> Mapping[str, str]:
-        """Return the headers that let another site's page read an answer, if it may."""
-        origin = request.headers.get("origin", "")
-        if origin.lower() not in self._origins:
+        """Return the headers that let the page of an allowed site read the answer, or none.
+
+        They are those of https://fetch.spec.whatwg.org/#http-cors-protocol.
+        """
+        if not self._is_allowed_origin(request):
             return {}
-        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin",
-                "Access-Control-Allow-Methods": "GET, POST, DELETE",
-                "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, "
-                                                "Last-Event-ID, Prefer",
-                "Access-Control-Expose-Headers": "Location, Preference-Applied, Retry-After"}
+        return {"Access-Control-Allow-Origin": request.headers["origin"], **_CORS}
 
     def cookie(self, request: Request) -> str | None:
-        """Return the cookie for a browser that comes with the token in the address."""
+        """Return the cookie to set if a browser comes with the token in the URL, else None."""
+        if not self._has_token_in_url(request):
+            return None
+        cookie = f"{self._cookie_name(request)}={self._cookie_value()}"
+        return f"{cookie}; Path=/; HttpOnly; SameSite=Strict"
+
+    def _check_host(self, request: Request) -> None:
+        """Refuse names that are not this server's (RFC 9110 section 7.4).
+
+        The owner of evil.example may point that name at this machine (DNS rebinding). A
+        browser then takes this server for the site of evil.example's page, and lets the page
+        read every answer. A token prevents that already: the page does not know it, and the
+        browser does not send the cookie to that name.
+        """
+        if self._token:
+            return
+        name = _PORT.sub("", _host(request))
+        if name not in self._hosts and not _LOCAL.fullmatch(name):
+            raise RequestError(421, f"this server is not {name or 'nameless'}: call it by its "
+                                    "address, or allow this host")
+
+    def _check_origin(self, request: Request) -> None:
+        """Refuse requests with which another site's page could change something.
+
+        Reading requests need no check: the browser keeps their answers from the page, unless
+        they have the headers of `cors`.
+        """
+        origin = request.headers.get("origin", "").lower()
+        if not origin or request.method in _READING_METHODS:
+            return  # a client that is no browser sends no Origin
+        is_own_page = origin.partition("://")[2] == _host(request)
+        if not is_own_page and not self._is_allowed_origin(request):
+            raise RequestError(403, f"a page of {origin} may not use this server, unless "
+                                    "that origin is allowed")
+
+    def _check_token(self, request: Request) -> None:
+        if not self._token:
+            return
+        if request.method == "OPTIONS":  # a browser's preflight request cannot send it
+            return
+        if not self._has_token(request):
+            message = ("a token is needed: Authorization: Bearer ..., or the page's address "
+                       "with ?token=...")
+            raise RequestError(401, message, **{"WWW-Authenticate": "Bearer"})
+
+    def _is_allowed_origin(self, request: Request) -> bool:
+        return request.headers.get("origin", "").lower() in self._origins
+
+    def _has_token(self, request: Request) -> bool:
+        return (self._has_token_in_header(request)
+                or self._has_token_in_cookie(request)
+                or self._has_token_in_url(request))
+
+    def _has_token_in_header(self, request: Request) -> bool:
+        """RFC 6750 section 2.1."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and _equals(given.strip(), self._token)
+
+    def _has_token_in_cookie(self, request: Request) -> bool:
+        # Made once, and only cookies of this name are compared: a client may send thousands.
+        prefix = f"{self._cookie_name(request)}="
+        wanted = self._cookie_value()
+        for cookie in request.headers.get("cookie", "").split(";"):
+            cookie = cookie.strip()
+            if cookie.startswith(prefix) and _equals(cookie[len(prefix):], wanted):
+                return True
+        return False
+
+    def _has_token_in_url(self, request: Request) -> bool:
         given = parse_qs(request.query).get("token", [""])[0]
-        if self._token and self._equals(given, self._token):
-            return f"{self._cookie(request)}; Path=/; HttpOnly; SameSite=Strict"
-        return None
+        return self._token != "" and _equals(given, self._token)
 
-    def _cookie(self, request: Request) -> str:
-        # With the port in its name: a browser keeps one jar for all ports of a host.
-        port = re.search(":([0-9]+)$", request.headers.get("host", ""))
-        return f"longop{port[1] if port else ''}={quote(self._token, safe='')}"
+    def _cookie_name(self, request: Request) -> str:
+        """Return a name with the port in it: a browser sends a host's cookies to all ports."""
+        port = _PORT.search(_host(request))
+        return "longop" + (port.group(1) if port else "")
 
-    def _equals(self, given: str, wanted: str) -> bool:
-        from hmac import compare_digest  # which loads OpenSSL
+    def _cookie_value(self) -> str:
+        return quote(self._token, safe="")
 
-        return compare_digest(given.encode(), wanted.encode())  # in a time that tells nothing
 
-    def _brings_token(self, request: Request) -> bool:
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        cookies = request.headers.get("cookie", "").split(";")
-        return (self.cookie(request) is not None
-                or (scheme.lower() == "bearer" and self._equals(bearer.strip(), self._token))
-                or any(self._equals(cookie.strip(), self._cookie(request)) for cookie in cookies))
+def _host(request: Request) -> str:
+    return request.headers.get("host", "").lower()
+
+
+def _equals(given: str, wanted: str) -> bool:
+    """Compare in a time that does not depend on where the first difference is."""
+    from hmac import compare_digest  # loads OpenSSL, which only a server with a token needs
+
+    return compare_digest(given.encode(), wanted.encode())

@@ -1,78 +1,131 @@
-"""The same operations inside somebody's own server: a handler for ``http.server``, and WSGI."""
+"""The operations inside somebody's own ``http.server``: a request handler class.
+
+    socket ─ Handler ─┬─ api ─ Response, or Held: waits in the connection's thread
+                      └─ do_GET, do_POST, ... of a subclass: requests for other paths
+
+Each connection has its own instance of the class, and its own thread (in a server without
+threads, they take turns). They share the `Api` of the class.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import socket
 import socketserver
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Callable, Iterable, Iterator
-from urllib.parse import quote
+from typing import Any, ClassVar, NamedTuple, Sequence
 
-from .api import Api, problem
 from ..errors import RequestError
-from .gate import Gate
 from ..operation import LongOperation
-from .watch import wait
-from .wire import ALWAYS, CONTINUE, Limits, Reader, Request, Response
+from .api import Api
+from .gate import Gate
+from .held import wait
+from .limits import Limits
+from .problem import problem
+from .wire import CONTINUE, Reader, Request, Response
 
 
-def handler(*operations: LongOperation, page: str | None = "/", gate: Gate | None = None,
-            limits: Limits | None = None) -> type[Handler]:
-    """Return a class to give to ``HTTPServer``, which serves some operations.
-
-    Subclass it to serve more: what is not one of the operations' paths goes to your own
-    ``do_GET``, ``do_POST`` and so on. ``page`` is the path of the page, or None for none. Of the
-    limits of time there is the silence only, which is ``http.server``'s ``timeout``.
-    """
-    api = Api(operations, page, gate, limits, alone=False)
-    return type("Handler", (Handler,), {"api": api, "timeout": api.limits.idle_time})
+_WRAPPED = "functions that are wrapped in longop.LongOperation"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves an `Api`; what is not the Api's goes to ``do_...`` methods, as in ``http.server``.
+    """Serves operations; derive from it and set class attributes, as with ``http.server``.
 
-    Reads the head of a request with `wire`, for ``http.server`` spends most of a status poll
-    on parsing headers and lets ambiguous ones pass, and writes an answer in one piece.
+        class Handler(longop.Handler):
+            operations = [operation]
+            page = "/jobs"
+
+            def do_GET(self):
+                ...  # requests for all other paths
+
+        ThreadingHTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
+
+    The attributes are read when the class is created; a wrong one raises ``TypeError`` or
+    ``ValueError``. A subclass that changes none of them shares the `Api` of its parent.
+
+    ``limits.idle_time`` becomes the class's ``timeout``, unless the class sets its own. It is
+    the only limit of time that applies.
     """
 
-    api: Api
-    rfile: Any  # a BufferedReader
+    operations: ClassVar[Sequence[LongOperation]] = ()
+    page: ClassVar[str | None] = "/"  # the path of the page, or None for no page
+    gate: ClassVar[Gate] = Gate()
+    limits: ClassVar[Limits] = Limits()
+
+    api: ClassVar[Api]  # made from the above
+    _settings: ClassVar[_Settings | None] = None  # what ``api`` was made from
+
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+    disable_nagle_algorithm = True  # a stream's small writes must not wait for each other
+    timeout: ClassVar[float | None] = limits.idle_time
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        settings = _settings_of(cls)
+        before = cls._settings  # the parent's
+        if settings == before:
+            return  # ``api`` is inherited, too
+        cls._settings = settings
+        cls.api = Api(settings.operations, settings.page, settings.gate, settings.limits,
+                      alone=False)
+        has_new_limits = before is None or before.limits is not settings.limits
+        if has_new_limits and "timeout" not in vars(cls):
+            cls.timeout = settings.limits.idle_time
+
+    # What http.server calls
 
     def setup(self) -> None:
-        """Keep a connection only if the server has a thread for each: others would have to wait."""
+        """Prepare a connection; keep it alive only if each connection has a thread.
+
+        In a server without threads, a client that stays connected would block all others.
+        """
         super().setup()
         if not isinstance(self.server, socketserver.ThreadingMixIn):
             self.protocol_version = "HTTP/1.0"
 
     def handle_one_request(self) -> None:
-        """Serve one request; set ``close_connection`` if it was the last one."""
-        self.close_connection = True
+        """Serve one request; set ``close_connection`` if no other may follow it."""
+        self.close_connection = True  # until an answer says that it can go on
+        foreign_head = None
         try:
-            request = self._read()
-            for item in wait(self.api.answer(request)) if request else ():
-                self._send(request, item)
+            self._serve_own()
         except _NotOurs as error:
-            self._serve_stock(*error.args)
-        except RequestError as error:  # the rest is not read, so the connection cannot go on
-            self.connection.sendall(problem(error).render())
-            self._discard()
+            foreign_head = error.head
+        except RequestError as error:
+            self._refuse(error)
         except (ConnectionError, socket.timeout):
-            pass  # the client is gone, or was silent for too long
+            pass  # the client has left, or was silent for too long
+        # Outside of the ``try``: the server handles the errors of a ``do_...`` method.
+        if foreign_head is not None:
+            self._serve_foreign(foreign_head)
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Send a header, as in ``http.server``."""
+        if keyword.lower() in ("content-length", "transfer-encoding"):
+            self._has_length = True
+        super().send_header(keyword, value)
+
+    # Requests for the operations. `wire` reads their heads: ``http.server`` accepts ambiguous
+    # ones, and needs most of the time of a status poll to parse the headers.
+
+    def _serve_own(self) -> None:
+        request = self._read()
+        if request is None:
+            return
+        with contextlib.closing(wait(self.api.answer(request))) as items:
+            for item in items:
+                self._send(request, item)
 
     def _read(self) -> Request | None:
+        """Return the next request, or None if the client has left.
+
+        Raises `_NotOurs` before a body is read, and `RequestError`.
+        """
         reader = Reader(self._read_head, self.api.limits)
         request = None
         while request is None:
-            # Not one byte more than is needed, for what follows may be a ``do_...`` method's.
-            body = reader.request
-            data = (self.rfile.read1(body.length - len(reader.buffer)) if body
-                    else self.rfile.readline(65_536))
+            data = self._receive(reader)
             if not data:
                 return None
             reader.buffer += data
@@ -81,91 +134,127 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.sendall(CONTINUE)
         return request
 
+    def _receive(self, reader: Reader) -> bytes:
+        """Receive more of a request; return nothing if the client has left.
+
+        Bytes after the head stay where they are: they may be for a ``do_...`` method to read.
+        """
+        request = reader.request
+        if request is None:
+            return self.rfile.readline(65_536)
+        missing = request.length - len(reader.buffer)
+        return self.rfile.read1(missing)
+
     def _read_head(self, head: bytes) -> Request:
+        """Return the request with this head. `Reader` calls it before it reads the body."""
         request = self.api.read_head(head)
         if request.view is None and hasattr(self, "do_" + request.method):
             raise _NotOurs(head)
         request.check()
         return request
 
-    def _send(self, request: Request | None, item: Response | bytes) -> None:
+    def _send(self, request: Request, item: Response | bytes) -> None:
         if isinstance(item, Response):
-            keep_alive = (request is not None and request.keep_alive and item.body is not None
-                          and self.protocol_version == "HTTP/1.1")
+            keep_alive = self._can_keep_alive(request, item)
             self.close_connection = not keep_alive
             item = item.render(request, keep_alive)
         self.connection.sendall(item)
 
-    def _serve_stock(self, head: bytes) -> None:
-        """Let ``http.server`` parse the head once more, and serve the request its own way."""
-        self.raw_requestline, _, rest = head.partition(b"\n")
-        rfile, self.rfile = self.rfile, io.BytesIO(rest)
-        parsed = self.parse_request()
-        self.rfile = rfile
-        if parsed:
-            self._has_length = False
-            getattr(self, "do_" + self.command)()
-            self.wfile.flush()
-            # Where no length is said, as in HTTP/1.0, the body ends with the connection.
-            self.close_connection = self.close_connection or not self._has_length
+    def _can_keep_alive(self, request: Request, response: Response) -> bool:
+        is_stream = response.body is None
+        return request.keep_alive and not is_stream and self.protocol_version == "HTTP/1.1"
 
-    def send_header(self, keyword: str, value: str) -> None:
-        """Send a header, as in ``http.server``."""
-        if keyword.lower() in ("content-length", "transfer-encoding"):
-            self._has_length = True
-        super().send_header(keyword, value)
+    def _refuse(self, error: RequestError) -> None:
+        """Answer an error and close the connection, because the body was not read."""
+        self.connection.sendall(problem(error).render())
+        with contextlib.suppress(OSError):
+            self._discard()
 
     def _discard(self) -> None:
-        """Read on for a while: closed at once, a client that still sends would lose the answer."""
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            left = 2 * self.api.limits.max_body
-            while left > 0:
-                left -= len(self.rfile.read1(65_536)) or left
+        """Read on for a while: if the connection were reset, the answer could be lost."""
+        self.connection.shutdown(socket.SHUT_WR)
+        left = 2 * self.api.limits.max_body
+        while left > 0:
+            data = self.rfile.read1(65_536)
+            if not data:
+                return
+            left -= len(data)
+
+    # Requests for a subclass
+
+    def _serve_foreign(self, head: bytes) -> None:
+        """Let ``http.server`` parse the head again, and call the ``do_...`` method."""
+        if not self._parse_again(head):
+            return  # it has answered with an error
+        self._has_length = False
+        method = getattr(self, "do_" + self.command)
+        method()
+        self.wfile.flush()
+        if not self._has_length:
+            # A body of unknown length, as in HTTP/1.0, ends with the connection.
+            self.close_connection = True
+
+    def _parse_again(self, head: bytes) -> bool:
+        """Set ``command``, ``path``, ``headers`` and so on, as ``http.server`` does."""
+        request_line, _, headers = head.partition(b"\n")
+        self.raw_requestline = request_line
+        received = self.rfile
+        self.rfile = io.BytesIO(headers)
+        try:
+            return self.parse_request()
+        finally:
+            self.rfile = received
+
+
+def handler(*operations: LongOperation, page: str | None = "/", gate: Gate | None = None,
+            limits: Limits | None = None) -> type[Handler]:
+    """Return a `Handler` class for some operations, to give to ``ThreadingHTTPServer``.
+
+    :param page: the path of the page, or None for no page.
+    :param gate: which requests are served; by default a `Gate` without a token.
+    :param limits: what a client may send.
+    """
+    settings = {
+        "operations": operations,
+        "page": page,
+        "gate": gate or Handler.gate,
+        "limits": limits or Handler.limits,
+    }
+    return type("Handler", (Handler,), settings)
 
 
 class _NotOurs(Exception):
-    """Raised with the head of a request that is for a ``do_...`` method."""
+    """Raised for a request that a ``do_...`` method is to answer."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__()
+        self.head = head
 
 
-def wsgi(*operations: LongOperation, page: str | None = "/", gate: Gate | None = None,
-         limits: Limits | None = None) -> Callable[..., Iterable[bytes]]:
-    """Return a WSGI application (PEP 3333), for gunicorn, waitress and other such servers.
+class _Settings(NamedTuple):
+    """The class attributes that determine the `Api`."""
 
-    It answers ``/v1/...``, ``/openapi.json`` and ``page``; mounted in another application it is to
-    be at these very paths. Whoever watches keeps one of the server's threads.
-    """
-    api = Api(operations, page, gate, limits)
-
-    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        extra: dict[str, str] = {}
-        try:
-            request = api.read_head(_head(environ))
-            extra.update(request.extra)
-            body = environ["wsgi.input"].read(request.length)
-            if len(body) < request.length:
-                raise RequestError(400, "the body ends too soon")
-            items: Iterator[Any] = wait(api.answer(request.with_body(body)))
-        except RequestError as error:
-            items = iter([problem(error)])
-        response = next(items)
-        start_response(f"{response.status} {HTTPStatus(response.status).phrase}",
-                       [*ALWAYS, *response.fields(extra)])
-        if environ["REQUEST_METHOD"] == "HEAD":
-            return []
-        return itertools.chain([response.body or b""], items)
-
-    return application
+    operations: tuple[LongOperation, ...]
+    page: str | None
+    gate: Gate
+    limits: Limits
 
 
-def _head(environ: dict[str, Any]) -> bytes:
-    """Return the head of a request as it may have been sent, so that one parser reads them all."""
-    # Where it is mounted at ``/v1``, that is not in PATH_INFO.
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    path = quote(path.encode("latin-1"))
-    lines = {"HOST": environ["SERVER_NAME"]}
-    for key, value in environ.items():
-        if key.startswith("HTTP_") or (key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value):
-            lines[key.replace("HTTP_", "", 1).replace("_", "-")] = value
-    head = f"{environ['REQUEST_METHOD']} {path}?{environ.get('QUERY_STRING', '')} HTTP/1.1\r\n"
-    return (head + "".join(map("%s: %s\r\n".__mod__, lines.items())) + "\r\n").encode("latin-1")
+def _settings_of(cls: type[Handler]) -> _Settings:
+    """Return the settings of a class; raise an error for a wrong one."""
+    name = cls.__name__
+    _check_type(f"{name}.operations", cls.operations, (list, tuple), "a list")
+    for operation in cls.operations:
+        _check_type(f"{name}.operations", operation, LongOperation, _WRAPPED)
+    if cls.page is not None:
+        _check_type(f"{name}.page", cls.page, str, "a path or None")
+        if not cls.page.startswith("/"):
+            raise ValueError(f"{name}.page must begin with a slash: {cls.page!r}")
+    _check_type(f"{name}.gate", cls.gate, Gate, "a longop.Gate")
+    _check_type(f"{name}.limits", cls.limits, Limits, "a longop.Limits")
+    return _Settings(tuple(cls.operations), cls.page, cls.gate, cls.limits)
+
+
+def _check_type(name: str, value: object, kind: Any, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {expected}, not {value!r}")

@@ -11,7 +11,8 @@ import pkgutil
 import re
 from functools import lru_cache
 
-from .wire import Request, Response
+from .request import Request
+from .wire import Response
 
 _STYLE_LINK = '<link rel="stylesheet" href="page.css" />'
 _SCRIPT_LINK = '<script type="module" src="page.js"></script>'

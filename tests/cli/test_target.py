@@ -133,9 +133,9 @@ def test_functions_that_count(write):
 
 def test_operations_win_over_functions(write):
     """Where there are LongOperations it is these, each once, and no functions."""
-    path = write("longop_wins.py", "from longop import LongOperation", *REPORTING,
+    path = write("longop_wins.py", "from longop import LongOperation, long_operation", *REPORTING,
                  "operation = LongOperation(paint, name='wins')", "again = operation",
-                 "@LongOperation(limit=2)", "def decorated(callback): pass",
+                 "@long_operation(limit=2)", "def decorated(callback): pass",
                  "def cancel(): pass")
     found = load(path)
     assert [operation.name for operation in found] == ["wins", "decorated"]

@@ -15,7 +15,7 @@ from .peers import needs
 ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = """
 import longop
-from tests import doors
+from tests.web import doors
 application = longop.wsgi(*doors.operations(), **doors.OPTIONS)
 """
 

@@ -246,7 +246,7 @@ def test_executor_of_a_decorated_function(tmp_path):
     """``--executor process`` is for functions too that are decorated where they are defined."""
     (tmp_path / "work.py").write_text(
         "import os, longop\n"
-        "@longop.LongOperation(limit=2)\n"
+        "@longop.long_operation(limit=2)\n"
         "def work(callback):\n"
         "    return os.getpid()\n")
     with served("work.py", "--executor", "process", cwd=tmp_path) as (process, _, url):
@@ -490,7 +490,7 @@ def test_history_of_the_code(tmp_path, executor):
     """An operation whose history the code says is served, with options, in threads or processes."""
     (tmp_path / "work.py").write_text(
         "import longop\n"
-        f"@longop.LongOperation(history='history.sqlite3', executor={executor!r})\n"
+        f"@longop.long_operation(history='history.sqlite3', executor={executor!r})\n"
         "def work(callback):\n"
         "    return 'value'\n")
     with served("work.py", "--limit", "2", cwd=tmp_path) as (process, line, url):

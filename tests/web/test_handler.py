@@ -1,4 +1,4 @@
-"""The handler on real sockets, inside somebody's own ``http.server``."""
+"""`longop.web.handler` on real sockets, inside somebody's own ``http.server``."""
 
 import http.client
 import json
@@ -11,9 +11,13 @@ from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServe
 import pytest
 
 import longop
-from longop.web.wire import Limits
+from longop.errors import RequestError
+from longop.web.gate import Gate
+from longop.web.handler import Handler
+from longop.web.limits import Limits
 
-WAIT = 10
+from ..waiting import WAIT, wait_until
+
 MAX_BODY = Limits().max_body
 
 
@@ -68,8 +72,9 @@ def raw(address, data):
 def test_whole_life_on_one_connection(address):
     """Start, status and forget go over one connection, which is kept alive."""
     with connected(address) as connection:
-        _, body = exchange(connection, "POST", "/v1/test_handler/echo?text=hello")
-        path = "/v1/jobs/" + json.loads(body)["commandId"]
+        _, body = exchange(connection, "POST", "/v1/test_handler/echo?text=hello",
+                           headers={"Prefer": "respond-async"})
+        path = "/v1/jobs/" + json.loads(body)["id"]
         socket_before = connection.sock
         status = {"state": ""}
         while status["state"] != "completed":
@@ -87,13 +92,13 @@ def test_whole_life_on_one_connection(address):
 def test_pipelined_requests(address):
     """Requests that come together are answered in order."""
     host = b"HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    answer = raw(address, b"GET /v1/status/ping " + host + b"GET /v1/jobs " + host)
+    answer = raw(address, b"GET /v1 " + host + b"GET /v1/jobs " + host)
     assert answer.count(b"HTTP/1.1 200 OK") == 2
-    assert answer.index(b'"message":"longop') < answer.index(b'{"jobs":[]}')
+    assert answer.index(b'{"operations":[{') < answer.index(b'{"jobs":[]}')
 
 
 def test_head_split_at_every_byte(address):
-    """It does not matter how the bytes of a request are cut."""
+    """A request may arrive in any two pieces."""
     request = b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     for cut in range(1, len(request)):
         with socket.create_connection(address, timeout=WAIT) as connection:
@@ -104,11 +109,12 @@ def test_head_split_at_every_byte(address):
 
 
 def test_expect_continue(address):
-    """A client that asks first is told to go on."""
+    """A client that expects ``100 Continue`` gets it before its body is read."""
     with socket.create_connection(address, timeout=WAIT) as connection:
         connection.sendall(b"POST /v1/test_handler/echo HTTP/1.1\r\nContent-Length: 6\r\n"
-                           b"Host: [::1]\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-                           b"Expect: 100-continue\r\n\r\n")
+                           b"Host: [::1]\r\n"
+                           b"Content-Type: application/x-www-form-urlencoded\r\n"
+                           b"Expect: 100-continue\r\nPrefer: wait=10\r\n\r\n")
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"text=a")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
@@ -128,7 +134,7 @@ def test_expect_continue(address):
     (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 411),
     (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nContent-Length: %d\r\n" % (MAX_BODY + 1), 413)])
 def test_bad_request(address, request_bytes, status):
-    """A request that cannot be served gets the status that says why, and the connection ends."""
+    """A request that cannot be served is answered with the reason, and the connection ends."""
     line, _, rest = request_bytes.partition(b"\r\n")
     answer = raw(address, line + b"\r\nHost: localhost\r\n" + rest + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 %d " % status)
@@ -139,7 +145,7 @@ def test_bad_request(address, request_bytes, status):
 
 
 def test_too_large_upload(address):
-    """A client that does not look up while it uploads too much is told so when it does."""
+    """A client that uploads too much before it reads anything still gets its answer."""
     with connected(address) as connection:
         response, body = exchange(connection, "POST", "/v1/test_handler/echo",
                                   b"x" * (MAX_BODY + 1), {"Content-Type": "text/plain"})
@@ -150,7 +156,7 @@ def test_too_large_upload(address):
     b"", b"\r\n", b"GET /v1 HT", b"GET /v1 HTTP/1.1\r\nHost: x\r\n",
     b"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab"])
 def test_client_that_leaves(address, request_bytes):
-    """A client that leaves in the middle of a request gets no answer, and harms nobody."""
+    """A client that leaves in the middle of a request gets no answer; others still do."""
     assert raw(address, request_bytes) in (b"", b"\r\n")
     with connected(address) as connection:
         assert exchange(connection, "GET", "/v1/jobs")[0].status == 200
@@ -158,11 +164,15 @@ def test_client_that_leaves(address, request_bytes):
 
 def test_http_1_0(address):
     """A client of HTTP/1.0 gets its answer, and the connection is closed."""
-    assert b"Connection: close" in raw(address, b"GET /v1/jobs HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    answer = raw(address, b"GET /v1/jobs HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert b"Connection: close" in answer
 
 
-class Own(longop.handler(longop.LongOperation(echo), page="/jobs")):
+class Own(Handler):
     """Somebody's own handler."""
+
+    operations = [longop.LongOperation(echo)]  # noqa: RUF012
+    page = "/jobs"
 
     def do_GET(self):
         self.reply(b"mine: " + self.path.encode() + b" " + self.headers["X-Test"].encode())
@@ -182,7 +192,7 @@ class Own(longop.handler(longop.LongOperation(echo), page="/jobs")):
 
 @pytest.mark.parametrize("server_class", [HTTPServer, ThreadingHTTPServer])
 def test_own_handler(server_class):
-    """What is not an operation's path goes to the subclass, on the same connection too."""
+    """Other paths go to the subclass, on the same connection too."""
     with serving(Own, server_class) as server, connected(server.server_address) as connection:
         for _ in range(3):
             assert exchange(connection, "GET", "/", headers={"X-Test": "y"})[1] == b"mine: / y"
@@ -193,10 +203,9 @@ def test_own_handler(server_class):
 
 
 def test_limits_are_of_our_routes():
-    """How much is sent to the subclass is its own affair."""
+    """The limits do not apply to requests for the subclass."""
     class Narrow(Own):
-        api = longop.handler(longop.LongOperation(echo),
-                             limits=Limits(max_body=3, max_url=30)).api
+        limits = Limits(max_body=3, max_url=30)
 
     with serving(Narrow) as server:
         for path, ours in ("/x", 200), ("/v1/test_handler/echo", 413):
@@ -218,18 +227,21 @@ def test_server_without_threads(path):
 
 
 def test_silence():
-    """A connection on which nothing comes is closed."""
+    """A silent connection is closed."""
     handler = longop.handler(longop.LongOperation(echo), limits=Limits(idle_time=0.05))
-    with serving(handler) as server, socket.create_connection(server.server_address, WAIT) as idle:
+    with serving(handler) as server, \
+            socket.create_connection(server.server_address, WAIT) as idle:
         idle.sendall(b"GET /v1 HT")
         assert idle.recv(1) == b""
 
 
 def test_own_error_is_the_servers():
-    """An error of the subclass's own is told to the server, and not taken for a lost client."""
+    """A ``ConnectionError`` of the subclass goes to the server: no client was lost."""
     errors = []
 
-    class Broken(longop.handler(longop.LongOperation(echo))):
+    class Broken(Handler):
+        operations = (longop.LongOperation(echo),)
+
         def do_GET(self):
             raise ConnectionRefusedError("the database is down")
 
@@ -238,15 +250,18 @@ def test_own_error_is_the_servers():
             errors.append(sys.exc_info()[1])
 
     with serving(Broken, Server) as server:
-        assert raw(server.server_address, b"GET /mine HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+        request = b"GET /mine HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert raw(server.server_address, request) == b""
     assert [str(error) for error in errors] == ["the database is down"]
 
 
 def test_beside_another_handler(tmp_path):
-    """The handler goes before another one, such as that of files."""
+    """The handler can be combined with another one, such as that for files."""
     (tmp_path / "file.txt").write_text("file")
 
-    class Files(longop.handler(longop.LongOperation(echo)), SimpleHTTPRequestHandler):
+    class Files(Handler, SimpleHTTPRequestHandler):
+        operations = (longop.LongOperation(echo),)
+
         def __init__(self, *args):
             super().__init__(*args, directory=str(tmp_path))
 
@@ -259,7 +274,7 @@ def test_beside_another_handler(tmp_path):
 
 
 def test_an_answer_of_somebodys_own_without_a_length():
-    """What another ``do_GET`` answers without a length ends with its connection."""
+    """A ``do_GET`` that sends no length ends its answer by closing the connection."""
     class Handler(longop.handler(longop.LongOperation(echo), page="/jobs")):
         def do_GET(self):
             self.send_response(200)
@@ -269,3 +284,136 @@ def test_an_answer_of_somebodys_own_without_a_length():
     with serving(Handler) as server, connected(server.server_address) as connection:
         response, body = exchange(connection, "GET", "/")
         assert (response.status, body) == (200, b"mine")
+
+
+# The class and its settings
+
+
+def test_handler_makes_a_class():
+    """`longop.handler` makes a class with these settings."""
+    operation, gate, limits = longop.LongOperation(echo), Gate("secret"), Limits(idle_time=3.0)
+    made = longop.handler(operation, page="/jobs", gate=gate, limits=limits)
+    assert issubclass(made, Handler)
+    assert (made.operations, made.page, made.gate, made.limits, made.timeout) == (
+        (operation,), "/jobs", gate, limits, 3.0)
+    usual = longop.handler(operation)
+    assert (usual.page, usual.gate, usual.limits) == ("/", Handler.gate, Handler.limits)
+    assert longop.handler(operation, page=None).page is None
+
+
+def test_a_subclass_shares_its_parents_api():
+    """A class with its parent's settings has its Api, too; other settings make another."""
+    class Same(Own):
+        page = "/jobs"
+
+    class Elsewhere(Own):
+        page = "/elsewhere"
+
+    assert Same.api is Own.api
+    assert Elsewhere.api is not Own.api
+    assert longop.handler().api is not longop.handler().api
+
+
+def test_settings_of_a_mixin():
+    """Settings may be inherited from a class that is no handler."""
+    class Settings:
+        operations = (longop.LongOperation(echo),)
+        page = None
+
+    class Mixed(Settings, Handler):
+        pass
+
+    with serving(Mixed) as server, connected(server.server_address) as connection:
+        assert exchange(connection, "GET", "/")[0].status == 404
+        assert b"echo" in exchange(connection, "GET", "/v1")[1]
+
+
+def test_gate_of_a_class():
+    """A class's gate decides who may come in."""
+    class Guarded(Own):
+        gate = Gate("secret")
+
+    with serving(Guarded) as server, connected(server.server_address) as connection:
+        assert exchange(connection, "GET", "/v1/jobs")[0].status == 401
+        bearer = {"Authorization": "Bearer secret"}
+        assert exchange(connection, "GET", "/v1/jobs", headers=bearer)[0].status == 200
+
+
+def test_timeout_follows_the_limits():
+    """The idle time is the timeout, unless the class has one of its own."""
+    class Limited(Own):
+        limits = Limits(idle_time=7.0)
+
+    class Further(Limited):
+        page = None
+
+    class Impatient(Limited):
+        timeout = 1.0
+
+    class Patient(Own):
+        limits = Limits(idle_time=7.0)
+        timeout = None
+
+    class StillPatient(Patient):
+        page = None
+
+    assert Own.timeout == Limits().idle_time
+    assert (Limited.timeout, Further.timeout, Impatient.timeout) == (7.0, 7.0, 1.0)
+    assert (Patient.timeout, StillPatient.timeout) == (None, None)
+
+
+@pytest.mark.parametrize(("name", "value", "error"), [
+    ("operations", longop.LongOperation(echo), TypeError), ("operations", [echo], TypeError),
+    ("operations", None, TypeError), ("operations", "echo", TypeError), ("page", 1, TypeError),
+    ("page", "jobs", ValueError), ("page", "", ValueError), ("gate", "secret", TypeError),
+    ("gate", None, TypeError), ("limits", {"max_body": 1}, TypeError)])
+def test_wrong_settings(name, value, error):
+    """A wrong setting is an error when the class is created, and the message names it."""
+    with pytest.raises(error, match=rf"^Wrong\.{name} must "):
+        type("Wrong", (Handler,), {name: value})
+
+
+def test_two_operations_with_one_route():
+    """Operations that cannot be served together are an error when the class is created."""
+    with pytest.raises(ValueError, match="route is taken"):
+        longop.handler(longop.LongOperation(echo), longop.LongOperation(echo))
+
+
+def test_an_error_of_somebodys_own_is_not_ours():
+    """The errors of a ``do_...`` method go to the server, even those that longop defines."""
+    errors = []
+
+    class Broken(Own):
+        def do_GET(self):
+            raise RequestError(400, "mine")
+
+    class Server(HTTPServer):
+        def handle_error(self, request, client_address):
+            errors.append(sys.exc_info()[1])
+
+    with serving(Broken, Server) as server:
+        request = b"GET /mine HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert raw(server.server_address, request) == b""
+    assert [str(error) for error in errors] == ["mine"]
+    assert errors[0].__context__ is None
+
+
+def test_client_that_leaves_a_stream():
+    """When the client of a stream leaves, nothing watches its job any more."""
+    def until_told(callback):
+        while True:
+            callback("going on")
+            callback.wait(0.01)
+
+    operation = longop.LongOperation(until_told)
+    job = operation.start()
+    wait_until(lambda: job.status().result)
+    before = job._watchers
+    with serving(longop.handler(operation)) as server:
+        with socket.create_connection(server.server_address, WAIT) as client:
+            client.sendall(f"GET /v1/jobs/{job.id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                           .encode())
+            assert client.recv(10) == b"HTTP/1.1 2"
+            assert job._watchers != before
+        wait_until(lambda: job._watchers == before)
+    job.cancel()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from longop.web import page
-from longop.web.wire import Limits, Request
+from longop.web.limits import Limits
+from longop.web.request import Request
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "longop" / "web"

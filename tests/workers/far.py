@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from longop import LongOperation, OperationCancelled
+from longop import LongOperation, OperationCancelled, long_operation
 
 from ..waiting import WAIT, wait_until
 
@@ -84,7 +84,7 @@ def how_many_are_left(left, total):
     return {"step": total - left, "total": total}
 
 
-@LongOperation(executor="process", name="another name")
+@long_operation(executor="process", name="another name")
 def decorated(callback, n):
     return plain(callback, n)
 

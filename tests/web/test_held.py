@@ -1,18 +1,18 @@
-"""`longop.web.watch`: answers that wait for a job."""
+"""`longop.web.held`: answers that wait for a job."""
 
 import threading
 
 import pytest
 
 from longop import State
-from longop.web.watch import hold, stream, wait
+from longop.web.held import hold, stream, wait
 from longop.web.wire import Response
 
 from ..waiting import WAIT, end_of
 
 
 class Gate:
-    """A function that reports whenever it is let."""
+    """A function that reports when the test lets it."""
 
     __name__ = "gate"
 
@@ -50,7 +50,7 @@ def event(status):
 
 
 def test_hold(gate, job):
-    """The answer comes as soon as the job is ready, whatever changes before."""
+    """The answer comes as soon as the job is ready; earlier changes do not matter."""
     _, items = hold(job, 1000.0, lambda status: status.step == 1, show)
     assert next(items) > 999
     assert next(items) > 999  # something has changed, but not that
@@ -62,17 +62,17 @@ def test_hold(gate, job):
 
 
 def test_hold_ends(gate, job):
-    """... or when the time is over."""
+    """The answer comes at the latest when its time is over."""
     assert next(hold(job, 0.0, lambda status: False, show).items).body == b"None"
     items = hold(job, 0.001, lambda status: False, show).items
     while not isinstance(next(items), Response):
         pass
-    assert [response.body for response in wait(hold(job, 0.001, lambda status: False, show))] == [
-        b"None"]
+    [response] = wait(hold(job, 0.001, lambda status: False, show))
+    assert response.body == b"None"
 
 
 def test_stream(gate, job):
-    """A stream has the newest status only, and ends with the last one."""
+    """A stream has the newest status each time, and ends with the last one."""
     items = stream(job, -1, event).items
     assert next(items).body is None
     assert [next(items), next(items)] == [b"running None", 15.0]
@@ -85,14 +85,14 @@ def test_stream(gate, job):
 
 
 def test_heartbeat(gate, job):
-    """Where nothing changes, a comment says that the stream is still there."""
+    """While nothing changes, comments show that the stream is still alive."""
     items = stream(job, -1, event).items
     next(items)
     assert [next(items) for _ in range(5)] == [b"running None", 15.0, b":\n\n", 15.0, b":\n\n"]
 
 
 def test_resumed_stream(job):
-    """What was seen before is not sent again."""
+    """A status that the client has already is not sent again."""
     items = stream(job, job.status().version, event).items
     next(items)
     assert next(items) == b":\n\n"
@@ -122,7 +122,7 @@ def test_wait(gate, job, steps):
 
 
 def test_wait_is_left(gate, job):
-    """Whoever goes away leaves nothing behind at the job."""
+    """A client that leaves is no longer told of changes."""
     items = wait(stream(job, -1, event))
     assert next(items).body is None
     assert len(job._watchers) == 1
@@ -131,15 +131,21 @@ def test_wait_is_left(gate, job):
 
 
 def test_wait_for_what_is_there():
-    """An answer that is there needs no waiting."""
+    """A response that is not held is passed on at once."""
     response = Response(204)
     assert [*wait(response)] == [response]
 
 
 def test_change_while_looking(gate, make):
-    """A change between a look at the job and the wait for the next one is not missed."""
+    """A change between a look at the job and the next wait is not missed."""
     job = make(gate, "thread").start(n=1)
-    items = wait(stream(job, -1, lambda status: (gate.step(), event(status))[1]
-                        if status.step is None else event(status)))
+
+    def event_with_a_change(status):
+        text = event(status)
+        if status.step is None:
+            gate.step()
+        return text
+
+    items = wait(stream(job, -1, event_with_a_change))
     assert [*items][1:] in ([b"running None", b"completed 0"],
                             [b"running None", b"running 0", b"completed 0"])

@@ -1,0 +1,26 @@
+"""That server's routes in the OpenAPI document: ``/openapi.json`` of `longop.web`."""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Any, Sequence
+from urllib.parse import quote
+
+from ..jsontext import loads
+from ..operation import LongOperation
+from ..web.description import start_path
+
+_COMMANDS = ("get_command_status", "cancel_command")
+
+
+def document(whole: dict[str, Any], operations: Sequence[LongOperation]) -> None:
+    """Add that server's routes to the whole document, which has the plain ones."""
+    ours = loads((pkgutil.get_data(__package__, "openapi.json") or b"").decode())
+    paths = whole["paths"]
+    paths.update(ours["paths"])
+    whole["components"]["schemas"].update(ours["components"]["schemas"])
+    for operation in operations:
+        # The same start. Without a preference it is answered in that server's words.
+        paths[quote(start_path(operation))]["post"].update(ours["x-start"])
+        for command in _COMMANDS:
+            paths[quote(f"/v1/{operation.module}/{command}")] = ours[f"x-{command}"]

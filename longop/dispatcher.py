@@ -1,0 +1,280 @@
+"""`Dispatcher`: the jobs of one operation. Which of them run, which wait, and who is refused.
+
+    submit ── admit ─┬─▶ queue ─▶ a thread for each job: guard, backend ─▶ history
+                     ├─▶ the job to join
+                     └─▶ Busy
+
+Knows nothing of the function's parameters, or of where its code runs.
+"""
+
+from __future__ import annotations
+
+import threading
+import typing
+from concurrent.futures import InvalidStateError, wait
+from typing import Any, Callable, ContextManager, Iterable, Mapping
+
+from .errors import Busy, KeyReused
+from .executors import Backend, Call
+from .guard import NEVER, Guard
+from .history import HistoryBase
+from .job import Job, logger
+from .jsontext import dumps
+from .status import State, Status
+
+if typing.TYPE_CHECKING:
+    from .operation import LongOperation
+
+WhenBusy = typing.Literal["queue", "reject", "replace", "join"]
+WHEN_BUSY: tuple[str, ...] = typing.get_args(WhenBusy)
+
+_RETRY_AFTER = 5  # seconds, a guess: nobody knows when a job will end
+_LAST_WAIT = 0.5  # seconds that killed processes have to be noticed
+
+
+class Owner:
+    """The whole that some operations are parts of, such as an adapter with several routes.
+
+    It takes part in deciding what may start, and is closed after its operations. A base class:
+    this one lets everything start.
+    """
+
+    def __init__(self) -> None:
+        #: Guards the owner's operations and all their jobs. A thread may take it twice.
+        self.lock = threading.RLock()
+
+    def adopt(self, operation: LongOperation) -> None:
+        """Take in an operation that is being made; raise ``ValueError`` if it does not fit."""
+
+    def admit(self, operation: LongOperation) -> None:
+        """Raise `Busy` if no job of an operation may start now. Called with the lock held."""
+
+    def close(self) -> None:
+        """Clean up. Called by `close_all`, once the operations' jobs have ended."""
+
+
+class Dispatcher:
+    """Runs up to ``limit`` jobs at once, each in its own thread; up to ``max_queued`` wait.
+
+    :param name: the module and the operation that the jobs are of.
+    :param ask_owner: raises `Busy` if the owner refuses a new job. Called with the lock held.
+    :param lock: guards everything here and the state of every job (see `Job`). A thread may
+        take it twice, because a job that ends, with the lock held, starts the next one.
+    """
+
+    def __init__(self, name: tuple[str, str], *, history: HistoryBase, guard: Guard,
+                 backend: Backend, lock: ContextManager[Any], ask_owner: Callable[[], object],
+                 limit: int, when_busy: WhenBusy, max_queued: int) -> None:
+        self.name = name
+        self.history = history
+        self.guard = guard
+        self.backend = backend
+        self.lock = lock
+        self._ask_owner = ask_owner
+        self._limit = limit
+        self._when_busy = when_busy
+        self._max_queued = max_queued
+        self._is_closed = False
+        #: The jobs that have not ended, by id: running and queued, oldest first.
+        self.live: dict[str, Job[Any]] = {}
+        # Those of them that wait, next first, with the calls they will make.
+        self._queue: dict[Job[Any], Call] = {}
+        # Held during a `start_once`, and for nothing else. Taken before the other lock.
+        self._once = threading.Lock()
+
+    # From any thread, without the lock
+
+    def submit(self, call: Call, parameters: Mapping[str, Any], id: str | None) -> Job[Any]:
+        """Return a job for a call: a new one, or the one that a start is to join.
+
+        Raises `Busy`, and what the backend raises for a call that cannot be made.
+        """
+        with self.lock:
+            self._admit()  # first, so that a start that is refused costs nothing
+        self.backend.check(call)  # without the lock, because it may be slow
+        module, operation = self.name
+        job: Job[Any] = Job(
+            module, operation, self.backend.callback_of(call), lock=self.lock,
+            ended=self._ended, record=self._record, clock=self.guard.clock.now, id=id)
+        with self.lock:
+            joined = self._admit()  # again, because other threads may have started jobs
+            if joined is not None:
+                return joined
+            self.live[job.id] = job
+            self._queue[job] = call
+            self._start_next()
+            replaced = self._surplus()
+        # Without the lock, because a disk may be slow.
+        self.history.track(job.status(), parameters)
+        for old in replaced:
+            old.cancel()
+        return job
+
+    def statuses(self) -> list[Status]:
+        """Return the status of every known job, newest first."""
+        # In this order: a job that ends meanwhile is in both, and the history knows its end.
+        with self.lock:
+            found = {job.id: job.status() for job in reversed(list(self.live.values()))}
+        for status in self.history:
+            if (status.module, status.operation) == self.name:
+                found[status.id] = status
+        return list(found.values())
+
+    def status(self, id: str) -> Status:
+        """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
+        # Without the lock: a job that ends is in the history before it leaves `live`.
+        job = self.live.get(id)
+        return self.history.get(id) if job is None else job.status()
+
+    def forget(self, id: str) -> None:
+        """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
+        if id in self.live:
+            raise Busy(f"job {id} has not ended: cancel it first", id)
+        self.history.forget(id)
+
+    def start_once(self, key: str, parameters: Mapping[str, Any],
+                   start: Callable[[Mapping[str, Any], str], Job[Any]]) -> Job[Any]:
+        """Return the job that was started with a key, or start it, with the id it must have.
+
+        Raises `KeyReused` if its parameters were others, `ForgottenJob`, and as ``start`` does.
+        """
+        # The first half of the id is made of the key, the second half of the parameters.
+        of_key = self._hash("/".join([*self.name, key]))
+        id = of_key + self._hash(dumps(sorted(parameters.items())))
+        with self._once:
+            known = self._find_id(of_key)
+            if known is None:
+                return start(parameters, id)
+        if known != id:
+            raise KeyReused(f"job {known} was started with this key and other parameters")
+        job = self.live.get(known)
+        return Job.of(self.history.get(known)) if job is None else job
+
+    def _hash(self, text: str) -> str:
+        """Return 16 hex digits that cannot be computed without the history's salt."""
+        import hashlib  # late, because it loads OpenSSL
+
+        return hashlib.blake2b(text.encode(), key=self.history.salt, digest_size=8).hexdigest()
+
+    def _find_id(self, prefix: str) -> str | None:
+        # Without the lock, because the history may be slow. A job that ends is in the history
+        # before it leaves `live`, so it is found in one of them.
+        for id in list(self.live):
+            if id.startswith(prefix):
+                return id
+        return self.history.find(prefix)
+
+    def refuse(self) -> list[Job[Any]]:
+        """Start nothing from now on; return the jobs that run."""
+        with self.lock:
+            self._is_closed = True
+            return self._running()
+
+    def interrupt_queue(self) -> None:
+        """End the jobs that wait, after `refuse`."""
+        with self.lock:
+            waiting = list(self._queue)
+        for job in waiting:
+            job.stop("interrupted")
+
+    # In the thread of a job
+
+    def _run(self, job: Job[Any], call: Call) -> None:
+        """Make a job's call.
+
+        The thread is not one of a pool: a job that is stuck delays neither another job nor the
+        interpreter's exit.
+        """
+        try:
+            logger.info("%r", job)
+            self.history.track(job.status())
+            self.guard(job, self.backend.rungs(job, call))
+            value = self.backend.perform(job, call)
+        except BaseException as error:  # SystemExit too: in any case the code has ended
+            job.finish(error=error)
+        else:
+            job.finish(value)
+
+    # In the thread that brings a job's end
+
+    def _record(self, status: Status) -> None:
+        """Remember the last status of a job; called by it, without the lock."""
+        # A job that still waits at the end of the server may be queued again by the next one.
+        if status.started_at or status.state is not State.INTERRUPTED:
+            self.history.add(status)
+
+    def _ended(self, job: Job[Any]) -> None:
+        """Take out a job; called by it, with the lock held."""
+        self._queue.pop(job, None)  # it is still there if it was cancelled before its turn
+        del self.live[job.id]
+        self._start_next()
+
+    # With the lock held
+
+    def _running(self) -> list[Job[Any]]:
+        return [job for job in self.live.values() if job not in self._queue]
+
+    def _is_full(self) -> bool:
+        return len(self.live) - len(self._queue) >= self._limit
+
+    def _admit(self) -> Job[Any] | None:
+        """Return None if a job may be added, or the job to join; raise `Busy` if refused."""
+        if self._is_closed:
+            raise Busy(f"{'/'.join(self.name)} is closed", "", _RETRY_AFTER)
+        self._ask_owner()
+        if not self._is_full() or self._when_busy == "replace":
+            return None
+        oldest = next(iter(self.live.values()))
+        if self._when_busy == "join":
+            return oldest
+        if self._when_busy == "reject":
+            raise Busy("A long running command is already in progress", oldest.id)
+        waiting = len(self._queue)
+        if waiting >= self._max_queued:
+            raise Busy(f"{waiting} jobs are waiting already", oldest.id, _RETRY_AFTER)
+        return None
+
+    def _surplus(self) -> list[Job[Any]]:
+        """Return the jobs that newer ones replace: the oldest beyond the limit."""
+        if self._when_busy != "replace":
+            return []
+        excess = max(0, len(self.live) - self._limit)
+        return list(self.live.values())[:excess]
+
+    def _start_next(self) -> None:
+        """Start jobs that wait while there is room, then tell the others their place."""
+        while self._queue and not self._is_full() and not self._cannot_run():
+            job = next(iter(self._queue))
+            self._launch(job, self._queue.pop(job))
+        for position, job in enumerate(list(self._queue), 1):
+            job.queue_at(position)
+
+    def _cannot_run(self) -> bool:
+        return self._is_closed or self.backend.closed
+
+    def _launch(self, job: Job[Any], call: Call) -> None:
+        thread = threading.Thread(
+            target=self._run, args=(job, call), name=f"longop-{job.id}", daemon=True)
+        try:
+            job.begin()
+            thread.start()
+        except InvalidStateError:
+            pass  # it was cancelled just now, and its end comes in another thread
+        except RuntimeError as error:  # the system has no more threads
+            job.finish(error=error)
+
+
+def stop_all(dispatchers: Iterable[Dispatcher]) -> None:
+    """Start nothing more, and end every job: told to stop, then killed, then given up."""
+    dispatchers = list(dispatchers)
+    running = [job for dispatcher in dispatchers for job in dispatcher.refuse()]
+    for job in running:
+        job.stop("interrupted")
+    grace = max((dispatcher.guard.grace for dispatcher in dispatchers), default=0)
+    wait(running, min(NEVER, grace))
+    for dispatcher in dispatchers:
+        dispatcher.backend.close()
+    for stuck in wait(running, _LAST_WAIT).not_done:
+        logger.warning("%r did not stop", stuck)
+    for dispatcher in dispatchers:
+        dispatcher.interrupt_queue()

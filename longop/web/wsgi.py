@@ -1,0 +1,105 @@
+"""The operations as a WSGI application (PEP 3333), for gunicorn, waitress and other servers.
+
+While an answer is held, the server's thread waits: each watcher occupies one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Generator, Iterable, Mapping, cast
+from urllib.parse import quote
+
+from ..errors import RequestError
+from ..operation import LongOperation
+from .api import Api
+from .gate import Gate
+from .held import Answer, wait
+from .limits import Limits
+from .problem import problem
+from .wire import ALWAYS, Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
+
+
+def wsgi(*operations: LongOperation, page: str | None = "/", gate: Gate | None = None,
+         limits: Limits | None = None) -> WSGIApplication:
+    """Return a WSGI application that serves some operations.
+
+    It answers ``/v1/...``, ``/openapi.json`` and the page. Mounted in another application, it
+    must be reached at these same paths.
+
+    :param page: the path of the page, or None for no page.
+    :param gate: which requests are served; by default a `Gate` without a token.
+    :param limits: what a client may send; limits of time are left to the WSGI server.
+    """
+    api = Api(operations, page, gate, limits)
+
+    def application(environ: WSGIEnvironment,
+                    start_response: StartResponse) -> Iterable[bytes]:
+        extra: Mapping[str, str] = {}
+        try:
+            request = api.read_head(_head(environ))
+            extra = request.extra
+            answer = api.answer(_with_body(request, environ["wsgi.input"]))
+        except RequestError as error:
+            answer = problem(error)
+        is_head = environ["REQUEST_METHOD"] == "HEAD"
+        return _send(answer, extra, is_head, start_response)
+
+    return application
+
+
+def _send(answer: Answer, extra: Mapping[str, str], is_head: bool,
+          start_response: StartResponse) -> Iterable[bytes]:
+    """Begin an answer as soon as it can begin; return its body."""
+    items = wait(answer)
+    response = cast(Response, next(items))
+    status = f"{response.status} {HTTPStatus(response.status).phrase}"
+    start_response(status, [*ALWAYS, *response.fields(extra)])
+    if is_head:
+        items.close()
+        return []
+    return _body(response, items)
+
+
+def _body(response: Response, items: Generator[Any, None, None]) -> Iterable[bytes]:
+    """Yield the body, or the parts of the stream; the server closes this when it is done."""
+    with contextlib.closing(items):
+        yield response.body or b""
+        yield from items
+
+
+def _with_body(request: Request, stream: InputStream) -> Request:
+    body = stream.read(request.length)
+    if len(body) < request.length:
+        raise RequestError(400, "the body ends too soon")
+    return request.with_body(body)
+
+
+def _head(environ: WSGIEnvironment) -> bytes:
+    """Return the head as the client may have sent it, so that all doors have one parser."""
+    lines = [f"{environ['REQUEST_METHOD']} {_target(environ)} HTTP/1.1"]
+    for name, value in _headers(environ).items():
+        lines.append(f"{name}: {value}")
+    return "".join([f"{line}\r\n" for line in [*lines, ""]]).encode("latin-1")
+
+
+def _target(environ: WSGIEnvironment) -> str:
+    # Mounted at ``/v1``, the application finds that part in SCRIPT_NAME. Both parts may be
+    # missing if they are empty, and are decoded: bytes as characters of Latin-1.
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    query = environ.get("QUERY_STRING", "")
+    return f"{quote(path.encode('latin-1'))}?{query}"
+
+
+def _headers(environ: WSGIEnvironment) -> dict[str, str]:
+    headers = {"HOST": environ["SERVER_NAME"]}  # an HTTP/1.0 client's request may have none
+    for key, value in environ.items():
+        if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            if value:  # a server may leave them empty
+                headers[key.replace("_", "-")] = value
+        elif key.startswith("HTTP_"):
+            headers[key[len("HTTP_"):].replace("_", "-")] = value
+    return headers
