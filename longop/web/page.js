@@ -1,8 +1,10 @@
 // The page of a longop server: start an operation, watch its job, cancel it.
 //
-//   form: start() -> #id in the address -> follow() -> receive() -> state -> draw()
-//                                        asks, streams                       facts, result
-//   list of jobs: watchJobs() -> state -> showJobs()
+//   start()      puts the id of a new job into the address
+//   follow()     asks the server for the job in the address, and streams its changes
+//   receive()    takes each status into the state
+//   draw()       shows the state: facts and result
+//   watchJobs()  keeps the list of jobs up to date
 //
 // Parts, in order: texts, constants, state, helpers, the server, the form, following a job,
 // drawing it, its result, the chart, copy and download, the list of jobs, events.
@@ -101,7 +103,7 @@ const RECENT = 20; // jobs listed at first, and jobs that the usual time is take
 
 // ---- State: everything that changes while the page is open ----
 
-// Stands for a job of which nothing is known, or not yet.
+// The status of a job of which nothing is known yet.
 const NO_STATUS = {
   id: "",
   operation: "",
@@ -296,8 +298,8 @@ function explain({ status, body: { detail, error = detail } }) {
   return error ? `${reason}: ${error}` : `${reason} (${status})`;
 }
 
-// Learn the time on the server: the clock here may be wrong. A later time is a better one, as
-// less of it was spent on the way.
+// Learn the time on the server, because the clock here may be wrong. The largest difference is
+// the best one: its message spent the least time on the way.
 function noteServerTime(moment) {
   const time = Date.parse(moment) || -Infinity;
   state.serverClock = Math.max(state.serverClock, time - now());
@@ -319,7 +321,7 @@ function showTrouble(words, isLost = false) {
   }
 }
 
-// The next good answer removes it.
+// A refusal stays in the bar until the next good answer.
 const showRefusal = (answer) => showTrouble(explain(answer));
 
 // ---- The form: made from the JSON Schema of the parameters ----
@@ -389,7 +391,7 @@ function kindName(field, schema) {
   return field.tagName === "SELECT" ? "" : kindOf(schema).type;
 }
 
-// The kinds of value that a schema allows beside null; its kind, if there is just one.
+// The kinds of value that a schema allows besides null; its kind, if there is just one.
 const kindsOf = (schema) => (schema.anyOf || [schema]).filter((kind) => kind.type !== "null");
 const kindOf = (schema) => (kindsOf(schema).length === 1 ? kindsOf(schema)[0] : {});
 const isNullable = (schema) => kindsOf(schema).length < schema.anyOf?.length;
@@ -412,7 +414,7 @@ function selectField(common, choices, schema) {
     .filter((one) => one !== null)
     .map((one) => make("option", { selected: one === value }, String(one)));
   if (isNullable(schema) || !(common.required || choices.includes(value))) {
-    // The choice of nothing.
+    // An empty choice.
     options.unshift(make("option", { value: "" }));
   }
   return make("select", common, ...options);

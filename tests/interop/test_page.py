@@ -110,7 +110,7 @@ class Server:
             raise
 
     def tell(self, name):
-        """Write a file that a function waits for."""
+        """Write the file that a function waits for."""
         (self.folder / name).touch()
 
     def start(self, operation, **parameters):
@@ -134,8 +134,8 @@ class Page:
         self.open(id)
 
     def open(self, id=""):
-        """Open the page anew, with a job."""
-        self.browser.get("about:blank")  # to go from one job to another would be no new page
+        """Load the page again, with a job."""
+        self.browser.get("about:blank")  # another #id alone would not load the page
         self.browser.get(f"{self.server.url}#{id}")
 
     def choose(self, operation, **fields):
@@ -174,21 +174,21 @@ class Page:
         assert seen == texts
 
     def requests(self):
-        """Return the addresses of all the page has asked for since it was loaded."""
+        """Return the addresses of all requests since the page was loaded."""
         return self.browser.run(
             "return performance.getEntriesByType('resource').map(entry => entry.name)")
 
     def wait_for_look(self):
-        """Wait until the page has looked at the jobs once more."""
+        """Wait until the page has asked for the list of jobs once more."""
         before = self.requests().count(self.server.url + "v1/jobs")
         wait_for(lambda: self.requests().count(self.server.url + "v1/jobs") > before)
 
     def matches(self, name, pattern):
-        """Wait until an element's text matches a pattern; return that."""
+        """Wait until the text of an element matches a pattern; return the match."""
         return wait_for(lambda: re.search(pattern, self.read(name)))
 
     def result(self):
-        """Return the result that is shown, as the page has got it."""
+        """Return the result as the page received it."""
         return self.browser.run("return longop.state.shown.result")
 
     def jobs(self):
@@ -232,7 +232,7 @@ def test_start_shows_the_job_and_its_result_as_it_grows(page):
 
 
 def test_the_bar_shows_progress_once_there_is_a_total(page):
-    """The progress bar is indeterminate without a total, and is at step / total with one."""
+    """The progress bar is indeterminate without a total, else it shows step / total."""
     page.choose("measure")
     page.start()
     page.wait_for(state="running", steps="step 3")
@@ -281,7 +281,7 @@ def test_a_reload_comes_back_to_the_same_job(page):
 
 
 def test_html_in_an_error_and_in_a_result_is_shown_as_text(page):
-    """What a function raised or reported is never markup."""
+    """Text that a function raised or reported is never markup."""
     text = "<b>bold</b> <img src=x onerror=\"document.body.textContent='it ran'\">"
     page.choose("fail", text=text)
     page.start()
@@ -320,7 +320,7 @@ def test_the_form_is_made_from_the_parameters(page, tmp_path):
 
 
 def test_a_wrong_value_is_told_at_its_field_and_starts_nothing(page, tmp_path):
-    """What gets past the browser is refused by the server, whose words stand at the field."""
+    """A value that gets past the browser is refused by the server; the field shows why."""
     def started():
         with urllib.request.urlopen(page.server.url + "v1/jobs", timeout=10) as answer:
             return [job["id"] for job in json.load(answer)["jobs"]]
@@ -347,7 +347,7 @@ def test_a_wrong_value_is_told_at_its_field_and_starts_nothing(page, tmp_path):
 
 
 def test_recent_jobs_are_listed_newest_first_and_lead_to_their_job(page):
-    """A new job is on top of the list, and a click on an older one shows that."""
+    """A new job is on top of the list; a click on an older one shows it."""
     ids = []
     for text in ("older", "newer"):
         page.choose("echo", text=text)
@@ -361,7 +361,7 @@ def test_recent_jobs_are_listed_newest_first_and_lead_to_their_job(page):
 
 
 def test_the_page_needs_its_server_only_and_says_so_when_that_is_gone(browser, tmp_path):
-    """All requests go to the server, nothing is in the console, and a dead server is told."""
+    """All requests go to the server, the console is empty, and a lost server is reported."""
     server = Server(tmp_path)
     try:
         browser.errors()
@@ -383,7 +383,7 @@ def test_the_page_needs_its_server_only_and_says_so_when_that_is_gone(browser, t
 
 
 def test_an_upload_that_is_too_large_is_told(browser, tmp_path):
-    """A file beyond the server's limit is refused in words, also while it is still being sent."""
+    """A file over the limit is refused with a reason, even while it is being sent."""
     server = Server(tmp_path, options=["--max-body", "100000"])
     try:
         page = Page(browser, server)
