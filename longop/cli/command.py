@@ -29,6 +29,7 @@ class Cancellable(Watchable, Protocol):
 
     def cancel(self) -> bool:
         """Ask the job to stop."""
+        ...
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

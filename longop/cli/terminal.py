@@ -37,9 +37,11 @@ class Watchable(Protocol):
 
     def status(self) -> Status:
         """Return a snapshot."""
+        ...
 
     def updates(self) -> Iterator[Status]:
         """Yield the status now, and at each change until the end."""
+        ...
 
 
 def progress(job: Watchable, file: IO[str] | None = None, json: bool = False) -> Status:

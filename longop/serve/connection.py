@@ -221,12 +221,12 @@ class Connection(Task):
         """Send what a held answer gives; return whether another request may follow."""
         keep_alive = False
         for item in held.items:
-            if isinstance(item, float):
-                yield from self._wait_for_change(item)
+            if isinstance(item, Response):
+                keep_alive = yield from self._respond(request, item)
             elif isinstance(item, bytes):
                 yield from self._send(item)
             else:
-                keep_alive = yield from self._respond(request, item)
+                yield from self._wait_for_change(item)
         return keep_alive
 
     def _wait_for_change(self, seconds: float) -> Generator[float, None, None]:
