@@ -5,8 +5,6 @@ import json
 import threading
 import typing
 
-import pytest
-
 from longop.errors import RequestError
 from longop.web.held import wait
 from longop.web.problem import problem
@@ -49,13 +47,6 @@ class Gate:
         assert self.open.wait(WAIT)
         callback("more", 2)
         return "all"
-
-
-@pytest.fixture
-def gate():
-    gate = Gate()
-    yield gate
-    gate.open.set()
 
 
 def send(api, line, body=b"", content_type=None, **headers):

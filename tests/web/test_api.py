@@ -7,7 +7,7 @@ import pytest
 from longop import LongOperation
 from longop.web.api import Api
 
-from .api_operations import ID, WAIT, finish, gate, paint, send, start  # noqa: F401
+from .api_operations import ID, finish, paint, send
 
 
 @pytest.mark.parametrize("path", [

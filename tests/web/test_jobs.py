@@ -8,7 +8,7 @@ import pytest
 from longop import History, LongOperation
 from longop.web.api import Api
 
-from .api_operations import ID, WAIT, finish, gate, paint, send, start, watched  # noqa: F401
+from .api_operations import ID, WAIT, finish, paint, send, start, watched
 
 
 def test_job_routes(gate):

@@ -8,8 +8,8 @@ import pytest
 from longop import LongOperation
 from longop.web.api import Api
 
-from .api_operations import (ASYNC, PROBLEMS, WAIT, finish, gate, paint, send,  # noqa: F401
-                             start, watched)
+from .api_operations import (ASYNC, PROBLEMS, WAIT, finish, paint, send, start,
+                             watched)
 
 
 MULTIPART = (b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n3\r\n'
