@@ -187,7 +187,7 @@ class Handler(longop.Handler):
 ThreadingHTTPServer(("", 0), Handler)
 make_server("", 0, longop.wsgi(plain, limits=longop.Limits()))
 assert_type(longop.progress(plain.start(n=1)), Status)
-assert_type(longop.connect("http://localhost"), longop.client.Connection)
+assert_type(longop.connect("http://localhost"), longop.client.RemoteServer)
 longop.connect(1)  # type: ignore
 long_operation(history=longop.FileHistory("jobs.sqlite3"))
 print(longop.nope)  # type: ignore

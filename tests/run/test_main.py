@@ -218,3 +218,19 @@ def test_ctrl_c_and_a_reader_that_has_gone(folder):
     with process.stderr:
         error = process.stderr.read()
     assert (process.wait(WAIT), b"Traceback" in error) == (130, False)
+
+
+def test_executor_of_the_code(folder):
+    """The executor that the code asks for is used, unless an option overrides it."""
+    (folder / "decorated.py").write_text(
+        "import os, longop\n"
+        "@longop.long_operation(executor='process')\n"
+        "def where(callback, here: int):\n"
+        "    return here == os.getppid()\n")
+    script = ("import os, sys, longop.run.__main__ as run;"
+              "sys.exit(run.main([*sys.argv[1:], f'here={os.getpid()}']))")
+    for options, expected in ((), b"true\n"), (("--executor", "thread"), b"false\n"):
+        done = subprocess.run([sys.executable, "-c", script, "decorated.py", *options],
+                              cwd=str(folder), stdout=subprocess.PIPE, timeout=WAIT,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert (done.returncode, done.stdout) == (0, expected)

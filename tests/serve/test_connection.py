@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from longop.serve.loop import READ
 from longop.web.wire import Response
 
 from ..waiting import WAIT, wait_until
@@ -298,3 +299,59 @@ def test_slow_watcher(start, steps):
             if event["step"] == before + 2_000:
                 break
     assert len(seen) <= before + 5
+
+
+def test_resume_without_cause(start, steps):
+    """Connections may be resumed at any moment: nothing is lost, and nothing is sent twice."""
+    job = start(size=1_000_000)
+    steps.step()
+    with serving(job) as server, connected(server) as client, \
+            connected(server, get(f"/v1/jobs/{job.id}?since=99&wait=99")) as waiting:
+        stop = threading.Event()
+
+        def disturb():
+            while not stop.wait(0.0005):
+                for connection in [*server.connections]:
+                    server.loop.call(connection.resume)
+
+        disturbing = threading.Thread(target=disturb)
+        disturbing.start()
+        for _ in range(20):
+            assert ask(client, PING)[0] == 200
+            assert ask(client, get("/v1"))[0] == 200
+            assert json.loads(ask(client, get(f"/v1/jobs/{job.id}"))[1])["step"] == 1
+        job.cancel()
+        assert json.loads(ask(waiting, b"")[1])["state"] in ("cancelling", "cancelled")
+        stop.set()
+        disturbing.join(WAIT)
+
+
+def test_resume_after_the_end():
+    """A connection that is resumed after it was dropped stays dropped."""
+    with serving() as server, connected(server) as client:
+        wait_until(lambda: server.connections)
+        [connection] = server.connections
+        server.loop.call(connection._drop)
+        assert client.recv(1) == b""
+        for resume in (connection.resume, connection.look, lambda: connection.resume(READ)):
+            server.loop.call(resume)
+        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
+        wait_until(lambda: not server.connections)
+
+
+def test_error_of_our_own(job, caplog):
+    """An error of the server's own costs one connection, and is logged; the others go on."""
+    with serving(job) as server, connected(server) as other:
+        assert ask(other, PING)[0] == 200
+        quick = server.api.is_quick
+
+        def fail(request):
+            server.api.is_quick = quick
+            raise ZeroDivisionError
+
+        server.api.is_quick = fail
+        with connected(server, PING) as client:
+            assert rest(client) == b""
+        assert ask(other, PING)[0] == 200
+    assert "dropped a connection after an error" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
