@@ -29,7 +29,7 @@ examples:
 
 
 def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None) -> int:
-    """Run a module until the server says to quit, test it, or write a new one.
+    """Run a module until CodeProject tells it to quit, or test it, or write a new one.
 
     :param arguments: by default ``sys.argv[1:]``.
     :param adapter: the module to run, in place of a target among the arguments.

@@ -1,6 +1,6 @@
 """``python -m longop.codeproject new DIR TARGET``: writes the folder of a new module.
 
-It holds all that the module needs, longop too, so that the server installs nothing.
+The folder holds all that the module needs, including longop, so the server installs nothing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def write(arguments: list[str]) -> int:
             os.rmdir(folder)  # if it exists, and is empty
         os.rename(whole, folder)
     adapter = shlex.quote(f"{options.dir}/{words['adapter']}")
-    print(f"{folder} is a module of CodeProject.AI Server: copy it into that server's modules "
+    print(f"{folder} is a module of CodeProject.AI Server: copy it into the server's modules "
           f"folder, or try it with python3 -m longop.serve {adapter}")
     return 0
 
@@ -77,7 +77,8 @@ def _id_of(folder: str) -> str:
     """Return the module's id: the letters and digits of the folder's name."""
     id = re.sub("[^A-Za-z0-9]", "", os.path.basename(os.path.abspath(folder)))
     if not id[:1].isalpha():
-        raise TargetError(f"{folder}: its name, which is the module's id, must begin with a letter")
+        raise TargetError(f"{folder}: its name, which is the module's id, must begin with a "
+                          "letter")
     return id
 
 
@@ -138,7 +139,8 @@ def _check_function(operation: LongOperation, target: str) -> Any:
     is_in_file = inspect.isfunction(function) and os.path.exists(inspect.getfile(function))
     is_found = function in (found, getattr(found, "function", None))
     if not (is_in_file and is_found):
-        raise TargetError(f"{target} is not a function that stands in a file under its own name")
+        raise TargetError(f"{target} is not a function that stands in a file under its own "
+                          "name")
     return found
 
 
@@ -147,8 +149,8 @@ def _check_file(operation: LongOperation, adapter: str, target: str) -> str:
     file = os.path.basename(inspect.getfile(operation.function))
     module, _ = os.path.splitext(file)
     if not module.isidentifier() or keyword.iskeyword(module) or module == adapter:
-        raise TargetError(f"{target}: its file, {module}.py, needs a name that can be imported, "
-                          f"and that is not {adapter}.py")
+        raise TargetError(f"{target}: its file, {module}.py, needs a name that can be "
+                          f"imported, and that is not {adapter}.py")
     return module
 
 
