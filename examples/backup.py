@@ -1,4 +1,4 @@
-"""Back up an sqlite3 database. Its ``progress`` callback has a shape of its own: see ``report``.
+"""Back up an sqlite3 database, whose ``progress`` callback has arguments of its own.
 
 python3 -m longop.serve examples.backup
 """
@@ -11,14 +11,14 @@ import longop
 
 
 def pages(status, remaining, total):
-    """Say what ``sqlite3.Connection.backup`` reports in longop's words."""
+    """Turn the arguments of ``sqlite3.Connection.backup``'s callback into a report."""
     return {"step": total - remaining, "total": total, "message": f"{remaining} pages to go"}
 
 
 @longop.long_operation(report=pages)
 def backup(source: Path, target: Path, progress, pages_at_once: int = 100):
-    """Copy a database into another file, while others read and write it."""
-    uri = source.resolve().as_uri() + "?mode=ro"  # so that a wrong name is an error
+    """Copy a database to another file while other programs read and write it."""
+    uri = source.resolve().as_uri() + "?mode=ro"  # a wrong name is an error, not a new file
     with closing(sqlite3.connect(uri, uri=True)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new, pages=pages_at_once, progress=progress)
     return str(target)

@@ -9,11 +9,12 @@ import longop
 
 from .long_process import a_long_process
 
-operation = longop.LongOperation(a_long_process)
 
+class Handler(longop.Handler):
+    """Serves longop's paths; all other paths go to the methods below."""
 
-class Handler(longop.handler(operation, page="/jobs")):
-    """Serves the operation's paths; all others come to the methods below."""
+    operations = [longop.LongOperation(a_long_process)]
+    page = "/jobs"
 
     def do_GET(self):
         """Answer as in any ``http.server``."""

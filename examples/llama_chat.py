@@ -1,32 +1,32 @@
-"""An answer of a language model in a GGUF file, token by token, by llama.cpp.
+"""Chat with a language model in a GGUF file, token by token, with llama.cpp.
 
 python3 -m pip install llama-cpp-python
 python3 -m longop.serve examples.llama_chat
 
-A model stays loaded for the next job. A cancel takes hold at the next token. While a model loads or
-reads a long prompt there is none; then only ``--executor process`` ends it at once.
+A model stays loaded for the next job. A cancel takes hold at the next token. There is none while a
+model loads or reads a long prompt: ``--executor process`` stops it even then.
 """
 
 from pathlib import Path
 
-_idle = {}  # loaded models that no job uses now
+_idle: dict = {}  # loaded models that no job is using
 
 
 def llama_chat(prompt: str, model: Path, callback, max_tokens: int = 256,
                temperature: float = 0.8, context: int = 4096):
-    """Answer a prompt. ``context`` is how many tokens prompt and answer may have together."""
+    """Answer a prompt. ``context`` limits the tokens of the prompt and the answer together."""
     if max_tokens < 1:
         raise ValueError("max_tokens must be 1 or more")
     callback("", 0, max_tokens, f"loading {model.name}")
     key = model.resolve(), context
     llama = _idle.pop(key, None)
-    _idle.clear()  # there may be no room for another one
+    _idle.clear()  # memory may not hold a second model
     llama = llama or _load(model, context)
     text, tokens = "", 0
 
     def on_token():
         nonlocal tokens
-        callback(text, tokens, max_tokens, "answering")  # whose text is there already
+        callback(text, tokens, max_tokens, "answering")  # the text of the token before is there
         tokens += 1
 
     try:
@@ -50,7 +50,7 @@ def _load(model, context):
             "this needs llama.cpp: python3 -m pip install llama-cpp-python") from None
 
     class Model(Llama):
-        """Calls ``on_token`` at each token, for not each one is a piece of text."""
+        """Calls ``on_token`` for each token: not every token yields a piece of text."""
 
         def generate(self, *arguments, **options):
             for token in super().generate(*arguments, **options):

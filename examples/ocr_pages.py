@@ -1,11 +1,11 @@
-"""The text on the images of pages, read by tesseract. A cancel ends tesseract in mid-page.
+"""Read the text on images of pages with tesseract. A cancel stops it in mid-page.
 
 sudo apt-get install tesseract-ocr
 python3 -m longop.serve examples.ocr_pages
 
-The function knows nothing of longop. While tesseract works, the function sleeps; if its callback
-has a ``wait(seconds)``, as longop's has, it sleeps in that, so that a cancel is heard at once. Any
-other callback can stop it, by raising, between two pages.
+The function knows nothing of longop. It sleeps while tesseract works. If its callback has a
+``wait(seconds)``, as longop's has, it sleeps there, and a cancel takes hold at once. Any other
+callback can stop it between two pages, by raising.
 """
 
 import os
@@ -22,7 +22,7 @@ IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm
 
 
 def ocr_pages(pages: Path, callback, language: str = "eng"):
-    """Read the image of a page, or all in a folder. A language is, say, "eng" or "eng+deu"."""
+    """Read the image of a page, or all images in a folder; ``language`` may be "eng+deu"."""
     _check_language(language)
     images, text = _find_images(pages), ""
     for step, image in enumerate(images):
@@ -40,7 +40,7 @@ def _find_images(pages):
     images = [path for path in pages.iterdir() if path.suffix.lower() in IMAGES]
     if not images:
         raise ValueError(f"there is no image in the folder {pages}")
-    # So that page 10 comes after page 9.
+    # Page 10 comes after page 9.
     return sorted(images, key=lambda path: re.sub(r"\d+", lambda n: n[0].zfill(20), path.name))
 
 
@@ -51,16 +51,16 @@ def _check_language(language):
     known = lines.stdout.decode().splitlines()[1:]
     for name in language.split("+"):
         if name not in known:
-            raise ValueError(f"tesseract has no language {name!r} here, but: {', '.join(known)}; "
-                             "more are in the packages tesseract-ocr-...")
+            raise ValueError(f"tesseract has no language {name!r} here; it has {', '.join(known)}. "
+                             "More are in the packages tesseract-ocr-...")
 
 
 def _read(image, language, callback):
-    """Return the text on an image. However this ends, its process has ended too."""
+    """Return the text on an image. However this ends, tesseract has ended too."""
     sleep = getattr(callback, "wait", time.sleep)
     with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as errors:
-        # In a session of its own, so that a Ctrl-C comes here and not there; in one thread, for
-        # with more it is slower.
+        # In a session of its own, so that Ctrl-C reaches this process only. One thread is faster
+        # than several.
         process = subprocess.Popen(
             ["tesseract", str(image.resolve()), "stdout", "-l", language],
             stdin=subprocess.DEVNULL, stdout=text, stderr=errors, start_new_session=True,

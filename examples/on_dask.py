@@ -1,4 +1,4 @@
-"""A long operation on a Dask cluster, here one of two processes; Ctrl-C cancels it.
+"""Run a long operation on a Dask cluster, here of two processes; Ctrl-C cancels it.
 
 python3 -m examples.on_dask
 """
@@ -17,8 +17,8 @@ def main():
     except ImportError:
         raise SystemExit("this needs Dask: python3 -m pip install distributed") from None
     on_ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the workers inherit this
-    # On a cluster of your own this is Client("tcp://its-scheduler:8786"), and the operation's
-    # report_to=("this-machine", 0) says where its workers reach this process.
+    # For a cluster of your own, use Client("tcp://its-scheduler:8786"), and give the operation
+    # report_to=("this-machine", 0): that is where the workers reach this process.
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, \
             Client(cluster) as client:
         signal.signal(signal.SIGINT, on_ctrl_c)

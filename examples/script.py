@@ -1,4 +1,4 @@
-"""A long operation in a script: watch it, and cancel it with Ctrl-C.
+"""Run a long operation in a script: watch it, and cancel it with Ctrl-C.
 
 python3 -m examples.script
 """

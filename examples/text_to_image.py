@@ -1,29 +1,28 @@
-"""A picture painted by Stable Diffusion, which can be seen after each step.
+"""Paint a picture with Stable Diffusion, and show it after each step.
 
 python3 -m pip install diffusers transformers torch pillow
 python3 -m longop.serve examples.text_to_image
 
-``model`` is a folder as `save_pretrained` writes it. It stays loaded for the next job. A picture is
-a ``data:`` URL with a PNG in it, which the page shows. A cancel takes hold after the step that is
-being painted.
+``model`` is a folder that `save_pretrained` has written. The model stays loaded for the next job. A
+picture is a ``data:`` URL of a PNG, which the page shows. A cancel takes hold at the end of a step.
 """
 
 import base64
 import io
 from pathlib import Path
 
-_idle = {}  # loaded pipelines that no job uses now
+_idle: dict = {}  # loaded pipelines that no job is using
 
 
 def text_to_image(prompt: str, model: Path, callback, steps: int = 20, width: int = 512,
                   height: int = 512, seed: int = 0, preview_every: int = 1):
-    """Paint a picture, and show it after every so many steps (0: only at the end)."""
+    """Paint a picture, and show it each ``preview_every`` steps (0: only at the end)."""
     if steps < 1:
         raise ValueError("steps must be 1 or more")
     callback(None, 0, steps, f"loading {model.name}")
     key = model.resolve()
     pipeline = _idle.pop(key, None)
-    _idle.clear()  # there may be no room for another one
+    _idle.clear()  # memory may not hold a second model
     pipeline = pipeline or _load(model)
 
     def on_step_end(pipeline, step, timestep, tensors):
@@ -32,7 +31,7 @@ def text_to_image(prompt: str, model: Path, callback, steps: int = 20, width: in
         callback(_preview(pipeline, tensors["latents"]) if shown else None, done, steps, "painting")
         return tensors
 
-    import torch  # so late because it takes seconds
+    import torch  # late: this import takes seconds
 
     try:
         return _data_url(pipeline(
@@ -50,16 +49,16 @@ def _load(model):
     except ImportError:
         raise RuntimeError("this needs diffusers: python3 -m pip install diffusers transformers "
                            "torch pillow") from None
-    if not (model / "model_index.json").is_file():  # or it would be looked for on the internet
-        raise ValueError(f"{model} is no folder of a diffusers pipeline")
-    # Files of other kinds can hold code.
+    if not (model / "model_index.json").is_file():  # otherwise it is downloaded
+        raise ValueError(f"{model} is not the folder of a diffusers pipeline")
+    # Only safetensors: other formats can hold code.
     pipeline = StableDiffusionPipeline.from_pretrained(model, use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to("cuda", torch.float16) if torch.cuda.is_available() else pipeline
 
 
 def _preview(pipeline, latents):
-    """Return the picture as it would be if this were the last step."""
+    """Return the picture as if this were the last step."""
     vae = pipeline.vae
     image = vae.decode(latents / vae.config.scaling_factor).sample
     return _data_url(pipeline.image_processor.postprocess(image)[0])

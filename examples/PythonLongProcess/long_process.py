@@ -1,8 +1,8 @@
 """A function that takes long. It knows nothing of longop.
 
-It has a bug, and keeps it: ``cancelled = False`` inside the function makes a local variable, so
-``cancel_process()`` changes another one, which nobody reads. The function cannot be stopped by it.
-Served by longop it stops all the same.
+It has a bug, which is kept on purpose: ``cancelled = False`` inside the function creates a local
+variable, so ``cancel_process()`` sets a global one that nobody reads, and cannot stop the function.
+Served by longop the function stops all the same.
 """
 
 import time
@@ -11,7 +11,7 @@ cancelled = False
 
 
 def a_long_process(callback):
-    """Count to ten, a number a second."""
+    """Count to ten, one number a second."""
     result = ""
     step = 0
     cancelled = False

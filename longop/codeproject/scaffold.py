@@ -36,12 +36,14 @@ _TYPES = {"integer": "Integer", "number": "Float", "boolean": "Boolean"}
 _FIELDS = {"Integer": "number", "Float": "number", "Boolean": "checkbox", "File": "file"}
 
 
-def write(arguments: list[str]) -> int:
+def write(arguments: list[str], prog: str = "python -m longop.codeproject new") -> int:
     """Write the folder; return the exit code, 0.
+
+    :param prog: how the command was called, for its usage message.
 
     Raises `TargetError` if it cannot be written; then nothing is left of it.
     """
-    options = _parse(arguments)
+    options = _parse(arguments, prog)
     folder = os.path.abspath(options.dir)
     id = _id_of(options.dir)
     if os.path.exists(folder) and os.listdir(folder):
@@ -63,9 +65,9 @@ def write(arguments: list[str]) -> int:
     return 0
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m longop.codeproject new",
+        prog=prog,
         description="Write the folder of a module of CodeProject.AI Server for a function.")
     parser.add_argument("dir", metavar="DIR", help="a new folder; its name is the module's id")
     parser.add_argument("target", metavar="TARGET",

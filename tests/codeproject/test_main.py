@@ -85,3 +85,12 @@ def test_help(arguments):
         assert [line.split("  ")[1] for line in lines] == [
             "TARGET", "TARGET --selftest", "new DIR TARGET"]
         assert all(line.split("  ")[-1] for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [["codeproject", "--help"], ["codeproject", "new", "--help"]])
+def test_help_of_the_front_door(arguments):
+    """Behind ``longop codeproject`` the usage says so."""
+    done = subprocess.run([sys.executable, "-m", "longop", *arguments], cwd=str(ROOT),
+                          stdout=subprocess.PIPE, check=True, text=True)
+    assert "usage: python -m longop codeproject" in done.stdout
+    assert "longop.codeproject" not in done.stdout

@@ -143,7 +143,7 @@ def test_over_http(model, painted):
 
 
 @pytest.mark.parametrize(("parameters", "says"), [
-    ({"model": "nowhere"}, "ValueError: {}/nowhere is no folder of a diffusers pipeline"),
+    ({"model": "nowhere"}, "ValueError: {}/nowhere is not the folder of a diffusers pipeline"),
     ({"width": 33}, "ValueError: `height` and `width` have to be divisible by 8"),
     ({"steps": 0}, "ValueError: steps must be 1 or more"),
     ({"steps": 1001}, "ValueError: `num_inference_steps`: 1001 cannot be larger than")])

@@ -1,4 +1,4 @@
-"""Operations beside somebody's own application, as the README has it."""
+"""Operations inside of your own application, as docs/embedding.md has it."""
 
 import contextlib
 import json
@@ -24,8 +24,8 @@ from .peers import needs
 from .test_wsgi import running
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-#: Applications with a path of their own; ``beside`` and ``jobs`` are the README's.
+EMBEDDING = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
+#: Applications with a path of their own; ``beside`` and ``jobs`` are the document's.
 FLASK = """
 from flask import Flask
 application = Flask("theirs")
@@ -57,8 +57,15 @@ application.mount("/", WSGIMiddleware(jobs))  # the last one: what no route of t
 
 
 def recipe():
-    """Return the README's code that makes ``jobs`` and ``beside``."""
-    return re.search(r"```python\n([^`]*def beside[^`]*)```", README)[1]
+    """Return the document's code that makes ``jobs`` and ``beside``."""
+    return block_with("def beside")
+
+
+def block_with(text):
+    """Return the document's Python block that contains a text."""
+    blocks = re.findall(r"```python\n(.*?)```", EMBEDDING, re.S)
+    [found] = [block for block in blocks if text in block]
+    return found
 
 
 class Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -74,7 +81,7 @@ class Quiet(WSGIRequestHandler):
 
 @contextlib.contextmanager
 def threaded(source, monkeypatch):
-    """Serve a WSGI application that is made as the README makes it; yield its address."""
+    """Serve a WSGI application that is made as the document makes it; yield its address."""
     made = ModuleType("made")
     monkeypatch.setitem(sys.modules, "made", made)  # where Django looks for its paths
     exec(recipe() + source, vars(made))
@@ -131,6 +138,25 @@ def test_fastapi(tmp_path):
     command = ("uvicorn", "--host={}", "--port={1}", "--log-level=critical", "made:application")
     with running(tmp_path, *command) as address:
         use("http://{}:{}".format(*address), "it is FastAPI")
+
+
+@needs("fastapi", "uvicorn", python=(3, 10))
+def test_fastapi_by_hand(tmp_path):
+    """FastAPI's own routes start, follow and cancel a job; the watcher sees the end."""
+    (tmp_path / "made.py").write_text(block_with("StreamingResponse"))
+    command = ("uvicorn", "--host={}", "--port={1}", "--log-level=critical", "made:app")
+    with running(tmp_path, *command) as address:
+        url = "http://{}:{}/count".format(*address)
+        id = json.loads(post(url))["id"]
+        with urllib.request.urlopen(f"{url}/{id}/lines", timeout=WAIT) as lines:
+            assert lines.readline() == b"running None\n"
+            assert json.loads(post(f"{url}/{id}/cancel")) is True
+            assert lines.read().splitlines()[-1].startswith(b"cancelled ")
+
+
+def post(url):
+    with urllib.request.urlopen(url, b"", timeout=WAIT) as response:
+        return response.read()
 
 
 def test_http_server():

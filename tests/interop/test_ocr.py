@@ -163,9 +163,9 @@ def test_no_image(folder):
 @pytest.mark.parametrize(("parameters", "says"), [
     ({"pages": "nowhere"}, "there is no file or folder {}/nowhere"),
     ({"pages": "empty"}, "there is no image in the folder {}/empty"),
-    ({"language": "eng+xyz"}, "tesseract has no language 'xyz' here, but: eng, osd; more are in "
+    ({"language": "eng+xyz"}, "tesseract has no language 'xyz' here; it has eng, osd. More are in "
                               "the packages tesseract-ocr-..."),
-    ({"language": "../eng"}, "tesseract has no language '../eng' here, but: ")])
+    ({"language": "../eng"}, "tesseract has no language '../eng' here; it has ")])
 def test_bad_input(folder, parameters, says):
     """A wrong parameter is an error that says what is wrong."""
     (folder / "empty").mkdir()
