@@ -9,7 +9,7 @@ model loads or reads a long prompt: ``--executor process`` stops it even then.
 
 from pathlib import Path
 
-_idle = {}  # loaded models that no job is using
+_idle: dict = {}  # loaded models that no job is using
 
 
 def llama_chat(prompt: str, model: Path, callback, max_tokens: int = 256,

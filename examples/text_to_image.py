@@ -11,7 +11,7 @@ import base64
 import io
 from pathlib import Path
 
-_idle = {}  # loaded pipelines that no job is using
+_idle: dict = {}  # loaded pipelines that no job is using
 
 
 def text_to_image(prompt: str, model: Path, callback, steps: int = 20, width: int = 512,

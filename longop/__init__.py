@@ -11,7 +11,7 @@
     for status in job.updates():
         print(status.state.value, status.result)
 
-Values go to the right. The only thing that goes to the left is one ``threading.Event`` being set::
+Values go to the right. To the left goes a cancel, which sets one ``threading.Event``::
 
     your function ─ callback ─ job ─ operation ─┬─ web: api ─ handler, wsgi ─ serve
                                 │               ├─ client
@@ -57,14 +57,24 @@ from typing import TYPE_CHECKING, Any
 
 from . import wings
 from .callback import Callback
-from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError, KeyReused,
-                     LongOperationError, OperationCancelled, TargetError, UnknownJob, WorkerLost)
+from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError,
+                     KeyReused, LongOperationError, OperationCancelled, TargetError, UnknownJob,
+                     WorkerLost)
 from .history import History
 from .job import Job
 from .operation import LongOperation, long_operation
 from .status import State, Status
 from .version import __version__
 
+__all__ = [
+    "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob",
+    "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits", "LongOperation",
+    "LongOperationError", "OperationCancelled", "State", "Status", "TargetError", "UnknownJob",
+    "WorkerLost", "__version__", "connect", "handler", "long_operation", "progress", "wsgi",
+]
+
+# The public names that wings define are loaded when they are first used, so that
+# ``import longop`` is quick, and works where a wing was deleted.
 if TYPE_CHECKING:
     from .archive import FileHistory
     from .cli.terminal import progress
@@ -73,35 +83,25 @@ if TYPE_CHECKING:
     from .web.handler import Handler, handler
     from .web.limits import Limits
     from .web.wsgi import wsgi
+else:
+    _WINGS = {
+        "FileHistory": "archive",
+        "Gate": "web.gate",
+        "Handler": "web.handler",
+        "Limits": "web.limits",
+        "connect": "client",
+        "handler": "web.handler",
+        "progress": "cli.terminal",
+        "wsgi": "web.wsgi",
+    }
 
-__all__ = [
-    "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob", "Gate",
-    "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits", "LongOperation",
-    "LongOperationError", "OperationCancelled", "State", "Status", "TargetError", "UnknownJob",
-    "WorkerLost", "__version__", "connect", "handler", "long_operation", "progress", "wsgi",
-]
+    def __getattr__(name: str) -> Any:
+        # PEP 562. Hidden from type checkers, which would take any name to be there.
+        if name not in _WINGS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(wings.require(_WINGS[name], f"longop.{name}"), name)
+        globals()[name] = value  # from now on it is found without this function
+        return value
 
-# The public names that wings define, and the modules that do. They are loaded when they are first
-# used, so that ``import longop`` is quick, and works where a wing was deleted.
-_LAZY = {
-    "FileHistory": "archive",
-    "Gate": "web.gate",
-    "Handler": "web.handler",
-    "Limits": "web.limits",
-    "connect": "client",
-    "handler": "web.handler",
-    "progress": "cli.terminal",
-    "wsgi": "web.wsgi",
-}
-
-
-def __getattr__(name: str) -> Any:  # PEP 562
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(wings.require(_LAZY[name], f"longop.{name}"), name)
-    globals()[name] = value  # from now on it is found without this function
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -9,54 +9,70 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.client
 import os
-import signal
 import sys
 import time
 from concurrent import futures
-from typing import Any, Callable, Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
-from .cli import terminal
-from .errors import LongOperationError
+from . import wings
+from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError, KeyReused,
+                     LongOperationError, RequestError, TargetError, UnknownJob, WorkerLost)
 from .job import Job
 from .jsontext import dumps, loads
 from .status import State, Status
 
-SILENCE = 35.0  # seconds, more than two heartbeats, after which a connection is taken for dead
+if TYPE_CHECKING:
+    import ssl
+    from http.client import HTTPResponse
+
+SILENCE = 35.0  # seconds, more than two heartbeats, after which a connection counts as dead
+LONGEST_POLL = 20.0  # seconds that the server holds an answer back
+FIRST_PAUSE = 0.1  # seconds before a request is repeated; it doubles with each repetition
+LONGEST_PAUSE = 2.0
+AWAY = (502, 503, 504)  # what a proxy answers while the server behind it restarts
+
+T = TypeVar("T")
 
 
-def connect(url: str, token: str = "", patience: float = 30.0, context: Any = None) -> Connection:
-    """Return the operations that are served at a URL.
+def connect(url: str, token: str = "", patience: float = 30.0,
+            context: ssl.SSLContext | None = None) -> RemoteServer:
+    """Return the server at a URL, with its operations.
 
-    :param url: as the server has printed it; the token may be in it.
-    :param token: what the server wants to be shown.
-    :param patience: for how many seconds to try again when the server is away. Nothing is done
-        twice by that: a start has a key, and what else is asked may be asked again.
-    :param context: an ``ssl.SSLContext``, if the server's certificate is one of its own.
+    :param url: the address that the server has printed; the token may be in it.
+    :param token: the server's token, if it has one.
+    :param patience: for how many seconds a request is repeated while the server is away. That
+        starts nothing twice: a start has a key, and other requests may be repeated.
+    :param context: for a server whose certificate is not signed by a known authority.
 
-    Raises ``OSError`` if there is no server, and `LongOperationError` for what it refuses.
+    Raises ``OSError`` if there is no server, and `LongOperationError` if it refuses.
     """
-    return Connection(url, token, patience, context)
+    return RemoteServer(url, token, patience, context)
 
 
-class Connection:
-    """The operations of a server: each is an attribute, and all are in ``operations``."""
+class RemoteServer:
+    """A server. Each of its operations is an attribute, and all are in ``operations``."""
 
-    def __init__(self, url: str, token: str, patience: float, context: Any) -> None:
+    def __init__(self, url: str, token: str, patience: float,
+                 context: ssl.SSLContext | None) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         self._root = f"{parts.scheme}://{parts.netloc}"
         self._token = token or parse_qs(parts.query).get("token", [""])[0]
-        self._context, self._patience = context, 0.0  # for a wrong address is wrong at once
-        self.operations = [Operation(self, one) for one in self.ask("/v1")["operations"]]
+        self._context = context
+        self._patience = 0.0  # the first request is not repeated: the address may be wrong
+        described = self.ask("/v1")["operations"]
+        self.operations = [RemoteOperation(self, one) for one in described]
         self._patience = patience
 
-    def __getattr__(self, name: str) -> Operation:
+    def __getattr__(self, name: str) -> RemoteOperation:
+        if name == "operations":  # not there yet: without this, it would be looked up for ever
+            raise AttributeError(name)
         for operation in self.operations:
             if name in (operation.name, f"{operation.module}/{operation.name}"):
                 return operation
@@ -64,42 +80,58 @@ class Connection:
         raise AttributeError(f"{self._root} has no operation {name!r}; it has {known}")
 
     def job(self, id: str) -> RemoteJob:
-        """Return the job of this id."""
+        """Return the job of this id. Whether there is one shows when it is used."""
         return RemoteJob(self, id)
 
-    def ask(self, path: str, parameters: Any = None, **headers: str) -> Any:
-        """Return the JSON at a path, or the answer to what is posted there."""
-        return self.open(path, parameters, _read_json, **headers)
+    def ask(self, path: str, parameters: Mapping[str, Any] | None = None, **headers: str) -> Any:
+        """Return the JSON at a path, or the answer to parameters that are posted there.
 
-    def open(self, path: str, parameters: Any = None,
-             read: Callable[[Any], Any] = lambda answer: answer, **headers: str) -> Any:
-        """Open a path and read what is there, again and again while the server is away."""
-        data = None if parameters is None else dumps(parameters).encode()  # which makes it a POST
-        headers["Content_Type"] = "application/json"
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        request = Request(self._root + path, data, {
-            name.replace("_", "-"): value for name, value in headers.items()})
-        end, pause = time.monotonic() + self._patience, 0.1
+        :param headers: further headers, with ``_`` for ``-``.
+        """
+        return self.open(path, _read_json, parameters, **headers)
+
+    def open(self, path: str, read: Callable[[HTTPResponse], T],
+             parameters: Mapping[str, Any] | None = None, **headers: str) -> T:
+        """Request a path and read the answer. Repeat both while the server is away.
+
+        :param read: reads the answer; if that raises ``OSError``, the request is repeated too.
+        """
+        request = self._request(path, parameters, headers)
+        end = time.monotonic() + self._patience
+        pause = FIRST_PAUSE
         while True:
             try:
                 return read(urlopen(request, timeout=SILENCE, context=self._context))
             except (OSError, http.client.HTTPException) as error:
-                if isinstance(error, HTTPError) and error.code not in (502, 503, 504):
+                if isinstance(error, HTTPError) and error.code not in AWAY:
                     raise _read_error(error) from None
                 if time.monotonic() > end:
                     raise OSError(f"no answer from {self._root}: {error}") from error
             time.sleep(pause)
-            pause = min(2 * pause, 2.0)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _request(self, path: str, parameters: Mapping[str, Any] | None,
+                 headers: Mapping[str, str]) -> Request:
+        """Return a GET, or a POST if there are parameters."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self._token:
+            sent["Authorization"] = f"Bearer {self._token}"
+        if parameters is None:
+            return Request(self._root + path, headers=sent)
+        sent["Content-Type"] = "application/json"
+        return Request(self._root + path, dumps(parameters).encode(), sent)
 
 
-class Operation:
-    """An operation that is served; ``parameters`` is the JSON Schema of what it takes."""
+class RemoteOperation:
+    """An operation of a server; ``parameters`` is the JSON Schema of what it takes."""
 
-    def __init__(self, connection: Connection, fields: Any) -> None:
-        self._connection, self._path = connection, fields["start"]
-        self.module, self.name, self.description, self.parameters = (
-            fields[key] for key in ("module", "name", "description", "parameters"))
+    def __init__(self, server: RemoteServer, described: Mapping[str, Any]) -> None:
+        self._server = server
+        self._path: str = described["start"]
+        self.module: str = described["module"]
+        self.name: str = described["name"]
+        self.description: str = described["description"]
+        self.parameters: dict[str, Any] = described["parameters"]
 
     def __call__(self, **parameters: Any) -> Any:
         """Run it, and return its result."""
@@ -107,112 +139,148 @@ class Operation:
 
     def start(self, /, **parameters: Any) -> RemoteJob:
         """Start a job; raise `BadParameters` and `Busy` as `LongOperation.start` does."""
-        status = self._connection.ask(self._path, parameters, Prefer="respond-async",
-                                      Idempotency_Key=os.urandom(16).hex())
-        return RemoteJob(self._connection, status["id"])
+        key = os.urandom(16).hex()  # so that a start whose answer is lost can be repeated
+        status = self._server.ask(self._path, parameters, Prefer="respond-async",
+                                  Idempotency_Key=key)
+        return RemoteJob(self._server, status["id"])
 
 
 class RemoteJob:
-    """A job of a server; what it lacks of a `Job` are Future's other methods."""
+    """A job of a server. It has what a `Job` has, except for the other methods of a Future."""
 
-    def __init__(self, connection: Connection, id: str) -> None:
-        self._connection, self._path, self.id = connection, f"/v1/jobs/{id}", id
+    def __init__(self, server: RemoteServer, id: str) -> None:
+        self.id = id
+        self._server = server
+        self._path = f"/v1/jobs/{id}"
 
-    def status(self, query: str = "") -> Status:
+    def status(self) -> Status:
         """Return a snapshot; raise `UnknownJob` or `ForgottenJob`."""
-        return _read_status(self._connection.ask(self._path + query))
+        return _read_status(self._server.ask(self._path))
 
     def updates(self) -> Iterator[Status]:
         """Yield the status now, then at each change, then at the end, which is the last.
 
-        If the connection breaks, it goes on with another one.
+        If the connection breaks, it goes on over a new one.
         """
         seen = ""
         while True:
-            with self._connection.open(f"{self._path}/events", Last_Event_ID=seen) as events:
-                try:
-                    for line in events:
-                        if line.startswith(b"data: ") and line.endswith(b"\n"):  # all of it
-                            status = _read_status(loads(line[6:].decode()))
-                            seen = str(status.version)
-                            yield status
-                            if status.state.is_terminal:
-                                return
-                except (OSError, http.client.HTTPException):
-                    pass
-                if events.status == 204:  # to that server this version is the last one
+            with self._open_events(seen) as events:
+                # A broken connection ends the stream, as a server does that is shut down.
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    for status in _read_events(events):
+                        seen = str(status.version)
+                        yield status
+                        if status.state.is_terminal:
+                            return
+                if events.status == 204:
+                    # To this server the version that was seen is the last one, but we have not
+                    # seen the end: the job was begun again by another server.
                     seen = ""
-            time.sleep(0.1)  # for it may cut all of them at once
+            time.sleep(FIRST_PAUSE)  # the server may cut every stream at once
 
     def cancel(self) -> bool:
         """Ask the job to stop; return True if it was still alive."""
-        status = _read_status(self._connection.ask(f"{self._path}/cancel", {}))
+        status = _read_status(self._server.ask(f"{self._path}/cancel", {}))
         return not status.state.is_terminal or status.state is State.CANCELLED
 
     def result(self, timeout: float | None = None) -> Any:
         """Return the function's value; raise its error, ``CancelledError`` or ``TimeoutError``.
 
-        The error is a `LongOperationError` that says what the function's own was.
+        The function's error is raised as a `LongOperationError` that says what it was.
+
+        :param timeout: how many seconds to wait at most.
         """
-        end = time.monotonic() + (float("inf") if timeout is None else timeout)
+        end = float("inf") if timeout is None else time.monotonic() + timeout
         status = self.status()
         while not status.state.is_terminal:
             left = end - time.monotonic()
             if left <= 0:
                 raise futures.TimeoutError
-            status = self.status(f"?since={status.version}&wait={min(left, 20.0):.3f}")
+            status = self._wait(status.version, min(left, LONGEST_POLL))
         return Job.of(status).result()
 
+    def _wait(self, version: int, seconds: float) -> Status:
+        """Return the status once it is newer than a version, or after some seconds."""
+        query = f"?since={version}&wait={seconds:.3f}"
+        return _read_status(self._server.ask(self._path + query))
 
-def _read_json(answer: Any) -> Any:
+    def _open_events(self, seen: str) -> HTTPResponse:
+        return self._server.open(f"{self._path}/events", lambda answer: answer, Last_Event_ID=seen)
+
+
+# What the server answers
+
+
+def _read_json(answer: HTTPResponse) -> Any:
     with answer:
         return loads(answer.read().decode())
 
 
-def _read_status(fields: Any) -> Status:
-    return Status(**{**fields, "state": State(fields["state"])})
+def _read_events(events: HTTPResponse) -> Iterator[Status]:
+    """Yield the statuses of an event stream. A line that was cut off is left out."""
+    for line in events:
+        if line.startswith(b"data: ") and line.endswith(b"\n"):
+            yield _read_status(loads(line[len(b"data: "):].decode()))
+
+
+_STATUS_FIELDS = {field.name for field in fields(Status)}
+
+
+def _read_status(record: Mapping[str, Any]) -> Status:
+    """Return a status; what a newer server knows beyond that is left out."""
+    known = {name: value for name, value in record.items() if name in _STATUS_FIELDS}
+    known["state"] = State(known["state"])
+    return Status(**known)
+
+
+#: The errors that a server may answer with, by the last part of a problem's type. All of these are
+#: made of their message; those with more to them are made in `_read_error`.
+_PLAIN_ERRORS = {kind.__name__: kind for kind in (
+    LongOperationError, DeadlineExceeded, ForgottenJob, HistoryError, KeyReused, TargetError,
+    UnknownJob, WorkerLost)}
 
 
 def _read_error(error: HTTPError) -> LongOperationError:
-    """Return the exception that a problem was made of."""
-    fields: dict[str, Any] = {"type": "", "status": error.code, "detail": str(error)}
-    with contextlib.suppress(ValueError, TypeError):  # it is of another server, which is between
-        fields = {**fields, **_read_json(error)}
-    kinds = {kind.__name__: kind for kind in LongOperationError.__subclasses__()}
-    kind = kinds.get(fields["type"].rpartition("/")[2], LongOperationError)
-    raised = kind.__new__(kind, fields["detail"])
-    vars(raised).update(fields)
+    """Return the exception that a problem (RFC 9457) was made of."""
+    problem = _read_problem(error)
+    kind = str(problem.get("type", "")).rpartition("/")[2]
+    detail = str(problem.get("detail") or error)
+    retry_after = error.headers.get("Retry-After", "")
+    raised: LongOperationError
+    if kind == BadParameters.__name__ and isinstance(problem.get("errors"), dict):
+        raised = BadParameters(problem["errors"])
+    elif kind == Busy.__name__:
+        seconds = int(retry_after) if retry_after.isdigit() else None
+        raised = Busy(detail, problem.get("job_id") or "", seconds)
+    elif kind == RequestError.__name__:
+        raised = RequestError(error.code, detail)
+    else:
+        raised = _PLAIN_ERRORS.get(kind, LongOperationError)(detail)
+    raised.status = error.code
     return raised
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """List the operations, or run one; return 0, 1 if it failed, 2 if it is not known, or 130."""
-    parser = argparse.ArgumentParser(
-        prog="python -m longop.client", description="Run an operation of a server. Ctrl-C cancels "
-        "it, a second one leaves it.", epilog=terminal.CODES)
-    parser.add_argument("url", help="of the server, as it has printed it")
-    parser.add_argument("operation", nargs="?", help="its name; without one all are listed")
-    terminal.arguments(parser)
-    parser.add_argument("--token", default=os.environ.get("LONGOP_TOKEN", ""))
-    options = parser.parse_intermixed_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cancels, too
+def _read_problem(error: HTTPError) -> dict[str, Any]:
+    """Return the members of a problem, or none if a server in between has answered."""
+    with contextlib.suppress(ValueError, OSError, http.client.HTTPException):
+        problem = _read_json(error)  # type: ignore[arg-type]  # it is an answer, too
+        if isinstance(problem, dict):
+            return problem
+    return {}
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m longop.client") -> int:
+    """List the operations of a server, or run one; return the exit code.
+
+    :param prog: how the command was called, for its usage message.
+    """
     try:
-        connection = connect(options.url, options.token)
-        if options.operation is None:
-            for one in connection.operations:
-                words = one.name, *one.parameters["properties"], "-", *one.description.split()
-                print(terminal.clean(" ".join(words)))
-            return 0
-        operation = getattr(connection, options.operation)
-        given = terminal.parse(options.parameters, operation.parameters)
-        values = {name: value[0] if len(value) == 1 else value for name, value in given.items()}
-        return terminal.run(terminal.output(), lambda: operation.start(**values), lambda: None,
-                            options.json)
-    except KeyboardInterrupt:
-        return 130
-    except (LongOperationError, AttributeError, OSError, ValueError) as error:
-        print("longop.client:", terminal.clean(" ".join(str(error).split())), file=sys.stderr)
+        command: Any = wings.require("cli.client", prog)
+    except LongOperationError as error:
+        print(f"longop.client: {error}", file=sys.stderr)
         return 2
+    code: int = command.main(connect, arguments, prog)
+    return code
 
 
 if __name__ == "__main__":

@@ -128,7 +128,8 @@ def _keep(value: Any) -> Any:
     return value
 
 
-def _convert_to_first(converters: Sequence[Converter], nulls: Collection[Any], value: Any) -> Any:
+def _convert_to_first(converters: Sequence[Converter], nulls: Collection[Any],
+                      value: Any) -> Any:
     """Return what the first converter that takes the value makes of it."""
     if value in nulls:
         return None

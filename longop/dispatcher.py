@@ -14,12 +14,16 @@ import typing
 from concurrent.futures import InvalidStateError, wait
 from typing import Any, Callable, ContextManager, Iterable, Mapping
 
-from .errors import Busy
+from .errors import Busy, KeyReused
 from .executors import Backend, Call
 from .guard import NEVER, Guard
 from .history import HistoryBase
 from .job import Job, logger
+from .jsontext import dumps
 from .status import State, Status
+
+if typing.TYPE_CHECKING:
+    from .operation import LongOperation
 
 WhenBusy = typing.Literal["queue", "reject", "replace", "join"]
 WHEN_BUSY: tuple[str, ...] = typing.get_args(WhenBusy)
@@ -28,13 +32,34 @@ _RETRY_AFTER = 5  # seconds, a guess: nobody knows when a job will end
 _LAST_WAIT = 0.5  # seconds that killed processes have to be noticed
 
 
+class Owner:
+    """The whole that some operations are parts of, such as an adapter with several routes.
+
+    It takes part in deciding what may start, and is closed after its operations. A base class:
+    this one lets everything start.
+    """
+
+    def __init__(self) -> None:
+        #: Guards the owner's operations and all their jobs. A thread may take it twice.
+        self.lock = threading.RLock()
+
+    def adopt(self, operation: LongOperation) -> None:
+        """Take in an operation that is being made; raise ``ValueError`` if it does not fit."""
+
+    def admit(self, operation: LongOperation) -> None:
+        """Raise `Busy` if no job of an operation may start now. Called with the lock held."""
+
+    def close(self) -> None:
+        """Clean up. Called by `close_all`, once the operations' jobs have ended."""
+
+
 class Dispatcher:
-    """Runs up to ``limit`` jobs at once, each in a thread of its own; up to ``max_queued`` wait.
+    """Runs up to ``limit`` jobs at once, each in its own thread; up to ``max_queued`` wait.
 
     :param name: the module and the operation that the jobs are of.
-    :param ask_owner: raises `Busy` if the owner objects to a new job. Called with the lock held.
-    :param lock: guards everything here and the state of every job (see `Job`). A thread may take
-        it twice, because a job that ends, with the lock held, starts the next one.
+    :param ask_owner: raises `Busy` if the owner refuses a new job. Called with the lock held.
+    :param lock: guards everything here and the state of every job (see `Job`). A thread may
+        take it twice, because a job that ends, with the lock held, starts the next one.
     """
 
     def __init__(self, name: tuple[str, str], *, history: HistoryBase, guard: Guard,
@@ -54,6 +79,8 @@ class Dispatcher:
         self.live: dict[str, Job[Any]] = {}
         # Those of them that wait, next first, with the calls they will make.
         self._queue: dict[Job[Any], Call] = {}
+        # Held during a `start_once`, and for nothing else. Taken before the other lock.
+        self._once = threading.Lock()
 
     # From any thread, without the lock
 
@@ -85,7 +112,7 @@ class Dispatcher:
 
     def statuses(self) -> list[Status]:
         """Return the status of every known job, newest first."""
-        # In this order: a job that ends meanwhile is in both, and the history has the last word.
+        # In this order: a job that ends meanwhile is in both, and the history knows its end.
         with self.lock:
             found = {job.id: job.status() for job in reversed(list(self.live.values()))}
         for status in self.history:
@@ -93,8 +120,43 @@ class Dispatcher:
                 found[status.id] = status
         return list(found.values())
 
-    def find_id(self, prefix: str) -> str | None:
-        """Return the id that starts with a prefix, of a job that is known or forgotten, or None."""
+    def status(self, id: str) -> Status:
+        """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
+        # Without the lock: a job that ends is in the history before it leaves `live`.
+        job = self.live.get(id)
+        return self.history.get(id) if job is None else job.status()
+
+    def forget(self, id: str) -> None:
+        """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
+        if id in self.live:
+            raise Busy(f"job {id} has not ended: cancel it first", id)
+        self.history.forget(id)
+
+    def start_once(self, key: str, parameters: Mapping[str, Any],
+                   start: Callable[[Mapping[str, Any], str], Job[Any]]) -> Job[Any]:
+        """Return the job that was started with a key, or start it, with the id it must have.
+
+        Raises `KeyReused` if its parameters were others, `ForgottenJob`, and as ``start`` does.
+        """
+        # The first half of the id is made of the key, the second half of the parameters.
+        of_key = self._hash("/".join([*self.name, key]))
+        id = of_key + self._hash(dumps(sorted(parameters.items())))
+        with self._once:
+            known = self._find_id(of_key)
+            if known is None:
+                return start(parameters, id)
+        if known != id:
+            raise KeyReused(f"job {known} was started with this key and other parameters")
+        job = self.live.get(known)
+        return Job.of(self.history.get(known)) if job is None else job
+
+    def _hash(self, text: str) -> str:
+        """Return 16 hex digits that cannot be computed without the history's salt."""
+        import hashlib  # late, because it loads OpenSSL
+
+        return hashlib.blake2b(text.encode(), key=self.history.salt, digest_size=8).hexdigest()
+
+    def _find_id(self, prefix: str) -> str | None:
         # Without the lock, because the history may be slow. A job that ends is in the history
         # before it leaves `live`, so it is found in one of them.
         for id in list(self.live):
@@ -120,8 +182,8 @@ class Dispatcher:
     def _run(self, job: Job[Any], call: Call) -> None:
         """Make a job's call.
 
-        The thread is not one of a pool: a job that is stuck holds up neither another job nor the
-        exit of the interpreter.
+        The thread is not one of a pool: a job that is stuck delays neither another job nor the
+        interpreter's exit.
         """
         try:
             logger.info("%r", job)
@@ -212,7 +274,7 @@ def stop_all(dispatchers: Iterable[Dispatcher]) -> None:
     wait(running, min(NEVER, grace))
     for dispatcher in dispatchers:
         dispatcher.backend.close()
-    for job in wait(running, _LAST_WAIT).not_done:
-        logger.warning("%r did not stop", job)
+    for stuck in wait(running, _LAST_WAIT).not_done:
+        logger.warning("%r did not stop", stuck)
     for dispatcher in dispatchers:
         dispatcher.interrupt_queue()

@@ -2,7 +2,7 @@
 
     start ─▶ signature ─▶ Call ─▶ dispatcher ─▶ Job
 
-Knows nothing of HTTP. Which job runs when is `dispatcher`'s; what happens to one run is `job`'s.
+Knows nothing of HTTP. Which job runs when is `dispatcher`'s; the life of one run is `job`'s.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Gene
 
 from . import wings
 from .callback import AdaptedCallback, Callback
-from .dispatcher import WHEN_BUSY, Dispatcher, WhenBusy, stop_all
-from .errors import Busy, HistoryError, KeyReused, LongOperationError
+from .dispatcher import WHEN_BUSY, Dispatcher, Owner, WhenBusy, stop_all
+from .errors import HistoryError, LongOperationError
 from .executors import Backend, Call, ThreadBackend
 from .guard import NEVER, Clock, Guard
 from .history import History, HistoryBase
 from .job import Job, logger
-from .jsontext import dumps
 from .signature import CallbackName, module_name, parameters_of, unwrap_partial
 from .status import Status
 
@@ -54,37 +53,18 @@ else:
 
 Report = Callable[..., Union[Mapping[str, Any], None]]
 
+_LOWEST = {"limit": 1, "max_queued": 0, "timeout": 0, "stall_timeout": 0, "grace": 0}
+
 # What functions return that do not return the value of their job: see `LongOperation.start`.
 _Nothing = Union[None, Coroutine[Any, Any, None]]
 _Items = Union[Generator[T, Any, None], AsyncIterator[T]]
 _Unfinished = Union[Generator[Any, Any, T], Coroutine[Any, Any, T]]
 
 
-class Owner:
-    """The whole that some operations are parts of, such as an adapter with several routes.
-
-    It takes part in deciding what may start, and is closed after its operations. A base class:
-    this one lets everything start.
-    """
-
-    def __init__(self) -> None:
-        #: Guards the owner's operations and all their jobs together. A thread may take it twice.
-        self.lock = threading.RLock()
-
-    def adopt(self, operation: LongOperation) -> None:
-        """Take in an operation that is being made; raise ``ValueError`` if it does not fit."""
-
-    def admit(self, operation: LongOperation) -> None:
-        """Raise `Busy` if no job of an operation may start now. Called with the lock held."""
-
-    def close(self) -> None:
-        """Clean up. Called by `close_all`, once the operations' jobs have ended."""
-
-
 class LongOperation(_Generic[P, V]):
     """A function that takes long: start it, watch it, cancel it.
 
-    To decorate a function, use `long_operation`. Calling the operation calls the plain function.
+    Decorators use `long_operation`. Calling the operation calls the plain function.
 
     :param function: anything that can be called: a function that takes a callback, a generator
         function (each item it yields is a report), a coroutine function, or one that never
@@ -93,22 +73,22 @@ class LongOperation(_Generic[P, V]):
     :param callback: name of the parameter that takes the callback, or False if there is none.
         By default it is found: ``callback``, ``progress``, ``reporthook``, ``on_progress``,
         ``progress_callback`` or ``hook``, else the first parameter without a default.
-    :param report: converts whatever the function passes to its callback, or yields, to a mapping
-        with some of ``result, step, total, message``. A ``reporthook`` needs none.
-    :param cancel: the function's companion, called without arguments when a cancel has not taken
-        hold after ``grace`` seconds.
+    :param report: converts whatever the function passes to its callback, or yields, to a
+        mapping with some of ``result, step, total, message``. A ``reporthook`` needs none.
+    :param cancel: the function's companion, called without arguments when a cancel has not
+        taken hold after ``grace`` seconds.
     :param executor: where the code runs: ``"thread"``, ``"process"`` (which can be killed), or
         any ``concurrent.futures.Executor``.
-    :param report_to: host and port at which the workers of such an executor reach this machine.
-        Port 0 is any free port.
+    :param report_to: host and port at which the workers of such an executor reach this
+        machine. Port 0 is any free port.
     :param timeout: seconds that a job may run. None or 0: no limit.
     :param stall_timeout: seconds that a job may run without a report. None or 0: no limit.
-    :param grace: seconds between the steps of a cancel: the callback, the companion, and, for a
-        process, SIGTERM and SIGKILL.
+    :param grace: seconds between the steps of a cancel: the callback, the companion, and, for
+        a process, SIGTERM and SIGKILL.
     :param limit: number of jobs that may run at once.
-    :param when_busy: what a start does when that many run: ``"queue"`` the new job, ``"reject"``
-        it, ``"replace"`` the oldest job, which is cancelled first, or ``"join"``: return the
-        oldest job.
+    :param when_busy: what a start does when that many run: ``"queue"`` the new job,
+        ``"reject"`` it, ``"replace"`` the oldest job, which is cancelled first, or ``"join"``:
+        return the oldest job.
     :param max_queued: number of jobs that may wait.
     :param history: remembers finished jobs: a `History`, or the name of an sqlite3 file.
         Default: the newest 100 jobs, at most 16 MiB, in memory.
@@ -121,53 +101,32 @@ class LongOperation(_Generic[P, V]):
 
     def __init__(self, function: Callable[P, V], *, name: str | None = None,
                  callback: CallbackName = None, report: Report | None = None,
-                 cancel: Callable[[], object] | None = None, executor: str | Executor = "thread",
+                 cancel: Callable[[], object] | None = None,
+                 executor: str | Executor = "thread",
                  report_to: tuple[str, int] = ("127.0.0.1", 0), timeout: float | None = None,
                  stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
                  when_busy: WhenBusy = "queue", max_queued: int = 100,
                  history: HistoryBase | str | os.PathLike[str] | None = None,
                  owner: Owner | None = None, clock: Clock | None = None) -> None:
-        if not callable(function):
-            raise TypeError(f"{function!r} is not a function")
-        if when_busy not in WHEN_BUSY:
-            raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {when_busy!r}")
-        _check_at_least(1, limit=limit)
-        _check_at_least(0, max_queued=max_queued, timeout=timeout, stall_timeout=stall_timeout,
-                        grace=grace)
-        # For `replace`, which makes another operation.
+        # For `replace` too, which makes another operation. The owner may be set later.
         self._options: dict[str, Any] = {
             "name": name, "callback": callback, "report": report, "cancel": cancel,
             "executor": executor, "report_to": report_to, "timeout": timeout,
             "stall_timeout": stall_timeout, "grace": grace, "limit": limit,
-            "when_busy": when_busy, "max_queued": max_queued, "clock": clock}
-        # Copies the function's name and docstring, but not what an object that can be called
-        # holds: it might hide methods of ours.
-        functools.update_wrapper(self, function, updated=())
-        plain = unwrap_partial(function)
-        self.function: Any = function
+            "when_busy": when_busy, "max_queued": max_queued, "history": history,
+            "clock": clock}
+        _check(function, self._options)
         self.owner = owner
-        self.module = module_name(plain)
-        self.name = name or str(getattr(plain, "__name__", type(plain).__name__))
-        documentation = inspect.getdoc(plain) or ""  # None under ``python -OO``
-        self.description = documentation.partition("\n\n")[0]
-        self.signature = parameters_of(function, callback)
         self.limit = limit
         self.when_busy = when_busy
+        self.max_queued = max_queued
+        self._describe(function)
+        self.signature = parameters_of(function, callback)
         self._report = report
         if report is None and self.signature.callback == "reporthook":
             self._report = _read_reporthook
-        kept = _make_history(history)
-        if history is not None:
-            self._options["history"] = kept  # a file is opened once
-        guard = Guard(grace, timeout or NEVER, stall_timeout or NEVER, kept.interval, kept.track,
-                      clock or Clock())
         self._lock = threading.RLock() if owner is None else owner.lock
-        self._dispatcher = Dispatcher(
-            (self.module, self.name), history=kept, guard=guard,
-            backend=_make_backend(executor, report_to), lock=self._lock,
-            ask_owner=self._ask_owner, limit=limit, when_busy=when_busy, max_queued=max_queued)
-        # Held during a `start_once`, and for nothing else. Taken before the other lock.
-        self._once = threading.Lock()
+        self._dispatcher = self._make_dispatcher()
         #: The jobs that have not ended, by id: running and queued, oldest first.
         self.live = self._dispatcher.live
         if owner is not None:
@@ -243,16 +202,7 @@ class LongOperation(_Generic[P, V]):
         Raises as `start` does, `KeyReused` if that job was started with other parameters, and
         `ForgottenJob` if it is no longer kept.
         """
-        of_key = self._hash(f"{self.module}/{self.name}/{key}")
-        id = of_key + self._hash(dumps(sorted(parameters.items())))
-        with self._once:
-            known = self._dispatcher.find_id(of_key)
-            if known is None:
-                return self.submit(parameters, id)
-        if known != id:
-            raise KeyReused(f"job {known} was started with this key and other parameters")
-        live = self.live.get(known)
-        return Job.of(self._dispatcher.history.get(known)) if live is None else live
+        return self._dispatcher.start_once(key, parameters, self.submit)
 
     def submit(self, parameters: Mapping[str, Any], id: str | None = None) -> Job[Any]:
         """Start a job as `start` does, with these parameters and, if given, this id."""
@@ -269,9 +219,7 @@ class LongOperation(_Generic[P, V]):
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
-        # Without the lock: a job that ends is in the history before it leaves `live`.
-        job = self.live.get(id)
-        return self._dispatcher.history.get(id) if job is None else job.status()
+        return self._dispatcher.status(id)
 
     def parameters(self, id: str) -> Any:
         """Return a job's parameters, as JSON has them, or None if they are unknown or large.
@@ -286,28 +234,45 @@ class LongOperation(_Generic[P, V]):
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
-        if id in self.live:
-            raise Busy(f"job {id} has not ended: cancel it first", id)
-        self._dispatcher.history.forget(id)
+        self._dispatcher.forget(id)
 
     def kill(self) -> None:
         """End the processes of its jobs at once; what runs in a thread cannot be killed."""
         self._dispatcher.backend.close()
 
     def close(self) -> None:
-        """End the jobs and processes, then close the owner and the history: see `close_all`."""
+        """End the jobs, and close the processes, owner and history: see `close_all`."""
         close_all([self])
+
+    def _describe(self, function: Callable[P, V]) -> None:
+        # Copies the function's name and docstring, but not what an object that can be called
+        # holds: that might hide methods of ours.
+        functools.update_wrapper(self, function, updated=())
+        self.function: Any = function
+        plain = unwrap_partial(function)
+        self.module = module_name(plain)
+        usual = getattr(plain, "__name__", type(plain).__name__)
+        self.name: str = self._options["name"] or str(usual)
+        documentation = inspect.getdoc(plain) or ""  # None under ``python -OO``
+        self.description = documentation.partition("\n\n")[0]
+
+    def _make_dispatcher(self) -> Dispatcher:
+        options = self._options
+        history = _make_history(options["history"])
+        if options["history"] is not None:
+            options["history"] = history  # so that `replace` does not open a file again
+        guard = Guard(
+            options["grace"], options["timeout"] or NEVER, options["stall_timeout"] or NEVER,
+            history.interval, history.track, options["clock"] or Clock())
+        return Dispatcher(
+            (self.module, self.name), history=history, guard=guard,
+            backend=_make_backend(options["executor"], options["report_to"]),
+            lock=self._lock, ask_owner=self._ask_owner, limit=options["limit"],
+            when_busy=options["when_busy"], max_queued=options["max_queued"])
 
     def _ask_owner(self) -> None:
         if self.owner is not None:
             self.owner.admit(self)
-
-    def _hash(self, text: str) -> str:
-        """Return 16 hex digits that cannot be computed without the history's salt."""
-        import hashlib  # late, because it loads OpenSSL
-
-        salt = self._dispatcher.history.salt
-        return hashlib.blake2b(text.encode(), key=salt, digest_size=8).hexdigest()
 
     def _requeue(self) -> None:
         """Start the jobs that waited when the last server ended, with the ids they had."""
@@ -335,10 +300,9 @@ def long_operation(
 
 
 def long_operation(function: Any = None, /, **options: Any) -> Any:
-    """Make a `LongOperation` of the function below: a decorator, with options or without.
+    """Make a `LongOperation` of a function: a decorator, with or without options.
 
-        @long_operation
-        @long_operation(limit=2)
+    ``@long_operation`` and ``@long_operation(limit=2)``; the options are `LongOperation`'s.
     """
     if function is None:
         return functools.partial(LongOperation, **options)
@@ -353,10 +317,11 @@ def close_all(operations: Iterable[LongOperation]) -> None:
     """
     operations = list(operations)
     stop_all(operation._dispatcher for operation in operations)
-    for owner in {operation.owner for operation in operations}:
+    # Each once, in the order of the operations, which may share them.
+    for owner in dict.fromkeys(operation.owner for operation in operations):
         if owner is not None:
             _close_owner(owner)
-    for history in {operation._dispatcher.history for operation in operations}:
+    for history in dict.fromkeys(operation._dispatcher.history for operation in operations):
         history.close()
 
 
@@ -367,10 +332,16 @@ def _close_owner(owner: Owner) -> None:
         logger.exception("closing %r raised", owner)
 
 
-def _check_at_least(lowest: int, **options: float | None) -> None:
-    for name, value in options.items():
+def _check(function: object, options: Mapping[str, Any]) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what no other module looks at."""
+    if not callable(function):
+        raise TypeError(f"{function!r} is not a function")
+    for name, lowest in _LOWEST.items():
+        value = options[name]
         if value is not None and not value >= lowest:  # NaN is not at least anything
             raise ValueError(f"{name} must be at least {lowest}, not {value}")
+    if options["when_busy"] not in WHEN_BUSY:
+        raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {options['when_busy']!r}")
 
 
 def _make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
@@ -400,7 +371,8 @@ def _make_history(history: HistoryBase | str | os.PathLike[str] | None) -> Histo
     except HistoryError:
         if _is_main_process():
             raise
-        return History()  # the parent of this worker, which imported the same module, has it open
+        # This worker imported the module that its parent runs, and the parent has the file open.
+        return History()
     return opened
 
 
@@ -415,7 +387,7 @@ def _find_operation(module: str, name: str) -> Any:
 
 
 def _read_reporthook(block: int, size: int, total: int) -> Mapping[str, Any]:
-    """Read the reports of ``urllib.request.urlretrieve``: blocks, bytes in each, bytes in all."""
+    """Read a report of ``urllib.request.urlretrieve``; sizes are in bytes."""
     done = block * size
     if total <= 0:  # unknown
         return {"step": done}

@@ -30,7 +30,11 @@ Arguments = Tuple[Tuple[Any, ...], typing.Dict[str, Any]]
 #: The name of the parameter that takes the callback, False if there is none, None to find it.
 CallbackName = typing.Union[str, typing.Literal[False], None]
 
-CALLBACK_NAMES = ("callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
+CALLBACK_NAMES = (
+    "callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
+
+#: The default of a `Parameter` that has none.
+REQUIRED: Any = object()
 
 _EMPTY = inspect.Parameter.empty
 _TYPES_OF_DEFAULTS = (bool, int, float, dict, str, bytes, list, Enum)
@@ -42,13 +46,13 @@ class Parameter:
 
     name: str
     kind: Kind = ANYTHING
-    default: Any = _EMPTY
+    default: Any = REQUIRED
     description: str = ""
 
     @property
     def is_required(self) -> bool:
         """True if there is no default."""
-        return self.default is _EMPTY
+        return self.default is REQUIRED
 
     def schema(self) -> dict[str, Any]:
         """Return what the parameter accepts, as a JSON Schema, which the caller may change."""
@@ -63,8 +67,8 @@ class Parameter:
 class Parameters:
     """The parameters of a call by name, for each door that starts it.
 
-    Derive from it, or make one of records of your own, for a function whose signature does not
-    say what it takes: `LongOperation` uses a function's attribute ``signature`` if it is one.
+    For a function whose signature does not say what it takes, make one of records, or derive
+    from it, and give it to the function as its ``signature``: see `parameters_of`.
 
     :param records: the parameters, in order, without the one that takes the callback.
     :param callback: the name of the parameter that takes the callback, or None.
@@ -79,10 +83,8 @@ class Parameters:
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise `BadParameters` if a parameter is missing or unknown."""
-        errors = {}
-        for parameter in self.by_name.values():
-            if parameter.is_required and parameter.name not in values:
-                errors[parameter.name] = "is missing"
+        errors = {name: "is missing" for name, parameter in self.by_name.items()
+                  if parameter.is_required and name not in values}
         known = ", ".join(self.by_name) or "none"
         for name in values:
             if not self._accepts(name):
@@ -146,8 +148,8 @@ class Signature(Parameters):
     """The parameters of a function, read from its signature, annotations and docstring.
 
     :param function: anything that can be called.
-    :param callback: the name of the parameter that takes the callback, or False if there is none.
-        By default it is found, and ``certain`` tells whether by a usual name or an annotation.
+    :param callback: name of the parameter that takes the callback, or False if there is none.
+        By default it is found; ``certain`` tells whether by a usual name or an annotation.
 
     Raises ``TypeError`` if there is no such parameter, or if the function does not tell its
     parameters, as some written in C.
@@ -169,15 +171,19 @@ class Signature(Parameters):
                             f"it has {', '.join(named) or 'none at all'}")
         self._named = set(named)
         docstring = inspect.getdoc(unwrap_partial(function)) or ""  # None under ``python -OO``
-        super().__init__(
-            (Parameter(name, kind_of(wanted[name]), p.default, _describe(name, docstring))
-             for name, p in named.items() if name != callback),
-            callback=callback or None, takes_more=takes_more)
+        records = []
+        for name, p in named.items():
+            if name != callback:
+                default = REQUIRED if p.default is _EMPTY else p.default
+                records.append(
+                    Parameter(name, kind_of(wanted[name]), default, _describe(name, docstring)))
+        super().__init__(records, callback=callback or None, takes_more=takes_more)
 
     def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
         """Return the arguments of the call, by position where a parameter is positional."""
         arguments = self._with_callback(values, callback)
-        more = {name: arguments.pop(name) for name in list(arguments) if name not in self._named}
+        others = [name for name in arguments if name not in self._named]
+        more = {name: arguments.pop(name) for name in others}  # for ``**rest``
         bound = self._signature.bind_partial(**more)
         bound.arguments.update(arguments)
         # With the defaults there is no gap before a parameter that is positional only.
@@ -199,7 +205,7 @@ def unwrap_partial(function: Any) -> Any:
 
 
 def module_name(function: Callable[..., Any]) -> str:
-    """Return the last part of the name of a function's module; of a script, its file's name."""
+    """Return the last part of a function's module's name; of a script, its file's name."""
     module: str = getattr(function, "__module__", None) or type(function).__module__
     if module == "__main__":
         file = getattr(sys.modules[module], "__file__", None) or "main"
@@ -212,14 +218,15 @@ def _inspect(function: Callable[..., Any], is_needed: bool) -> inspect.Signature
         return inspect.signature(function)
     except ValueError:  # some functions written in C do not tell
         if is_needed:
-            raise TypeError(f"{function!r} does not tell its parameters: name the one that takes "
-                            "the callback, callback=..., or say callback=False") from None
+            raise TypeError(
+                f"{function!r} does not tell its parameters: name the one that takes the "
+                "callback, callback=..., or say callback=False") from None
     return inspect.signature(lambda **parameters: None)
 
 
 def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter],
                    wanted: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Return the name of the parameter that takes the callback, and whether that is certain."""
+    """Return the parameter that takes the callback, and whether that is certain."""
     able = [name for name, p in parameters.items() if _may_be_callback(p, wanted[name])]
     for name in CALLBACK_NAMES:
         if name in able:
@@ -286,8 +293,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 def _describe(name: str, docstring: str) -> str:
     """Return what a docstring says of a parameter, in Sphinx's or Google's style."""
     found = re.search(
-        r"^(?P<indent>[ \t]*)(?::param[^:\n]*)?"  # ``:param int name: text``, or ``name: text``
-        rf"\b{re.escape(name)}\b(?: \([^)\n]*\))?"  # ``name (int): text``
+        r"^(?P<indent>[ \t]*)(?::param[^:\n]*)?"  # ``:param int name:``, or ``name:``
+        rf"\b{re.escape(name)}\b(?: \([^)\n]*\))?"  # ``name (int):``
         r":[ \t]+(?P<text>.+(?:\n(?P=indent)[ \t]+.+)*)",  # further lines are indented deeper
         docstring, re.MULTILINE)
     return "" if found is None else " ".join(found["text"].split())

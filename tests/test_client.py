@@ -3,24 +3,21 @@
 import contextlib
 import json
 import socket
-import subprocess
-import sys
 import threading
 from concurrent import futures
-from pathlib import Path
 
 import pytest
 
 import longop
 from longop import State, client
+from longop.errors import RequestError
+from longop.serve.server import Server
 from longop.web.api import Api
 from longop.web.gate import Gate
-from longop.serve.loop import Server
+from longop.web.problem import problem
 from longop.web.wire import Response
 
 from .waiting import WAIT, wait_until
-
-ROOT = Path(__file__).parent.parent
 
 
 class Steps:
@@ -58,7 +55,7 @@ def serving(operations, port=0, **gate):
         yield server
     finally:
         for connection in [*server.connections]:  # as if it was killed
-            server.call(connection._drop)
+            server.loop.call(connection._drop)
         server.close()
         thread.join(WAIT)
 
@@ -147,7 +144,7 @@ def test_dropped_stream(steps, operations):
         for status in job.updates():
             versions.append(status.version)
             for connection in [*server.connections]:
-                server.call(connection._drop)
+                server.loop.call(connection._drop)
             steps.may.release()
         assert versions == sorted(set(versions))
         assert status.state is State.COMPLETED
@@ -199,7 +196,7 @@ def test_lost_answer(steps, operations):
             if request.method == "POST" and not lost:
                 lost.append(made)
                 for connection in [*server.connections]:
-                    server.call(connection._drop)
+                    server.loop.call(connection._drop)
             return made
 
         server.api.answer = lose
@@ -256,60 +253,77 @@ def test_no_http():
         thread.join(WAIT)
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "longop.client", *arguments], cwd=str(ROOT),
-                          capture_output=True, timeout=WAIT, text=True)
-
-
-def test_terminal(steps, operations):
-    """In a terminal operations are listed and run: the result on stdout, the rest on stderr."""
-    steps.let(2)
+@pytest.mark.parametrize("error", [
+    longop.BadParameters({"n": "must be a number", "m": "is unknown"}),
+    longop.Busy("one runs", "0123"), longop.Busy("many wait", "0123", retry_after=5),
+    longop.Busy("it is closed", ""), longop.UnknownJob("there is no job x"),
+    longop.ForgottenJob("it is not kept"), longop.KeyReused("other parameters"),
+    longop.TargetError("cannot be imported"), longop.DeadlineExceeded("over 3 s"),
+    longop.WorkerLost("killed"), longop.HistoryError("the disk is full"),
+    longop.LongOperationError("something"), RequestError(415, "send JSON")],
+    ids=lambda error: f"{type(error).__name__} {error}")
+def test_each_error(operations, error):
+    """Each error of a server arrives as what it was: its kind, text, status and attributes."""
     with serving(operations) as server:
-        assert run(server.url).stdout.splitlines()[0].startswith("steps n data - ")
-        done = run(server.url, "steps", "n=2")
-        assert (done.returncode, done.stdout) == (0, '{"bytes":0,"n":2}\n')
-        assert "completed 100%" in done.stderr
-        done = run(server.url, "fails")
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "ValueError: no good" in done.stderr
-        done = run(server.url, "steps", "n=two")
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "longop.client: parameter 'n' must be a whole number, not 'two'" in done.stderr
-        assert run(server.url, "other").returncode == 2
+        there = client.connect(server.url)
+        server.api.answer = lambda request: problem(error)
+        with pytest.raises(longop.LongOperationError) as caught:
+            there.steps.start()
+    raised = caught.value
+    assert type(raised) is type(error)
+    assert str(raised) == str(error)
+    assert {**vars(raised), "status": raised.status} == {**vars(error), "status": error.status}
 
 
-def test_terminal_ctrl_c(operations):
-    """Ctrl-C in a terminal cancels the job."""
-    import signal
-
-    with serving(operations) as server, subprocess.Popen(
-            [sys.executable, "-m", "longop.client", server.url, "steps"], cwd=str(ROOT), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            assert process.stderr.readline().startswith("running")
-            process.send_signal(signal.SIGINT)
-            assert "cancelled" in process.communicate(timeout=WAIT)[1]
-            assert process.returncode == 130
-        finally:
-            process.kill()
-    wait_until(lambda: not operations[0].live)
+def test_busy(make, steps):
+    """A start that is rejected, or for which the queue is full, names a job that is alive."""
+    rejecting = make(steps, "thread", when_busy="reject", name="rejecting")
+    queueing = make(steps, "thread", max_queued=0, name="queueing")
+    with serving([rejecting, queueing]) as server:
+        there = client.connect(server.url)
+        for operation, status in (there.rejecting, 409), (there.queueing, 429):
+            job = operation.start()
+            with pytest.raises(longop.Busy) as caught:
+                operation.start()
+            assert (caught.value.job_id, caught.value.status) == (job.id, status)
+        assert caught.value.headers == {"Retry-After": "5"}
 
 
-def test_terminal_ctrl_c_twice(make):
-    """A second Ctrl-C leaves a job that does not stop."""
-    import signal
+@pytest.mark.parametrize("body", [
+    b'{"type": "/x/BadParameters", "detail": "no errors"}', b'{"type": 1, "detail": null}',
+    b'{"type": "/x/BadParameters", "errors": [1]}', b'{"type": "/x/Busy", "detail": "b"}',
+    b'{"type": "/x/SystemExit", "detail": "x"}', b"\xff", b"[[[[" * 10_000])
+def test_odd_error(operations, body):
+    """An error with less to it than it should have, or with more, is an error all the same."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        server.api.answer = lambda request: Response(409, body)
+        with pytest.raises(longop.LongOperationError) as caught:
+            there.steps.start()
+        assert caught.value.status == 409
 
-    may_end = threading.Event()
-    operations = [make(lambda: may_end.wait(WAIT), "thread", name="deaf", callback=False)]
-    with serving(operations) as server, subprocess.Popen(
-            [sys.executable, "-m", "longop.client", server.url, "deaf"], cwd=str(ROOT), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            for state in "running", "cancelling":
-                assert process.stderr.readline().startswith(state)
-                process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=WAIT)[1] == ""
-            assert process.returncode == 130
-        finally:
-            process.kill()
-            may_end.set()
+
+def test_newer_server(steps, operations):
+    """What a newer server tells of a job beyond what this client knows is left out."""
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start(n=0)
+        wait_until(lambda: job.status().state.is_terminal)
+        shown = json.dumps({**vars(job.status()), "mood": "fine"}).encode()
+        server.api.answer = lambda request: Response(200, shown)
+        assert job.status().state is State.COMPLETED
+        assert not hasattr(job.status(), "mood")
+
+
+def test_no_such_operation_in_a_copy(operations):
+    """A copy of a server that is made without its operations is an error, and does not hang."""
+    empty = client.RemoteServer.__new__(client.RemoteServer)
+    with pytest.raises(AttributeError):
+        _ = empty.steps
+
+
+def test_names(operations):
+    """An operation can be named with its module where two have the same name."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        name = f"{there.operations[0].module}/steps"
+        assert getattr(there, name) is there.operations[0]

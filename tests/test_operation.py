@@ -11,6 +11,7 @@ import pytest
 import longop
 from longop import BadParameters, Busy, ForgottenJob, History, LongOperation, State, UnknownJob
 from longop.errors import KeyReused
+from longop.operation import Owner, close_all
 
 WAIT = 10  # seconds until a test that hangs fails
 
@@ -873,3 +874,130 @@ def test_stuck_job_does_not_hold_up_the_exit():
               " callback=False).start(); print('out')")
     done = subprocess.run([sys.executable, "-c", script], timeout=WAIT, stdout=subprocess.PIPE)
     assert (done.returncode, done.stdout.split()) == (0, [b"out"])
+
+
+# Close
+
+
+class Whole(Owner):
+    """An owner that notes what it is told."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.adopted = []
+        self.seen = []
+        self.error = error
+
+    def adopt(self, operation):
+        self.adopted.append(operation)
+
+    def close(self):
+        self.seen.append([job.state for operation in self.adopted
+                          for job in operation.live.values()])
+        if self.error:
+            raise self.error
+
+
+class NotingHistory(History):
+    """A history that notes when it is closed, and which owners had been by then."""
+
+    def __init__(self, *owners):
+        super().__init__()
+        self.owners = owners
+        self.seen = []
+
+    def close(self):
+        self.seen.append([len(owner.seen) for owner in self.owners])
+
+
+def test_close_all_closes_owners_and_histories_once():
+    """Owners are closed once, when no job is left, and after them the histories, once too."""
+    def function(callback):
+        while True:
+            callback.wait(0.01)
+
+    owner, other = Whole(), Whole()
+    history = NotingHistory(owner, other)
+    operations = [LongOperation(function, owner=one, history=history)
+                  for one in (owner, owner, other)]
+    jobs = [operation.start() for operation in operations for _ in range(2)]
+    close_all(operations)
+    assert {job.state for job in jobs} == {State.INTERRUPTED}
+    assert owner.seen == other.seen == [[]]
+    assert history.seen == [[1, 1]]
+
+
+def test_owner_that_cannot_be_closed(caplog):
+    """What an owner's close raises is logged, and keeps nothing else from being closed."""
+    owners = [Whole(ValueError("broken")), Whole(ValueError("broken")), Whole()]
+    history = NotingHistory(*owners)
+    close_all([LongOperation(double, owner=owner, history=history) for owner in owners])
+    assert history.seen == [[1, 1, 1]]
+    assert caplog.text.count("ValueError: broken") == 2
+
+
+def test_close_all_of_nothing():
+    """There may be no operation to close."""
+    close_all([])
+
+
+def test_closed_operation(steps):
+    """A closed operation starts nothing."""
+    operation = LongOperation(steps)
+    operation.close()
+    with pytest.raises(Busy, match="is closed"):
+        operation.start()
+
+
+# The same with other options
+
+
+def test_replace_changes_some_options():
+    """The other operation has the same options but for those that are given, and no jobs."""
+    def stop():
+        pass
+
+    history, owner = History(), Whole()
+    operation = LongOperation(double, name="other", limit=3, grace=1, when_busy="reject",
+                              history=history, owner=owner)
+    operation.start(n=1).result(WAIT)
+    changed = operation.replace(limit=2, cancel=stop)
+    assert (changed.name, changed.limit, changed.when_busy) == ("other", 2, "reject")
+    assert changed.companion is stop
+    assert operation.companion is None
+    assert changed.replace().companion is stop
+    assert owner.adopted[:2] == [operation, changed]
+    assert changed.jobs() == operation.jobs()  # of one history
+    assert LongOperation(double, history=History()).replace(history=None).jobs() == []
+
+
+def test_long_operation():
+    """The decorator and the class make the same."""
+    operation = longop.long_operation(double)
+    assert operation.start(n=2).result(WAIT) == 4
+    assert operation(None, n=2) == 4
+    with pytest.raises(TypeError, match="colour"):
+        longop.long_operation(colour="red")(double)
+
+
+def test_generic_at_run_time():
+    """An operation's type can be written with its parameters, on every Python."""
+    assert LongOperation[..., str] is not None
+    assert LongOperation[[int], str] is not None
+
+
+def test_without_docstrings():
+    """Under ``python -OO`` there are no docstrings, and everything works all the same."""
+    script = (
+        "import longop\n"
+        "@longop.long_operation(limit=2)\n"
+        "def function(callback, n: int):\n"
+        "    'Do it.'\n"
+        "    callback('reported', 1, n)\n"
+        "    return n\n"
+        "print(longop.__doc__, longop.LongOperation.__doc__, function.__doc__)\n"
+        "print([function.description], *function.signature.schema()['properties'])\n"
+        "print(function.start(n=3).result(10))\n")
+    done = subprocess.run([sys.executable, "-OO", "-W", "error", "-c", script], timeout=60,
+                          stdout=subprocess.PIPE, check=True)
+    assert done.stdout.split() == [b"None"] * 3 + [b"['']", b"n", b"3"]

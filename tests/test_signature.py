@@ -1,82 +1,24 @@
 """`longop.signature`: which parameter takes the callback, and what becomes of the others."""
 
 import collections.abc
-import decimal
-import enum
 import functools
 import inspect
-import json
 import math
 import sys
 import typing
 import urllib.request
 from pathlib import Path
-from typing import (Any, Dict, FrozenSet, List, Literal, Mapping, Optional, Sequence, Set, Tuple,
-                    Union)
+from typing import List, Optional
 
 import pytest
 
 from longop import BadParameters, LongOperation
-from longop.jsontext import dumps
-from longop.signature import CALLBACK_NAMES, Signature
+from longop.conversion import kind_of
+from longop.signature import CALLBACK_NAMES, Parameter, Parameters, Signature, parameters_of
+
+from .test_conversion import Colour, Level, Word, json_schema, of
 
 CALLBACK = object()
-DEEP = "[" * 50_000  # what the head of a request, or a form, has room for
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Level(enum.IntEnum):
-    LOW = 1
-    HIGH = 2
-
-
-class Swapped(enum.Enum):
-    A = "B"
-    B = "A"
-
-
-class Word(str):
-    """A text of somebody's own."""
-
-
-class Even:
-    """A class of somebody's own, made of a text."""
-
-    def __init__(self, text):
-        if int(text) % 2:
-            raise KeyError(text)  # as that of ZoneInfo, which is no ValueError
-        self.number = int(text)
-
-    def __eq__(self, other):
-        return isinstance(other, Even) and self.number == other.number
-
-    __hash__ = None
-
-
-def of(annotation):
-    """Return the signature of a function with one parameter, ``x``."""
-    def function(callback, x):
-        return x
-
-    function.__annotations__["x"] = annotation
-    return Signature(function)
-
-
-def parse(annotation, *given):
-    return of(annotation).parse({"x": list(given)})["x"]
-
-
-def error(annotation, *given):
-    with pytest.raises(BadParameters) as caught:
-        of(annotation).parse({"x": list(given)})
-    assert list(caught.value.errors) == ["x"]
-    return caught.value.errors["x"]
-
-
 def call(function, values, callback=None):
     """Call a function as an executor does, with what a door was given."""
     signature = Signature(function, callback)
@@ -252,79 +194,6 @@ def test_c_function_without_a_signature():
     assert signature.schema()["additionalProperties"] is True
 
 
-# Values that are right
-
-
-@pytest.mark.parametrize(("annotation", "given", "expected"), [
-    (int, "3", 3), (int, "-3", -3), (int, 3, 3), (int, "9" * 50, int("9" * 50)),
-    (float, "3", 3.0), (float, "-1e-3", -0.001), (float, 3, 3.0), (float, 2.5, 2.5),
-    *[(bool, given, True) for given in ("true", "True", "yes", "on", "1", True)],
-    *[(bool, given, False) for given in ("false", "FALSE", "no", "off", "0", False)],
-    *[(str, given, given) for given in ("x", "", "3", "null", "[1]", "\u00e9\u20ac\U0001f600")],
-    (str, b"caf\xc3\xa9", "caf\u00e9"), (bytes, b"\x00\xff", b"\x00\xff"),
-    (bytes, "AAEC", b"\0\1\2"), (bytes, "", b""), (bytes, b"", b""), (bytes, b"AAEC", b"AAEC"),
-    (list, "[1, 2]", [1, 2]), (list, [1, None], [1, None]), (list, "[]", []), (list, "x", ["x"]),
-    (list, '["x"]', ["x"]), (List[int], "[1, 2]", [1, 2]), (List[int], [1, 2], [1, 2]),
-    (List[int], "3", [3]), (List[int], ["1", "2"], [1, 2]), (List[str], ["1", "2"], ["1", "2"]),
-    (List[str], "[draft] chapter one", ["[draft] chapter one"]), (List[Any], "x", ["x"]),
-    (List[List[int]], "[[1], [2, 3]]", [[1], [2, 3]]), (Sequence[str], "a", ["a"]),
-    (List[Colour], '["red", "BLUE"]', [Colour.RED, Colour.BLUE]),
-    (Tuple[int, ...], "[1, 2]", (1, 2)), (Set[int], [1, 2, 2], {1, 2}),
-    (FrozenSet[str], ["a", "b"], frozenset("ab")), (set, ["x", "y"], {"x", "y"}),
-    (dict, '{"a": 1}', {"a": 1}), (dict, {"a": 1}, {"a": 1}),
-    (Dict[str, int], '{"a": 1}', {"a": 1}), (Mapping[str, int], {"a": 1}, {"a": 1}),
-    (Optional[int], "3", 3), (Optional[int], None, None), (Optional[int], "", None),
-    (Optional[int], 0, 0), (Optional[bool], "no", False), (Optional[bool], None, None),
-    (Optional[str], "x", "x"), (Optional[str], "", ""), (Optional[str], None, None),
-    (Optional[Colour], "red", Colour.RED), (Optional[Colour], "", None), (Optional[Path], "", None),
-    (Optional[List[int]], None, None), (Optional[List[int]], "[]", []),
-    (Optional[list], None, None),
-    (Union[int, str], "3", 3), (Union[int, str], "x", "x"), (Union[str, int], "3", "3"),
-    (Union[str, int], 3, 3), (Union[int, float], "3", 3), (Union[int, float], "3.5", 3.5),
-    (Literal["a", "b"], "b", "b"), (Literal[1, 2, "x"], "1", 1), (Literal[1, 2, "x"], 2, 2),
-    (Literal[1, 2, "x"], "x", "x"), (Literal["auto", True], "true", True),
-    (Colour, "red", Colour.RED), (Colour, "BLUE", Colour.BLUE), (Level, "2", Level.HIGH),
-    (Level, 2, Level.HIGH), (Level, "LOW", Level.LOW),
-    (Swapped, "A", Swapped.B), (Swapped, "B", Swapped.A),
-    (Path, "a b", Path("a b")), (Word, "abc", Word("abc")), (Even, "4", Even("4")),
-    (decimal.Decimal, "1.10", decimal.Decimal("1.10")),
-    (object, "x", "x"), (object, 3, 3), (Any, "x", "x"), (Optional[Any], "x", "x"),
-])
-def test_right_value(annotation, given, expected):
-    """Text, JSON and uploads become what the annotation asks for, and of that type."""
-    value = parse(annotation, given)
-    assert value == expected
-    assert type(value) is type(expected)
-
-
-def test_repeated_name_is_a_list():
-    """A name that was given several times makes a list."""
-    assert parse(List[int], "1", "2", "3") == [1, 2, 3]
-    assert parse(List[bytes], b"a", b"b") == [b"a", b"b"]
-    assert parse(Set[str], "a", "b", "a") == {"a", "b"}
-    assert parse(object, "1", "2") == ["1", "2"]
-
-
-@pytest.mark.parametrize(("since", "annotation", "same"), [
-    (9, "list[int]", List[int]), (9, "tuple[int, ...]", Tuple[int, ...]),
-    (9, "dict[str, int]", Dict[str, int]), (10, "int | None", Optional[int]),
-    (9, "typing.Annotated[int, 'in metres']", int)])
-def test_annotations_of_later_pythons(since, annotation, same):
-    """list[int], int | None and Annotated are as good as what Python 3.8 has for them."""
-    if sys.version_info < (3, since):
-        pytest.skip(f"came with Python 3.{since}")
-    signature = of(eval(annotation))
-    assert signature.schema() == of(same).schema()
-    for given in ("[1, 2]", '{"a": 1}', "3", None):
-        try:
-            expected = parse(same, given)
-        except BadParameters:
-            with pytest.raises(BadParameters):
-                signature.parse({"x": [given]})
-        else:
-            assert signature.parse({"x": [given]})["x"] == expected
-
-
 @pytest.mark.parametrize(("default", "given", "expected"), [
     (1, "3", 3), (0.5, "3", 3.0), (False, "yes", True), ("a", "3", "3"), (b"", "AAEC", b"\0\1\2"),
     ({}, '{"a": 1}', {"a": 1}), (Colour.RED, "blue", Colour.BLUE), ([], [1], [1]),
@@ -359,54 +228,6 @@ def test_rest_keeps_what_it_is_given(rest):
     assert call(function, {"n": "1", **rest}) == (1, (), rest)
     assert Signature(function).parse({"n": ["1"], "a": ["2", "3"]}) == {"n": 1, "a": ["2", "3"]}
     assert Signature(function).schema()["additionalProperties"] is True
-
-
-# Values that are wrong
-
-
-@pytest.mark.parametrize(("annotation", "given", "must_be"), [
-    *[(int, wrong, "a whole number") for wrong in
-      ("x", "", "3.0", "1e3", "0x10", "1_000", "\u0663", "true", "null", "[1]", "9" * 5000,
-       3.5, 3.0, True, None, [1], {}, b"3")],
-    *[(float, wrong, "a number") for wrong in
-      ("x", "", "0x1p3", "true", "inf", "NaN", "Infinity", "-Infinity", True, None, [1.0], b"3",
-       "9" * 400, "9" * 5000)],
-    *[(bool, wrong, "true or false") for wrong in ("x", "", "2", 2, None, [], {}, "y", b"1")],
-    *[(str, wrong, "text") for wrong in (3, 3.5, True, None, ["a"], {}, b"\xff")],
-    *[(bytes, wrong, "an uploaded file or base64 text") for wrong in
-      ("AAE", "****", "\u00e9", "AAEC\n", 3, None, [1], {})],
-    *[(dict, wrong, "a JSON object") for wrong in ("x", "", "[1]", '{"a":', "3", 3, None, [1])],
-    *[(List[int], wrong, "a whole number") for wrong in ("x", "1,2", "[1.5]", [1, "x"])],
-    *[(List[int], wrong, f"a whole number, not {wrong!r}") for wrong in ("[", "[1] x")],
-    *[(kind, wrong, "a list") for kind in (list, List[int]) for wrong in (3, {}, None, True)],
-    (List[List[int]], "[[1], [2.5]]", "a whole number"),
-    *[(Optional[int], wrong, "a whole number") for wrong in ("x", "null", False, 1.5)],
-    (Union[int, float], "x", "a number"),
-    *[(Literal["a", 2], wrong, "one of a, 2") for wrong in ("c", "", None, 3, b"a", ["a"])],
-    *[(Colour, wrong, "one of RED, BLUE, red, blue")
-      for wrong in ("green", "Red", "", None, 3, b"red")],
-    *[(Level, wrong, "one of LOW, HIGH, 1, 2") for wrong in ("3", 3, True, "low", None)],
-    *[(Path, wrong, "a text that Path takes") for wrong in
-      (3, True, None, ["a"], {}, b"a", ["a", "b"])],
-    (int, "y" * 10_000, "a whole number, not 'yyyyyyyy"),
-    (Even, "3", "a text that Even takes, not '3'"),
-    (decimal.Decimal, "x", "a text that Decimal takes"),
-], ids=lambda value: ascii(value)[:40])
-def test_wrong_value(annotation, given, must_be):
-    """A value that does not fit is refused, and the error says what it must be."""
-    message = error(annotation, given)
-    assert message.startswith(f"must be {must_be}")
-    assert message.isprintable()
-    assert len(message) < 200
-
-
-@pytest.mark.parametrize("annotation", [int, float, bool, dict, Optional[int], Colour])
-def test_deep_and_repeated_text(annotation):
-    """Text that is too deep for JSON, or came twice, is a wrong value, or an item of a list."""
-    assert error(annotation, DEEP).startswith("must be ")
-    assert error(annotation, "1", "1").startswith("must be ")
-    assert error(List[int], DEEP).startswith("must be a whole number")
-    assert parse(list, DEEP) == [DEEP]
 
 
 # Missing, unknown, several
@@ -509,37 +330,6 @@ def test_bind_calls_parameters_of_every_kind(function, values, expected):
 # schema
 
 
-class Odd(enum.Enum):
-    PAIR = (1, 2)
-    NOTHING = math.nan
-
-
-def json_schema(signature):
-    """Return the schema as a client gets it, which must be strict JSON."""
-    return json.loads(dumps(signature.schema()), parse_constant=pytest.fail)
-
-
-@pytest.mark.parametrize(("annotation", "expected"), [
-    (int, {"type": "integer"}), (float, {"type": "number"}), (bool, {"type": "boolean"}),
-    (str, {"type": "string"}), (bytes, {"type": "string", "contentEncoding": "base64"}),
-    (List[int], {"type": "array", "items": {"type": "integer"}}),
-    (List[List[str]], {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}),
-    (dict, {"type": "object"}), (Dict[str, int], {"type": "object"}),
-    (Optional[int], {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
-    (Union[int, str], {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
-    (Literal["a", 2], {"enum": ["a", 2]}), (Colour, {"enum": ["red", "blue"]}),
-    (Level, {"enum": [1, 2]}), (Path, {"type": "string"}), (object, {}),
-    (Any, {}), (list, {"type": "array", "items": {}}), (Word, {"type": "string"}),
-    (Odd, {"enum": [[1, 2], None]}), (Literal[Colour.RED], {"enum": ["red"]}),
-    (Literal[b"x"], {"enum": ["eA=="]}),
-])
-def test_schema_of_an_annotation(annotation, expected):
-    """The schema says in JSON Schema's words what the annotation asks for."""
-    assert json_schema(of(annotation)) == {
-        "type": "object", "properties": {"x": expected}, "required": ["x"],
-        "additionalProperties": False}
-
-
 def test_schema_of_a_whole_function():
     """The schema has every parameter but the callback, with its default, and what is required."""
     def function(callback, a: int, b=0.5, c: Colour = Colour.BLUE, d: Path = Path("x"), e=None,
@@ -583,3 +373,68 @@ def test_an_attribute_that_is_called_signature():
 
     function.signature = "(callback, n)"
     assert list(LongOperation(function).signature.schema()["properties"]) == ["n"]
+
+
+# Parameters made of records
+
+
+class Together(Parameters):
+    """Parameters that the function gets all together."""
+
+    def bind(self, values, callback):
+        return (callback, values), {}
+
+
+RECORDS = [Parameter("n", kind_of(int), description="how many"), Parameter("rest", default=None)]
+
+
+def test_parameters_of_records():
+    """Records say what a call takes where no signature does, and bind may be overridden."""
+    parameters = Parameters(RECORDS, callback="tell")
+    assert parameters.parse({"n": ["3"], "rest": [b"x"]}) == {"n": 3, "rest": b"x"}
+    assert parameters.bind({"n": 3}, CALLBACK) == ((), {"n": 3, "tell": CALLBACK})
+    assert Together(RECORDS).bind({"n": 3}, CALLBACK) == ((CALLBACK, {"n": 3}), {})
+    with pytest.raises(BadParameters) as caught:
+        parameters.check({"tell": 1, "m": 2})
+    assert set(caught.value.errors) == {"n", "tell", "m"}
+    Parameters(RECORDS, takes_more=True).check({"n": 1, "m": 2})
+    assert parameters.schema() == {
+        "type": "object",
+        "properties": {"n": {"type": "integer", "description": "how many"},
+                       "rest": {"default": None}},
+        "required": ["n"], "additionalProperties": False}
+
+
+def test_a_functions_own_parameters():
+    """An operation takes the parameters that its function has as an attribute."""
+    def function(callback, values):
+        return values
+
+    function.signature = Together(RECORDS)
+    assert parameters_of(function) is function.signature
+    assert LongOperation(function).start(n=3).result(10) == {"n": 3}
+
+
+def test_descriptions_of_the_docstring():
+    """What Sphinx's and Google's docstrings say of a parameter is its description."""
+    def sphinx(callback, n, m):
+        """Do it.
+
+        :param n: how many,
+            and of what
+        :param int m: how often
+        """
+
+    def google(callback, n, m):
+        """Do it.
+
+        Args:
+            n (int): how many,
+                and of what
+            m: how often
+        """
+
+    for function in sphinx, google:
+        properties = Signature(function).schema()["properties"]
+        assert properties == {"n": {"description": "how many, and of what"},
+                              "m": {"description": "how often"}}

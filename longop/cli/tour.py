@@ -1,4 +1,4 @@
-"""A small tour: what ``python -m longop.serve`` serves when it is told nothing."""
+"""A small tour: what ``longop serve`` serves when no target is named."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Report = Callable[..., None]
 
 @LongOperation
 def count(callback: Report, to: int = 10, seconds: float = 1.0) -> None:
-    """Count, a number at a time: press Cancel, and it stops at the next one.
+    """Count: text that grows. Press Cancel, and it stops at the next number.
 
     :param to: the last number
-    :param seconds: how long each of them takes
+    :param seconds: how long each number takes
     """
     numbers = []
     for number in range(1, to + 1):
@@ -27,32 +27,42 @@ def count(callback: Report, to: int = 10, seconds: float = 1.0) -> None:
 
 
 @LongOperation
-def train(callback: Report, epochs: int = 200, rate: float = 0.05) -> Any:
-    """Train a model that is not there: numbers that are reported become a chart.
+def train(callback: Report, epochs: int = 200, rate: float = 0.05) -> dict[str, float]:
+    """Train an imaginary model: numbers by name become a chart.
 
-    :param epochs: how many there are, ten in a second
+    :param epochs: how many epochs to train, ten in a second
     :param rate: how fast the loss falls
     """
-    losses = {}
+    losses: dict[str, float] = {}
     for epoch in range(1, epochs + 1):
         time.sleep(0.1)
-        noise = random.gauss(0, 0.02)
-        losses = {"training": math.exp(-rate * epoch) + abs(noise),
-                  "validation": math.exp(-rate * epoch) + 0.1 + abs(noise) * 2}
+        losses = _losses(epoch, rate)
         callback(losses, epoch, epochs, f"epoch {epoch}")
     return losses
 
 
+def _losses(epoch: int, rate: float) -> dict[str, float]:
+    noise = random.gauss(0, 0.02)
+    loss = math.exp(-rate * epoch)
+    return {"training": loss + abs(noise), "validation": loss + 0.1 + abs(noise) * 2}
+
+
 @LongOperation
-def primes(below: int = 100_000) -> Iterator[Any]:
-    """Find prime numbers: a generator reports what it yields, here a table.
+def primes(below: int = 100_000) -> Iterator[list[dict[str, int]]]:
+    """Find prime numbers: rows become a table. A generator reports what it yields.
 
     :param below: where to stop
     """
-    known, rows = [2], []
+    known = [2]
+    rows = []
     for number in range(3, below, 2):
-        if all(number % prime for prime in known if prime * prime <= number):
-            known.append(number)
-            if len(known) % 500 == 0:
-                rows.append({"count": len(known), "prime": number, "gap": number - known[-2]})
-                yield rows[-10:]
+        if not _is_prime(number, known):
+            continue
+        known.append(number)
+        if len(known) % 500 == 0:
+            rows.append({"count": len(known), "prime": number, "gap": number - known[-2]})
+            yield rows[-10:]
+
+
+def _is_prime(number: int, smaller_primes: list[int]) -> bool:
+    return all(number % prime for prime in smaller_primes if prime * prime <= number)

@@ -13,8 +13,12 @@ from .queue import Polling
 from .sdk import ModuleRunner
 
 
-def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None) -> int:
-    """Run a module until it is to quit, test it, or write a new one; return the exit code."""
+def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None,
+         prog: str = "python -m longop.codeproject") -> int:
+    """Run a module until it is to quit, test it, or write a new one; return the exit code.
+
+    :param prog: how the command was called, for its usage message.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if adapter is not None:
@@ -24,7 +28,7 @@ def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None
 
             return write(arguments[1:])
         else:
-            operations = load(_parse(arguments).target)
+            operations = load(_parse(arguments, prog).target)
         module = operations[0].owner or Functions(ModuleRunner())
         if "--selftest" in arguments:
             answer = module.runner.selftest()
@@ -38,9 +42,9 @@ def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None
         return 2
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m longop.codeproject", description="Run an adapter, or any function, as a "
+        prog=prog, description="Run an adapter, or any function, as a "
         "module of CodeProject.AI Server, as which that starts it. ``new DIR TARGET`` writes the "
         "folder of a module.")
     parser.add_argument("target", metavar="TARGET",

@@ -1,59 +1,72 @@
-"""``python -m longop.run TARGET [name=value ...]``: run an operation here, and show how it goes."""
+"""``python -m longop.run TARGET [name=value ...]``: run an operation here and show its progress."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
+from io import TextIOWrapper
 
-from ..cli import terminal
-from ..codeproject.commands import close_modules
-from ..errors import LongOperationError
+from ..cli import command, options as job_options
 from ..cli.target import load
+from ..errors import LongOperationError
+from ..operation import LongOperation
+
+_DESCRIPTION = ("Run a function that takes long. Its result goes to standard output, everything "
+                "else to standard error. Ctrl-C cancels the job; a second Ctrl-C kills it.")
+_OPTIONS = ("executor", "timeout", "stall_timeout", "grace")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run it; return 0, 1 if it failed, 2 if it could not be started, 130 if it was cancelled."""
-    parser = argparse.ArgumentParser(
-        prog="python -m longop.run", description="Run a function that takes long. Its result goes "
-        "to standard output, all else to standard error. Ctrl-C cancels it, twice kills it.",
-        epilog=terminal.CODES)
-    parser.add_argument("target", metavar="TARGET",
-                        help="package.module, module:name or path/to/file.py[:name]")
-    terminal.arguments(parser)
-    parser.add_argument("--executor", choices=("thread", "process"), default="thread",
-                        help="where it runs; a process can be killed")
-    for name, what in (("timeout", "how many it may run"), ("grace", "how many it has to stop (2)"),
-                       ("stall-timeout", "how many it may run without a report")):
-        parser.add_argument(f"--{name}", type=float, metavar="SECONDS", help=what)
-    options = parser.parse_intermixed_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cancels, too
-    result = terminal.output()
+def main(arguments: list[str] | None = None, prog: str = "python -m longop.run") -> int:
+    """Run one job; return 0, 1 if it failed, 2 if it could not start, 130 if it was cancelled.
+
+    :param prog: how the command was called, for its usage message.
+    """
+    options = _parse(arguments, prog)
+    command.cancel_at_sigterm()
+    result = command.claim_stdout()
     try:
-        operation, *others = load(options.target)
-        # Behind a bar a message begins a line of its own.
-        logging.basicConfig(format=("\n" if sys.stderr.isatty() else "") + "%(message)s")
-        if others:
-            known = ", ".join(one.name for one in (operation, *others))
-            raise LongOperationError(f"{options.target} has several operations: name one of "
-                                     f"{known}, such as {options.target}:{operation.name}")
-        changes = {name: getattr(options, name) for name in (
-            "executor", "timeout", "stall_timeout", "grace") if getattr(options, name) is not None}
-        operation = operation.replace(**changes)
-        schema = operation.signature.schema()
-        values = operation.signature.parse(terminal.parse(options.parameters, schema))
+        operation = _load(options)
         try:
-            return terminal.run(result, lambda: operation.start(**values),
-                                operation.kill, options.json)
+            return _run(operation, options, result)
         finally:
             operation.close()
-            close_modules([operation])
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.run: {error}", file=sys.stderr)
-        return 2
+        return command.NOT_STARTED
     except KeyboardInterrupt:
-        return 130
+        return command.CANCELLED
+
+
+def _load(options: argparse.Namespace) -> LongOperation:
+    """Return the operation that TARGET names, with the options that were given."""
+    found = load(options.target)
+    # After the import: a module may set up logging of its own. On a terminal a message begins a
+    # new line, because the progress stands in the current one.
+    line_break = "\n" if sys.stderr.isatty() else ""
+    logging.basicConfig(format=line_break + "%(message)s")
+    if len(found) > 1:
+        known = ", ".join(operation.name for operation in found)
+        raise LongOperationError(f"{options.target} has several operations: name one of {known}, "
+                                 f"such as {options.target}:{found[0].name}")
+    [operation] = job_options.override(found, options)
+    return operation
+
+
+def _run(operation: LongOperation, options: argparse.Namespace, result: TextIOWrapper) -> int:
+    signature = operation.signature
+    texts = command.parse_parameters(options.parameters, signature.schema())
+    values = signature.parse(texts)
+    return command.run(lambda: operation.start(**values), operation.kill, result, options.json)
+
+
+def _parse(arguments: list[str] | None, prog: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=prog, description=_DESCRIPTION,
+                                     epilog=command.EXIT_CODES_HELP)
+    parser.add_argument("target", metavar="TARGET", help=job_options.TARGET_HELP)
+    command.add_arguments(parser)
+    job_options.add(parser, _OPTIONS)
+    return parser.parse_intermixed_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,115 +1,172 @@
-"""A client of the server's: what is said to and fro on its connection, as one generator.
+"""One client of the server: the whole conversation on its connection, as one generator.
 
-Bytes come in, and go through a `Reader` to the `Api`; a `Response` goes out, and where the answer
-is a `Held`, more of it whenever the job changes.
+    bytes ─▶ Reader ─ Request ─▶ Api ─▶ Response ─▶ bytes
+                                     └▶ Held ──▶ Response, and more whenever the job changes
+
+The loop's thread runs everything in here. The one exception is the search for an answer that may
+have to wait for a disk or a process: a thread of the pool does that.
 """
 
 from __future__ import annotations
 
-import contextlib
-import selectors
 import socket
-from typing import Any, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generator
 
-from ..web.api import problem
 from ..errors import RequestError
 from ..job import logger
-from ..web.wire import CONTINUE, Reader, Request, Response
+from ..web.api import Api
+from ..web.held import Answer, Held
+from ..web.problem import problem
+from ..web.request import Request
+from ..web.wire import CONTINUE, Reader, Response
+from .audience import Audiences
+from .loop import NEVER, READ, WRITE, Loop, Task
 
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-NEVER = float("inf")
-LINGER = 2.0  # seconds for which a client that was answered for the last time may still send
+CHUNK = 65_536  # bytes to read at a time
+LINGER = 2.0  # seconds in which a client that got its last answer may still send
+SLOWEST_BODY = 10_000  # bytes a second; a client that sends its body slower is refused
+STREAM_BUFFER = 16_384  # bytes of an event stream that the system may keep for a slow client
 
 
-class Connection:
-    """A client; until when something must happen on it is its ``deadline``."""
+@dataclass
+class Shared:
+    """What the connections of a server share. Used in the loop's thread only."""
 
-    def __init__(self, server: Any, client: socket.socket) -> None:
-        self._server, self._socket, self._limits = server, client, server.api.limits
-        self._reader = Reader(server.api.read_head, self._limits)
+    loop: Loop
+    audiences: Audiences
+    threads: ThreadPoolExecutor
+    closing: bool = False  # no further request is taken
+
+
+class Connection(Task):
+    """A client.
+
+    The conversation is a generator. Where it has to wait it yields until when, and it is resumed
+    when the socket is ready, when that moment has come, when the watched job has changed, or
+    without any cause. So each `yield` stands in a loop that looks again whether it may go on.
+    """
+
+    #: What the socket raises if nothing can be read or sent now.
+    _again: tuple[type[OSError], ...] = (BlockingIOError,)
+
+    def __init__(self, shared: Shared, api: Api, client: socket.socket, refuse: bool) -> None:
+        self._shared = shared
+        self._loop = shared.loop
+        self._api = api
+        self._limits = api.limits
+        self._socket = client
+        self._reader = Reader(api.read_head, api.limits)
         self._stuck = False  # the client does not take what is sent
         self._gone = False  # the client sends nothing more
-        self._changed = False  # the job that is watched has changed
-        self._events = 0  # that the loop looks for
-        self.deadline = NEVER
-        server.connections.add(self)
-        self._steps = self._converse()
-        self.go_on()
+        self._job_changed = False
+        self._events = 0  # what the loop watches the socket for
+        self._steps = self._refuse() if refuse else self._converse()
 
-    def go_on(self, events: int = 0) -> None:
-        """Go on, for there may be something to do. That there is nothing does no harm."""
+    def begin(self) -> None:
+        """Join the loop and take the first step."""
+        self._loop.tasks.add(self)
+        self.resume()
+
+    def resume(self, events: int = 0) -> None:
+        """Read what has come and go on. Harmless if nothing is pending, also after the end."""
         try:
             if events & READ:
                 self._read()
             self.deadline = next(self._steps)
-            if self.deadline < self._server.next:
-                self._server.next = self.deadline
-            # Who does not wait for answers is not listened to for so long.
-            reader = self._reader
-            full = reader.request is None and len(reader.buffer) > self._limits.max_head
-            self._select(READ * (not (self._gone or full)) | WRITE * self._stuck)
+            if self.deadline < self._loop.next_deadline:
+                self._loop.next_deadline = self.deadline
+            self._select()
         except (OSError, StopIteration):
-            self._drop()  # the client has gone, or should go
+            self._drop()  # the client has gone, or the conversation is over
         except Exception:
-            logger.exception("a connection had to be dropped")
+            logger.exception("dropped a connection after an error")
             self._drop()
 
     def look(self) -> None:
-        """Go on, for the job that is watched has changed."""
-        self._changed = True
-        self.go_on()
+        """Resume because the watched job has changed."""
+        self._job_changed = True
+        self.resume()
 
-    def _read(self) -> None:
-        more = True
-        while more:
-            try:
-                data = self._socket.recv(65_536)
-            except self._server.again:
-                return
-            self._reader.buffer += data
-            self._gone = not data
-            more = self._server.tls and self._socket.pending()  # type: ignore[attr-defined]
+    def _read(self) -> bool:
+        """Read what has come; return False if it was nothing."""
+        try:
+            data = self._socket.recv(CHUNK)
+        except self._again:
+            return False
+        self._reader.buffer += data
+        self._gone = not data
+        return True
 
-    def _select(self, events: int) -> None:
+    def _select(self) -> None:
+        """Have the loop watch the socket for what the conversation can use now."""
+        reader = self._reader
+        # Stop reading from a client that pipelines faster than it reads answers: what it sends
+        # waits in the system's buffers, and then in its own.
+        full = reader.request is None and len(reader.buffer) > self._limits.max_head
+        events = 0
+        if not (self._gone or full):
+            events = READ
+        if self._stuck:
+            events |= WRITE
         if events != self._events:
-            if self._events:
-                self._server.selector.unregister(self._socket)
-            self._events = 0
-            if events:
-                self._server.selector.register(self._socket, events, self.go_on)
-            self._events = events
+            self._change_events(events)
+
+    def _change_events(self, events: int) -> None:
+        if self._events:
+            self._loop.unregister(self._socket)
+        self._events = 0  # it is not registered if the next line raises
+        if events:
+            self._loop.register(self._socket, events, self.resume)
+        self._events = events
 
     def _drop(self) -> None:
-        self._steps.close()
-        self._select(0)
+        """Close the connection. Harmless if it is closed already."""
+        self._steps.close()  # runs its `finally`: it stops watching the job
+        self._change_events(0)  # before the socket is closed
         self._socket.close()
-        self._server.connections.discard(self)
+        self._loop.tasks.discard(self)
 
-    # What is said. Each of these yields where it has to wait, and until when at most.
+    # The conversation. Each of these yields the moment until which it waits at most.
 
     def _converse(self) -> Generator[float, None, None]:
         try:
-            if self._server.surplus > 0:
-                raise RequestError(503, "there are too many connections")
             keep_alive = True
             while keep_alive:
                 request = yield from self._receive()
                 keep_alive = yield from self._answer(request)
         except RequestError as error:
+            # The rest of the request was not read, so the connection cannot go on.
             yield from self._send(problem(error).render())
-        if self._server.tls:
-            with contextlib.suppress(OSError, ValueError):
-                self._socket.unwrap()  # type: ignore[attr-defined]
-        # Closed at once, a client that still sends would lose the answer.
-        self._socket.shutdown(socket.SHUT_WR)
-        end = self._server.now + LINGER
-        while not self._gone and self._server.now < end:
+        yield from self._hang_up()
+
+    def _refuse(self) -> Generator[float, None, None]:
+        error = RequestError(503, "there are too many connections")
+        yield from self._send(problem(error).render())
+        yield from self._hang_up()
+
+    def _hang_up(self) -> Generator[float, None, None]:
+        """Let the client read the last answer, and then close.
+
+        If bytes that were not read are left at the close, TCP sends a reset, and the client loses
+        the answer. So what still comes is read and dropped for a while.
+        """
+        self._end_output()
+        end = self._loop.now + LINGER
+        while not self._gone and self._loop.now < end:
             self._reader.buffer.clear()
             yield end
 
+    def _end_output(self) -> None:
+        """Tell the client that nothing follows."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def _receive(self) -> Generator[float, None, Request]:
-        """Return the next request; raise `RequestError` for one that takes too long."""
-        reader, limits, since, begun = self._reader, self._limits, self._server.now, False
+        """Return the next request; raise `RequestError` if it takes too long."""
+        reader = self._reader
+        since = self._loop.now
+        begun = False  # a part of the request has come
         while True:
             request = reader.next()
             if request:
@@ -117,67 +174,96 @@ class Connection:
             if reader.must_go_on():
                 yield from self._send(CONTINUE)
                 continue
-            if not (begun or reader.is_idle):
-                since, begun = self._server.now, True
-            if self._gone or (self._server.closing and not begun):
+            if not begun and not reader.is_idle:
+                begun = True
+                since = self._loop.now
+            if self._gone or (self._shared.closing and not begun):
                 raise ConnectionError("there is no further request")
-            length = reader.request.length if reader.request else 0
-            end = since + (limits.request_time + length / 10_000 if begun else limits.idle_time)
-            if self._server.now >= end:
-                raise RequestError(408, "the request took too long") if begun else TimeoutError
+            end = since + self._time_allowed(begun)
+            if self._loop.now >= end:
+                if begun:
+                    raise RequestError(408, "the request took too long")
+                raise TimeoutError("the connection is idle")
             yield end
 
+    def _time_allowed(self, begun: bool) -> float:
+        """Return how many seconds the client may take for a request, or until one begins."""
+        if not begun:
+            return self._limits.idle_time
+        request = self._reader.request
+        body = request.length if request else 0
+        return self._limits.request_time + body / SLOWEST_BODY
+
     def _answer(self, request: Request) -> Generator[float, None, bool]:
-        """Answer a request; return whether there may be another one."""
-        server, keep_alive = self._server, False
-        if server.api.is_quick(request):
-            answer = server.api.answer(request)
+        """Answer a request; return whether another one may follow."""
+        if self._api.is_quick(request):
+            answer = self._api.answer(request)
         else:
-            found = server.threads.submit(server.api.answer, request)
-            found.add_done_callback(lambda found: server.call(self.go_on))
-            while not found.done():
-                yield NEVER
-            answer = found.result()
+            answer = yield from self._answer_in_pool(request)
         if isinstance(answer, Response):
             return (yield from self._respond(request, answer))
-        server.watch(self, answer.job)
+        self._shared.audiences.subscribe(answer.job, self.look)
         try:
-            for item in answer.items:
-                if isinstance(item, float):
-                    end = server.now + item
-                    while not (self._changed or self._gone or server.now >= end):
-                        yield end
-                    self._changed = False  # before the next look, so that no change is missed
-                    if self._gone:
-                        raise ConnectionError("the client has gone")
-                elif isinstance(item, bytes):
-                    yield from self._send(item)
-                else:
-                    keep_alive = yield from self._respond(request, item)
-            return keep_alive
+            return (yield from self._follow(request, answer))
         finally:
-            server.unwatch(self, answer.job)
+            self._shared.audiences.unsubscribe(answer.job, self.look)
+
+    def _answer_in_pool(self, request: Request) -> Generator[float, None, Answer]:
+        """Return the answer that a thread of the pool finds."""
+        finding = self._shared.threads.submit(self._api.answer, request)
+        # The pool's thread runs this, or this thread if the answer is there already.
+        finding.add_done_callback(lambda done: self._loop.call(self.resume))
+        while not finding.done():
+            yield NEVER
+        return finding.result()
+
+    def _follow(self, request: Request, held: Held) -> Generator[float, None, bool]:
+        """Send what a held answer gives; return whether another request may follow."""
+        keep_alive = False
+        for item in held.items:
+            if isinstance(item, float):
+                yield from self._wait_for_change(item)
+            elif isinstance(item, bytes):
+                yield from self._send(item)
+            else:
+                keep_alive = yield from self._respond(request, item)
+        return keep_alive
+
+    def _wait_for_change(self, seconds: float) -> Generator[float, None, None]:
+        """Wait until the watched job has changed, for so many seconds at most."""
+        end = self._loop.now + seconds
+        while not (self._job_changed or self._gone or self._loop.now >= end):
+            yield end
+        if self._gone:
+            raise ConnectionError("the client has gone")
+        # Before the job is looked at: a change after the look must end the next wait.
+        self._job_changed = False
 
     def _respond(self, request: Request, answer: Response) -> Generator[float, None, bool]:
+        """Send an answer, or the head of a stream; return whether another request may follow."""
         is_stream = answer.body is None
-        if is_stream:  # so that as little as can be waits on the way to a slow client
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
-        keep_alive = request.keep_alive and not (is_stream or self._server.closing)
+        if is_stream:
+            # A slow watcher gets the newest status only, so little should wait on the way to it.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER)
+        keep_alive = request.keep_alive and not (is_stream or self._shared.closing)
         yield from self._send(answer.render(request, keep_alive))
         return keep_alive
 
     def _send(self, data: bytes) -> Generator[float, None, None]:
-        out, patience = memoryview(data), self._limits.idle_time
-        self._server.writing.append(self)
-        yield NEVER  # until the end of the turn
-        since = self._server.now
-        while out:
+        """Send bytes; raise ``ConnectionError`` if the client takes none for the idle time."""
+        # All answers of a turn are sent at its end, one after the other. To wake a client costs
+        # more than to make an answer: while the first client wakes, the others get theirs.
+        self._loop.resume_last(self)
+        yield NEVER
+        since = self._loop.now
+        rest = memoryview(data)
+        while rest:
             try:
-                out = out[self._socket.send(out):]
-                since = self._server.now
-            except self._server.again:
-                if self._server.now >= since + patience:
-                    raise ConnectionError("it takes nothing") from None
-            self._stuck = bool(out)
-            if out:
-                yield since + patience
+                rest = rest[self._socket.send(rest):]
+                since = self._loop.now
+            except self._again:
+                if self._loop.now >= since + self._limits.idle_time:
+                    raise ConnectionError("the client takes nothing") from None
+            self._stuck = bool(rest)
+            if rest:
+                yield since + self._limits.idle_time

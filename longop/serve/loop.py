@@ -1,196 +1,134 @@
-"""The server that ``longop.serve`` runs: all connections in one loop, and none of them waits.
+"""An event loop in one thread: sockets, deadlines, and calls that come from other threads.
 
-What an answer may have to wait for (a disk, the start of a process) is left to a few threads. Knows
-nothing of routes.
+    function's thread ─┐
+    pool's thread ─────┼─ call() ─▶ a queue, and a byte that wakes the loop ─▶ the loop's thread
+    main thread ───────┘
+
+Only `call` may be used in other threads. Nothing here takes a lock, and nothing here blocks except
+the wait for events. Knows nothing of HTTP or jobs.
 """
 
 from __future__ import annotations
 
+import abc
 import contextlib
-import errno
+import heapq
+import itertools
 import selectors
 import socket
-import sys
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, Callable
+from typing import Callable
 
-from ..web.api import Api
-from .connection import NEVER, READ, Connection
-from ..job import Job
-
-PERIOD = 0.01  # seconds between two looks at a job that changes all the time
-SURPLUS = 100  # connections beyond the limit that are told so; further ones are closed
-# With select(), which is what Windows has, there can be 512 in all.
-MOST = 400 if sys.platform == "win32" else sys.maxsize
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+NEVER = float("inf")
+LONGEST_WAIT = 3600.0  # seconds; epoll refuses a timeout that does not fit into a C int
 
 
-class Server:
-    """Serves an ``api``, which is set before `serve`, at ``(host, port)``.
+class Task(abc.ABC):
+    """Something that goes on step by step in the loop's thread, such as a connection."""
 
-    ``tls`` is an ``SSLContext`` or None. Raises ``OSError``, which says what to do, if it cannot
-    listen there.
-    """
+    #: When to resume it at the latest, on the clock of `Loop.now`. It may only be changed in
+    #: `resume`, which also lowers `Loop.next_deadline`.
+    deadline = NEVER
 
-    api: Api
+    @abc.abstractmethod
+    def resume(self, events: int = 0) -> None:
+        """Take the next step. `events` says what its socket is ready for: READ, WRITE or both.
 
-    def __init__(self, host: str, port: int, tls: Any = None) -> None:
-        self.tls, self.closing = tls, False
-        self.again: tuple[type[OSError], ...] = (BlockingIOError,)  # means that nothing is there
-        if tls:
-            from ssl import SSLWantReadError, SSLWantWriteError
-
-            self.again += (SSLWantReadError, SSLWantWriteError)
-        self._listener = _listen(host, port)
-        name = f"[{host}]" if ":" in host else host
-        self.url = f"http{'s' if tls else ''}://{name}:{self._listener.getsockname()[1]}/"
-        self._waker, self._woken = socket.socketpair()
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self._listener, READ, self._accept)
-        self.selector.register(self._woken, READ, self._wake)
-        self._waker.setblocking(False)
-        self._calls: deque[Callable[[], object]] = deque()
-        self.threads = ThreadPoolExecutor(64, "longop-server")
-        self.connections: set[Connection] = set()
-        self._audiences: dict[Job, _Audience] = {}
-        self._changed: dict[_Audience, None] = {}  # whose jobs have
-        self.writing: deque[Connection] = deque()  # which have something to be sent
-        self.now = time.monotonic()
-        self.next = NEVER  # when the first of the connections may be overdue
-
-    @property
-    def surplus(self) -> int:
-        """How many connections there are beyond what there may be."""
-        return len(self.connections) - min(self.api.limits.max_connections, MOST)
-
-    def serve(self) -> None:
-        """Serve until `close` is called and the connections have come to their ends."""
-        with self.selector, self._waker, self._woken, self.threads:
-            while self.connections or not self.closing:
-                self._turn()
-
-    def stop_listening(self) -> None:
-        """Take no more connections; those there are go on. This may be called in any thread."""
-        self.call(self._stop_listening)
-
-    def close(self) -> None:
-        """Take no more connections, and end each of them when it is answered.
-
-        An event stream goes on until its job has ended. This may be called in any thread.
+        Harmless if nothing is pending, so it may be called once too often.
         """
-        self.call(self._close)
+
+
+class Loop:
+    """Waits for sockets, deadlines and calls, and runs what they ask for, one after the other."""
+
+    def __init__(self) -> None:
+        #: When this turn began, in monotonic seconds. One reading of the clock serves all tasks.
+        self.now = time.monotonic()
+        #: The tasks whose deadlines count. A task adds itself and removes itself.
+        self.tasks: set[Task] = set()
+        #: Not later than the first deadline of all tasks. It may be earlier, because a task that
+        #: gets a later deadline does not raise it; then the loop looks at the tasks in vain once.
+        self.next_deadline = NEVER
+        self._last: deque[Task] = deque()
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []  # a heap
+        self._count = itertools.count()  # breaks ties in the heap: functions cannot be compared
+        self._calls: deque[Callable[[], object]] = deque()  # its ends may be used in any thread
+        self._selector = selectors.DefaultSelector()
+        self._waker, self._woken = socket.socketpair()
+        self._waker.setblocking(False)
+        self.register(self._woken, READ, self._run_calls)
+
+    def register(self, sock: socket.socket, events: int, handler: Callable[[int], object]) -> None:
+        """Call a handler with the events that a socket is ready for, until `unregister`."""
+        self._selector.register(sock, events, handler)
+
+    def unregister(self, sock: socket.socket) -> None:
+        """Stop watching a socket. This must be done before the socket is closed."""
+        self._selector.unregister(sock)
 
     def call(self, function: Callable[[], object]) -> None:
-        """Have the loop call a function; this may be called in any thread."""
+        """Call a function in the loop's thread. This may be used in any thread, and never blocks.
+
+        The function is queued before the byte is sent: the loop reads the byte first and the queue
+        after it, so the function is either seen in that turn or has a byte of its own to come.
+        """
         self._calls.append(function)
-        with contextlib.suppress(OSError):  # so much waits there that the loop wakes, or it is over
+        # The socket is full: the loop will wake anyway. Or it is closed: the loop is over.
+        with contextlib.suppress(OSError):
             self._waker.send(b"\0")
 
-    def watch(self, connection: Connection, job: Job) -> None:
-        """Have a connection look whenever a job changes."""
-        audience = self._audiences.get(job)
-        if audience is None:
-            audience = self._audiences[job] = _Audience(self._tell)
-            job.watch(audience.tell)
-        audience.connections.add(connection)
+    def call_at(self, when: float, function: Callable[[], object]) -> None:
+        """Call a function once `now` has reached a moment."""
+        heapq.heappush(self._timers, (when, next(self._count), function))
 
-    def unwatch(self, connection: Connection, job: Job) -> None:
-        """Let it be."""
-        self._audiences[job].connections.discard(connection)
-        if not self._audiences[job].connections:
-            job.unwatch(self._audiences.pop(job).tell)
+    def resume_last(self, task: Task) -> None:
+        """Resume a task at the end of this turn, after everything else that is ready."""
+        self._last.append(task)
 
-    def _tell(self, audience: _Audience) -> None:
-        """Have an audience look at its job; this may be called in any thread."""
-        if audience not in self._changed:
-            self._changed[audience] = None
-            self.call(self._look)
-
-    def _look(self) -> None:
-        """Have those who watch look at the jobs that have changed, if they have not just done."""
-        for audience in [*self._changed]:
-            if audience.rests_until <= self.now:
-                del self._changed[audience]  # before the look, so that no change is missed
-                audience.rests_until = self.now + PERIOD
-                for connection in [*audience.connections]:
-                    connection.look()
-
-    def _turn(self) -> None:
-        rest = min((one.rests_until for one in [*self._changed]), default=NEVER)
-        left = min(self.next, rest) - time.monotonic()
-        events = self.selector.select(max(0.0, min(left, 3600.0)))  # for epoll takes no more
+    def turn(self) -> None:
+        """Wait until something is to be done, and do it."""
+        ready = self._selector.select(self._time_left())
         self.now = time.monotonic()
-        for key, what in events:
-            key.data(what)
-        if rest <= self.now:
-            self._look()
-        if self.next <= self.now:
-            for connection in [*self.connections]:
-                if connection.deadline <= self.now:
-                    connection.go_on()
-            self.next = min((one.deadline for one in self.connections), default=NEVER)
-        # All at once, for to wake a client costs more than an answer: while it reads the
-        # first one, the others come.
-        while self.writing:
-            self.writing.popleft().go_on()
+        for key, events in ready:
+            # A handler may unregister a socket that is also in `ready`. Its handler is called all
+            # the same, which is harmless: see `Task.resume`.
+            key.data(events)
+        if self._timers:
+            self._run_timers()
+        if self.next_deadline <= self.now:
+            self._resume_overdue()
+        while self._last:
+            self._last.popleft().resume()
 
-    def _wake(self, events: int) -> None:
-        self._woken.recv(65_536)
+    def close(self) -> None:
+        """Close the loop's own sockets. The sockets of the tasks must be closed by then."""
+        self._selector.close()
+        self._waker.close()
+        self._woken.close()
+
+    def _time_left(self) -> float:
+        """Return how many seconds the loop may wait for events."""
+        until = self.next_deadline
+        if self._timers:
+            until = min(until, self._timers[0][0])
+        return max(0.0, min(until - time.monotonic(), LONGEST_WAIT))
+
+    def _run_calls(self, events: int) -> None:
+        self._woken.recv(65_536)  # before the queue is read: see `call`
         while self._calls:
             self._calls.popleft()()
 
-    def _stop_listening(self) -> None:
-        if self._listener.fileno() >= 0:
-            self.selector.unregister(self._listener)
-            self._listener.close()
+    def _run_timers(self) -> None:
+        while self._timers and self._timers[0][0] <= self.now:
+            _, _, function = heapq.heappop(self._timers)
+            function()
 
-    def _close(self) -> None:
-        self._stop_listening()
-        self.closing = True
-        for connection in [*self.connections]:
-            connection.go_on()  # which ends it if it is idle
-
-    def _accept(self, events: int) -> None:
-        client: Any = None  # a socket
-        try:
-            client, _ = self._listener.accept()
-            client.setblocking(False)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.tls:
-                client = self.tls.wrap_socket(client, True, do_handshake_on_connect=False)
-        except OSError:  # it has gone again; or there is no descriptor left, and then not so fast
-            if client:
-                client.close()
-            time.sleep(0.001)
-            return
-        if self.surplus < (0 if self.tls else SURPLUS):
-            Connection(self, client)
-        else:
-            client.close()
-
-
-class _Audience:
-    """The connections that watch a job; ``tell`` tells the server that it has changed."""
-
-    def __init__(self, tell: Callable[[_Audience], None]) -> None:
-        self.tell = partial(tell, self)
-        self.connections: set[Connection] = set()
-        self.rests_until = 0.0
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        if sys.platform != "win32":  # there it would let two servers share a port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-        listener.setblocking(False)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        taken = getattr(error, "errno", 0) == errno.EADDRINUSE
-        hint = ": stop what runs there, or choose another --port (0 is any free one)"
-        raise OSError(f"cannot listen on {host}:{port}: {error}{hint * taken}") from error
-    return listener
+    def _resume_overdue(self) -> None:
+        # A step may end tasks, and a call may begin some: this needs a copy.
+        for task in [*self.tasks]:
+            if task.deadline <= self.now:
+                task.resume()
+        self.next_deadline = min((task.deadline for task in self.tasks), default=NEVER)

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, quote
 from ..errors import RequestError
 from .request import Request
 
-# Hosts that need no permission: IP addresses and this machine's own names. No DNS server can make
-# another site's name one of these.
+# Hosts that need no permission: IP addresses and this machine's own names. No foreign DNS
+# server answers for them.
 _LOCAL = re.compile(r"localhost|[^:]+\.localhost|[0-9.]+|\[[0-9a-f:.]+\]", re.I)
 _PORT = re.compile(":([0-9]*)$")
 _READING_METHODS = ("GET", "HEAD")
@@ -29,11 +29,11 @@ _CORS = {
 class Gate:
     """Decides which requests are served.
 
-    :param token: what every request must send, as a bearer token or in the page's cookie; empty
-        for none.
-    :param allow_hosts: names, without a port, by which the server may be called if there is no
-        token. IP addresses and ``localhost`` are always allowed.
-    :param allow_origins: sites, such as ``https://example.com``, whose pages may use the server.
+    :param token: token every request must send, as a bearer token or in the page's cookie;
+        empty for none.
+    :param allow_hosts: names, without a port, by which the server may be called if there is
+        no token. IP addresses and ``localhost`` are always allowed.
+    :param allow_origins: sites whose pages may use the server, as ``https://example.com``.
     """
 
     def __init__(self, token: str = "", allow_hosts: Iterable[str] = (),
@@ -64,15 +64,16 @@ class Gate:
         """Return the cookie to set if a browser comes with the token in the URL, else None."""
         if not self._has_token_in_url(request):
             return None
-        return f"{self._cookie_name(request)}={self._cookie_value()}; " \
-               "Path=/; HttpOnly; SameSite=Strict"
+        cookie = f"{self._cookie_name(request)}={self._cookie_value()}"
+        return f"{cookie}; Path=/; HttpOnly; SameSite=Strict"
 
     def _check_host(self, request: Request) -> None:
         """Refuse names that are not this server's (RFC 9110 section 7.4).
 
-        A page of evil.example may let that name point to this machine (DNS rebinding). The browser
-        then takes this server for the page's own site, and lets the page read every answer. With a
-        token there is no need: the browser does not know it under that name.
+        The owner of evil.example may point that name at this machine (DNS rebinding). A
+        browser then takes this server for the site of evil.example's page, and lets the page
+        read every answer. A token prevents that already: the page does not know it, and the
+        browser does not send the cookie to that name.
         """
         if self._token:
             return
@@ -82,17 +83,18 @@ class Gate:
                                     "address, or allow this host")
 
     def _check_origin(self, request: Request) -> None:
-        """Refuse requests by which the page of another site could change something.
+        """Refuse requests with which another site's page could change something.
 
-        It may read: without the headers of `cors` the browser does not show it the answer.
+        Reading requests need no check: the browser keeps their answers from the page, unless
+        they have the headers of `cors`.
         """
         origin = request.headers.get("origin", "").lower()
         if not origin or request.method in _READING_METHODS:
             return  # a client that is no browser sends no Origin
         is_own_page = origin.partition("://")[2] == _host(request)
         if not is_own_page and not self._is_allowed_origin(request):
-            raise RequestError(403, f"a page of {origin} may not use this server, unless that "
-                                    "origin is allowed")
+            raise RequestError(403, f"a page of {origin} may not use this server, unless "
+                                    "that origin is allowed")
 
     def _check_token(self, request: Request) -> None:
         if not self._token:
@@ -100,8 +102,9 @@ class Gate:
         if request.method == "OPTIONS":  # a browser's preflight request cannot send it
             return
         if not self._has_token(request):
-            raise RequestError(401, "a token is needed: Authorization: Bearer ..., or the page's "
-                                    "address with ?token=...", **{"WWW-Authenticate": "Bearer"})
+            message = ("a token is needed: Authorization: Bearer ..., or the page's address "
+                       "with ?token=...")
+            raise RequestError(401, message, **{"WWW-Authenticate": "Bearer"})
 
     def _is_allowed_origin(self, request: Request) -> bool:
         return request.headers.get("origin", "").lower() in self._origins
@@ -117,7 +120,7 @@ class Gate:
         return scheme.lower() == "bearer" and _equals(given.strip(), self._token)
 
     def _has_token_in_cookie(self, request: Request) -> bool:
-        # Made once, and only cookies of this name are compared: the client may send thousands.
+        # Made once, and only cookies of this name are compared: a client may send thousands.
         prefix = f"{self._cookie_name(request)}="
         wanted = self._cookie_value()
         for cookie in request.headers.get("cookie", "").split(";"):
@@ -131,7 +134,7 @@ class Gate:
         return self._token != "" and _equals(given, self._token)
 
     def _cookie_name(self, request: Request) -> str:
-        """Return a name with the port in it: a browser sends the cookies of all ports to each."""
+        """Return a name with the port in it: a browser sends a host's cookies to all ports."""
         port = _PORT.search(_host(request))
         return "longop" + (port.group(1) if port else "")
 

@@ -1,9 +1,10 @@
 """The operations inside somebody's own ``http.server``: a request handler class.
 
     socket ─ Handler ─┬─ api ─ Response, or Held: waits in the connection's thread
-                      └─ do_GET, do_POST, ... of a subclass: whatever is not the operations'
+                      └─ do_GET, do_POST, ... of a subclass: requests for other paths
 
-Each connection has a thread and an instance of the class. What they share is the class's `Api`.
+Each connection has its own instance of the class, and its own thread (in a server without
+threads, they take turns). They share the `Api` of the class.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from .problem import problem
 from .wire import CONTINUE, Reader, Request, Response
 
 
+_WRAPPED = "functions that are wrapped in longop.LongOperation"
+
+
 class Handler(BaseHTTPRequestHandler):
-    """Serves operations; derive from it and set class attributes, as for ``http.server``'s own.
+    """Serves operations; derive from it and set class attributes, as with ``http.server``.
 
         class Handler(longop.Handler):
             operations = [operation]
@@ -37,12 +41,11 @@ class Handler(BaseHTTPRequestHandler):
 
         ThreadingHTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
 
-    The attributes are read when the class is created. Classes with the same settings, such as a
-    class and a subclass that changes none, share one `Api`. Wrong settings raise ``TypeError`` or
-    ``ValueError``.
+    The attributes are read when the class is created; a wrong one raises ``TypeError`` or
+    ``ValueError``. A subclass that changes none of them shares the `Api` of its parent.
 
-    ``limits.idle_time`` becomes the class's ``timeout``, unless it has a ``timeout`` of its own;
-    it is the only limit of time that applies.
+    ``limits.idle_time`` becomes the class's ``timeout``, unless the class sets its own. It is
+    the only limit of time that applies.
     """
 
     operations: ClassVar[Sequence[LongOperation]] = ()
@@ -60,9 +63,9 @@ class Handler(BaseHTTPRequestHandler):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         settings = _settings_of(cls)
-        before = cls._settings
+        before = cls._settings  # the parent's
         if settings == before:
-            return
+            return  # ``api`` is inherited, too
         cls._settings = settings
         cls.api = Api(settings.operations, settings.page, settings.gate, settings.limits,
                       alone=False)
@@ -82,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
             self.protocol_version = "HTTP/1.0"
 
     def handle_one_request(self) -> None:
-        """Serve one request; set ``close_connection`` if no other may follow on its connection."""
+        """Serve one request; set ``close_connection`` if no other may follow it."""
         self.close_connection = True  # until an answer says that it can go on
         foreign_head = None
         try:
@@ -93,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(error)
         except (ConnectionError, socket.timeout):
             pass  # the client has left, or was silent for too long
-        # Outside of the ``try``: errors of a ``do_...`` method are for the server to handle.
+        # Outside of the ``try``: the server handles the errors of a ``do_...`` method.
         if foreign_head is not None:
             self._serve_foreign(foreign_head)
 
@@ -103,8 +106,8 @@ class Handler(BaseHTTPRequestHandler):
             self._has_length = True
         super().send_header(keyword, value)
 
-    # Requests for the operations. `wire` reads their heads: `http.server` spends most of the time
-    # of a status poll on parsing headers, and accepts ambiguous ones.
+    # Requests for the operations. `wire` reads their heads: ``http.server`` accepts ambiguous
+    # ones, and needs most of the time of a status poll to parse the headers.
 
     def _serve_own(self) -> None:
         request = self._read()
@@ -132,9 +135,9 @@ class Handler(BaseHTTPRequestHandler):
         return request
 
     def _receive(self, reader: Reader) -> bytes:
-        """Receive some more of a request, but no byte after it: that may be a ``do_...`` method's.
+        """Receive more of a request; return nothing if the client has left.
 
-        Return nothing if the client has left.
+        Bytes after the head stay where they are: they may be for a ``do_...`` method to read.
         """
         request = reader.request
         if request is None:
@@ -143,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read1(missing)
 
     def _read_head(self, head: bytes) -> Request:
-        """Return the request with this head; `Reader` calls it as soon as the head is there."""
+        """Return the request with this head. `Reader` calls it before it reads the body."""
         request = self.api.read_head(head)
         if request.view is None and hasattr(self, "do_" + request.method):
             raise _NotOurs(head)
@@ -162,13 +165,13 @@ class Handler(BaseHTTPRequestHandler):
         return request.keep_alive and not is_stream and self.protocol_version == "HTTP/1.1"
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer an error, and close: where the request ends is unknown, or not worth reading."""
+        """Answer an error and close the connection, because the body was not read."""
         self.connection.sendall(problem(error).render())
         with contextlib.suppress(OSError):
             self._discard()
 
     def _discard(self) -> None:
-        """Read on for a while: closed at once, a client that still sends would lose the answer."""
+        """Read on for a while: if the connection were reset, the answer could be lost."""
         self.connection.shutdown(socket.SHUT_WR)
         left = 2 * self.api.limits.max_body
         while left > 0:
@@ -180,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
     # Requests for a subclass
 
     def _serve_foreign(self, head: bytes) -> None:
-        """Let ``http.server`` parse the head once more, and call the ``do_...`` method."""
+        """Let ``http.server`` parse the head again, and call the ``do_...`` method."""
         if not self._parse_again(head):
             return  # it has answered with an error
         self._has_length = False
@@ -208,7 +211,7 @@ def handler(*operations: LongOperation, page: str | None = "/", gate: Gate | Non
     """Return a `Handler` class for some operations, to give to ``ThreadingHTTPServer``.
 
     :param page: the path of the page, or None for no page.
-    :param gate: who may come in; by default whoever can reach the server under its own name.
+    :param gate: which requests are served; by default a `Gate` without a token.
     :param limits: what a client may send.
     """
     settings = {
@@ -229,7 +232,7 @@ class _NotOurs(Exception):
 
 
 class _Settings(NamedTuple):
-    """The class attributes that an `Api` is made from."""
+    """The class attributes that determine the `Api`."""
 
     operations: tuple[LongOperation, ...]
     page: str | None
@@ -238,11 +241,11 @@ class _Settings(NamedTuple):
 
 
 def _settings_of(cls: type[Handler]) -> _Settings:
-    """Return the settings of a class; raise ``TypeError`` or ``ValueError`` for a wrong one."""
+    """Return the settings of a class; raise an error for a wrong one."""
     name = cls.__name__
-    _check_type(f"{name}.operations", cls.operations, (list, tuple), "a list of LongOperation")
+    _check_type(f"{name}.operations", cls.operations, (list, tuple), "a list")
     for operation in cls.operations:
-        _check_type(f"{name}.operations", operation, LongOperation, "a list of LongOperation")
+        _check_type(f"{name}.operations", operation, LongOperation, _WRAPPED)
     if cls.page is not None:
         _check_type(f"{name}.page", cls.page, str, "a path or None")
         if not cls.page.startswith("/"):
@@ -252,6 +255,6 @@ def _settings_of(cls: type[Handler]) -> _Settings:
     return _Settings(tuple(cls.operations), cls.page, cls.gate, cls.limits)
 
 
-def _check_type(name: str, value: object, type: Any, expected: str) -> None:
-    if not isinstance(value, type):
+def _check_type(name: str, value: object, kind: Any, expected: str) -> None:
+    if not isinstance(value, kind):
         raise TypeError(f"{name} must be {expected}, not {value!r}")

@@ -24,13 +24,14 @@ Item = Union[float, Response, bytes]
 class Held(NamedTuple):
     """An answer that depends on what a ``job`` does next.
 
-    ``items`` yields, in any order that begins with the `Response` or a wait:
+    ``items`` yields:
 
     - a ``float``: wait until the job changes, for at most this many seconds;
     - a `Response`: send it; one without a body begins a stream;
     - ``bytes``: send them as the next part of the stream.
 
-    It looks at the job each time it is resumed, so resuming it too early does no harm.
+    It looks at the job each time it is resumed, so resuming it too early is harmless. One
+    thread at a time may use it.
     """
 
     job: Job
@@ -42,16 +43,18 @@ Answer = Union[Response, Held]
 
 def hold(job: Job, seconds: float, ready: Callable[[Status], bool],
          answer: Callable[[Status], Response]) -> Held:
-    """Answer as soon as ``ready`` accepts the job's status, or after ``seconds`` (at most a day).
+    """Answer as soon as ``ready`` accepts the job's status, or after some ``seconds``.
 
+    :param seconds: the longest wait; a day at most.
     :param answer: makes the response from the status at that moment.
     """
     return Held(job, _hold(job, seconds, ready, answer))
 
 
 def stream(job: Job, seen: int, event: Callable[[Status], bytes]) -> Held:
-    """Send an event for each change of a job, until its end; of several changes, the newest only.
+    """Send an event for each change of a job, until its end.
 
+    Changes that come faster than they can be sent are skipped, except for the newest.
     The format is that of server-sent events, https://html.spec.whatwg.org/#server-sent-events.
 
     :param seen: the version of the status that the client has already, or -1.
@@ -72,13 +75,13 @@ def wait(answer: Answer) -> Generator[Response | bytes, None, None]:
     answer.job.watch(changed.set)  # called in the thread that changes the job
     try:
         for item in answer.items:
-            if isinstance(item, float):
+            if isinstance(item, (Response, bytes)):
+                yield item
+            else:
                 changed.wait(item)
                 # Cleared before ``items`` looks at the job, not after: a change during that
                 # look then ends the next wait at once.
                 changed.clear()
-            else:
-                yield item
     finally:
         answer.job.unwatch(changed.set)
 

@@ -22,7 +22,10 @@ _NUMBER = re.compile(r"-?[0-9]{1,16}(\.[0-9]*)?")
 
 
 class Upload(bytes):
-    """The bytes of an uploaded file; ``filename`` and ``content_type`` are the client's words."""
+    """The bytes of an uploaded file.
+
+    ``filename`` and ``content_type`` are as the client stated them, or empty.
+    """
 
     filename: str = ""
     content_type: str = ""

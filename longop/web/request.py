@@ -1,8 +1,9 @@
 """The head of an HTTP/1.1 request: what it says, and what in it is refused.
 
-Knows nothing of sockets, routes or the parameters in a body. Two programs that read the same bytes
-differently can be made to disagree about where a request ends ("request smuggling"), so whatever is
-ambiguous is refused. Sections are those of RFC 9112 where no other RFC is named.
+Knows nothing of sockets, routes or the parameters in a body. A head that two programs may
+read differently is refused: they could be made to disagree about where a request ends, and so
+one could smuggle requests past the other. Sections are those of RFC 9112 where no other RFC is
+named.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from .limits import Limits
 
 # RFC 9110 section 5.6.2: the characters of a method and of a header's name.
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-# Sections 3 and 5: the request line, header lines, an empty line. Neither a space before the colon
-# nor a value that is continued on the next line (obs-fold) is accepted.
-_HEAD = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/1\.([01])\r\n((?:{_TOKEN}:[^\r\n\0]*\r\n)*)\r\n")
+# Sections 3 and 5: the request line, header lines, an empty line. Neither a space before the
+# colon nor a value that continues on the next line (obs-fold) is accepted.
+_HEADER = rf"{_TOKEN}:[^\r\n\0]*\r\n"
+_HEAD = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/1\.([01])\r\n((?:{_HEADER})*)\r\n")
 _ABSOLUTE = re.compile("https?://([^/?]*)(.*)", re.I)
 _NOT_IN_HOST = re.compile(r"[\s,/?#@\\]")  # a comma: two Host headers were joined
 _LENGTH = re.compile("[0-9]{1,16}")
@@ -27,23 +29,27 @@ _LENGTH = re.compile("[0-9]{1,16}")
 class Request:
     """A request's head; `wire.Reader` adds the ``body``, and an `api.Api` the ``view``.
 
-    ``headers`` has the names in lower case; values of a repeated header are joined by commas.
-    ``path`` and ``query`` are as they were sent, percent-encoded. ``expects`` says that the client
-    waits for `wire.CONTINUE` before it sends its body of ``length`` bytes. ``view`` is the function
-    that answers the request, ``job_id`` is that of a path below ``/v1/jobs``, and ``extra`` holds
-    headers to add to the answer.
+    - ``method``, ``path`` and ``query`` are as they were sent, percent-encoded.
+    - ``headers`` has the names in lower case; the values of a repeated header are joined with
+      commas.
+    - ``length`` is the size of the body in bytes.
+    - ``expects``: the client waits for `wire.CONTINUE` before it sends the body.
+    - ``keep_alive``: the client may send another request on the same connection.
+    - ``view`` is the function that answers the request, ``job_id`` the id in a path below
+      ``/v1/jobs``, and ``extra`` holds headers to add to the answer.
     """
 
     def __init__(self, head: bytes, limits: Limits) -> None:
         """Parse a whole head, with the empty line that ends it.
 
-        Raises `RequestError` if it is not HTTP/1.0 or 1.1, is ambiguous, or has too many headers.
-        The other limits are left to `check`: they do not apply to requests of other handlers.
+        Raises `RequestError` if it is not HTTP/1.0 or 1.1, is ambiguous, or has too many
+        headers. The other limits are left to `check`: they do not apply to requests that
+        somebody else's ``do_...`` method answers.
         """
         match = _HEAD.fullmatch(head.decode("latin-1"))  # in which no byte is lost
         if match is None:
-            raise RequestError(400, "a request begins METHOD target HTTP/1.1, then Name: value "
-                                    "lines, each ended by CR LF")
+            raise RequestError(400, "a request begins METHOD target HTTP/1.1, then Name: "
+                                    "value lines, each ended by CR LF")
         method, target, minor, lines = match.groups()
         is_http_1_1 = minor == "1"
         self.limits = limits
@@ -72,7 +78,7 @@ class Request:
             raise RequestError(413, f"the body is larger than {self.limits.max_body:,} bytes")
 
     def with_body(self, body: bytes) -> Request:
-        """Return a copy that has a body: the head may be cached, and serve other requests too."""
+        """Return a copy that has a body: a cached head serves many requests."""
         whole = copy.copy(self)
         whole.body = body
         return whole
@@ -85,9 +91,9 @@ class Request:
             raise RequestError(400, "a request must have one Host header")
 
     def _take_host_from(self, target: str) -> str:
-        """Section 3.2.2: a proxy sends an absolute URL, whose host replaces the Host header.
+        """Return the path and the query of a target in absolute form, as proxies send it.
 
-        Return the rest of the target.
+        Section 3.2.2: its host replaces the Host header.
         """
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
@@ -102,13 +108,13 @@ class Request:
         return "close" in options.split(",")
 
     def _expects_continue(self) -> bool:
-        """RFC 9110 section 10.1.1: the client waits for leave to send the body."""
+        """RFC 9110 section 10.1.1: the client asks before it sends the body."""
         return self.headers.get("expect", "").lower() == "100-continue"
 
     def _check_framing(self, is_http_1_1: bool) -> None:
-        """Section 6.1: two statements of the body's length are a way to smuggle requests.
+        """Section 6.1: two statements of the body's length can smuggle a request.
 
-        So is a transfer coding in HTTP/1.0, which older programs do not know.
+        So can a transfer coding in HTTP/1.0: older programs do not know it.
         """
         if "transfer-encoding" not in self.headers:
             return

@@ -2,8 +2,8 @@
 
     bytes received ─ Reader ─ Request ─ (api) ─ Response ─ bytes to send
 
-No sockets and no jobs in here; `parameters` reads what is in a request. Sections are those of
-RFC 9112 where no other RFC is named.
+Knows nothing of sockets and jobs; `parameters` reads what is in a request. Sections are those
+of RFC 9112 where no other RFC is named.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = ["ALWAYS", "CONTINUE", "Limits", "Reader", "Request", "Response", "htt
            "json_response"]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # RFC 9110 section 15.2.1
-# Headers of every answer: what is told of a job is soon outdated, and a result that looks like
-# HTML must not become a page.
+# Headers of every answer: the state of a job is soon outdated, and a browser must not take a
+# result that looks like HTML for a page.
 ALWAYS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
 
 _HEAD_END = b"\r\n\r\n"
@@ -37,23 +37,23 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun",
 
 
 class Reader:
-    """Cuts the bytes in its ``buffer`` into requests: append what comes in, then call `next`.
+    """Cuts the bytes in its ``buffer`` into requests: append bytes, then call `next`.
 
-    One connection's thread, or the loop, uses it; it has no lock.
+    It has no lock: each connection has a reader, which one thread uses.
     """
 
     def __init__(self, read_head: Callable[[bytes], Request], limits: Limits) -> None:
         """Make a reader for a connection.
 
-        :param read_head: makes a request of the bytes of a head. If it raises, `next` raises the
-            same, before the body is there.
+        :param read_head: makes a request of the bytes of a head. What it raises comes out of
+            `next`, before the body has come.
         """
         self._read_head = read_head
         self._limits = limits
         self.buffer = bytearray()  # bytes that belong to no request yet
         self.request: Request | None = None  # its head has come, and its body is still to come
         self._searched = 0  # bytes of the buffer in which no head ends
-        self._client_waits = False  # ... for `CONTINUE`, before it sends the body
+        self._client_waits = False  # for `CONTINUE`, before it sends the body
 
     @property
     def is_idle(self) -> bool:
@@ -63,8 +63,8 @@ class Reader:
     def next(self) -> Request | None:
         """Return the next request, or None if more bytes are needed for it.
 
-        Raises `RequestError` for a head that is malformed or too large. Nothing after it can be
-        read then, because nobody knows where the request ends: the connection must be closed.
+        Raises `RequestError` for a head that is malformed or too large. The connection must
+        then be closed, because nobody knows where the next request begins.
         """
         if self.request is None:
             request = self._next_head()
@@ -99,10 +99,11 @@ class Reader:
     def _cut_head(self) -> bytes | None:
         """Cut a whole head off the buffer, or return None if it is not all there."""
         buffer = self.buffer
-        while buffer.startswith(b"\r\n"):  # section 2.2: empty lines before a request are ignored
+        # Section 2.2: empty lines before a request are ignored.
+        while buffer.startswith(b"\r\n"):
             del buffer[:2]
-        # Each byte is searched once, however slowly they come; three more, because the end itself
-        # may have come in pieces.
+        # Bytes that were searched before are skipped, so that a head that comes byte by byte
+        # takes linear time. All but three: the end may have been cut in two.
         end = buffer.find(_HEAD_END, max(0, self._searched - 3))
         size = len(buffer) if end < 0 else end + len(_HEAD_END)
         if size > self._limits.max_head:
@@ -130,7 +131,10 @@ class Reader:
 
 @dataclass
 class Response:
-    """An answer to a request; if ``body`` is None, a stream follows that ends the connection."""
+    """An answer to a request.
+
+    If its ``body`` is None, a stream follows, which ends with the connection.
+    """
 
     status: int
     body: bytes | None = b""
@@ -140,7 +144,7 @@ class Response:
     def fields(self, extra: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return the headers of this answer, with ``extra`` ones, but without `ALWAYS`."""
         fields = [*self.headers.items(), *extra.items()]
-        if self.status != HTTPStatus.NO_CONTENT:  # RFC 9110 section 8.6: no length either
+        if self.status != HTTPStatus.NO_CONTENT:  # which has no length (RFC 9110 section 8.6)
             fields.append(("Content-Type", self.content_type))
             if self.body is not None:
                 fields.append(("Content-Length", str(len(self.body))))
@@ -149,8 +153,8 @@ class Response:
     def render(self, request: Request | None = None, keep_alive: bool = False) -> bytes:
         """Return the answer to ``request`` in one piece.
 
-        Two small writes in its place would cost 40 ms: the second one waits (Nagle's algorithm)
-        until the client's delayed acknowledgement of the first one.
+        Two small writes would take 40 ms: the second one waits (Nagle's algorithm) for the
+        client's acknowledgement of the first, which the client delays.
         """
         extra = {} if request is None else request.extra
         head = _begin(self.status, int(time.time())) + _lines(self.fields(extra))
@@ -168,7 +172,7 @@ def json_response(value: Any, status: int = 200, **more: Any) -> Response:
 def http_date(now: float) -> str:
     """Return a time, in seconds since 1970, as RFC 9110 section 5.6.7 writes it.
 
-    The names in it are English, whatever the locale. ``email.utils.formatdate`` does the same, but
+    The names in it are English in any locale. ``email.utils.formatdate`` does the same, but
     its import takes as long as that of all of `longop`.
     """
     at = time.gmtime(now)

@@ -1,6 +1,6 @@
 """The operations as a WSGI application (PEP 3333), for gunicorn, waitress and other servers.
 
-The server's thread waits for an answer that is held: each watcher occupies one.
+While an answer is held, the server's thread waits: each watcher occupies one.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ def wsgi(*operations: LongOperation, page: str | None = "/", gate: Gate | None =
          limits: Limits | None = None) -> WSGIApplication:
     """Return a WSGI application that serves some operations.
 
-    It answers ``/v1/...``, ``/openapi.json`` and the page. If it is mounted in another application,
-    it must be reached at these very paths.
+    It answers ``/v1/...``, ``/openapi.json`` and the page. Mounted in another application, it
+    must be reached at these same paths.
 
     :param page: the path of the page, or None for no page.
-    :param gate: who may come in; by default whoever can reach the server under its own name.
-    :param limits: what a client may send; how long it may take is the server's affair.
+    :param gate: which requests are served; by default a `Gate` without a token.
+    :param limits: what a client may send; limits of time are left to the WSGI server.
     """
     api = Api(operations, page, gate, limits)
 
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def application(environ: WSGIEnvironment,
+                    start_response: StartResponse) -> Iterable[bytes]:
         extra: Mapping[str, str] = {}
         try:
             request = api.read_head(_head(environ))
@@ -64,7 +65,7 @@ def _send(answer: Answer, extra: Mapping[str, str], is_head: bool,
 
 
 def _body(response: Response, items: Generator[Any, None, None]) -> Iterable[bytes]:
-    """Yield the body, or the parts of the stream. The server closes it if the client leaves."""
+    """Yield the body, or the parts of the stream; the server closes this when it is done."""
     with contextlib.closing(items):
         yield response.body or b""
         yield from items
@@ -78,7 +79,7 @@ def _with_body(request: Request, stream: InputStream) -> Request:
 
 
 def _head(environ: WSGIEnvironment) -> bytes:
-    """Return the head as it may have been sent: one parser then reads the requests of all doors."""
+    """Return the head as the client may have sent it, so that all doors have one parser."""
     lines = [f"{environ['REQUEST_METHOD']} {_target(environ)} HTTP/1.1"]
     for name, value in _headers(environ).items():
         lines.append(f"{name}: {value}")

@@ -18,13 +18,14 @@ def converse(client):
     assert ask("POST /v1/doors/echo", b"text=l", Idempotency_Key="k", **FORM)[0] == 422
     assert ask(f"GET /v1/jobs/{first['commandId']}")[0] == 200
     id = ask("POST /v1/doors/until_told")[1]["commandId"]
-    status, value, _ = ask("POST /v1/doors/get_command_status", f"commandId={id}", **FORM)
+    by_id = {"body": f"commandId={id}", **FORM}
+    status, value, _ = ask("POST /v1/doors/get_command_status", **by_id)
     assert (status, value["commandStatus"]) == (200, "running")
-    assert ask("POST /v1/doors/cancel_command", f"commandId={id}", **FORM)[1]["success"] is True
+    assert ask("POST /v1/doors/cancel_command", **by_id)[1]["success"] is True
     doors.Client(*client.address).ask(f"GET /v1/jobs/{id}/events")  # until it has ended
-    status, value, _ = ask("POST /v1/doors/get_command_status", f"commandId={id}", **FORM)
+    status, value, _ = ask("POST /v1/doors/get_command_status", **by_id)
     assert (status, value["commandStatus"]) == (200, "cancelled")
-    assert ask("POST /v1/doors/cancel_command", f"commandId={id}", **FORM)[1]["success"] is True
+    assert ask("POST /v1/doors/cancel_command", **by_id)[1]["success"] is True
     assert ask("POST /v1/doors/echo", Origin=SITE)[0] == 200
     return client.told
 

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from longop.serve.loop import Server
+from longop.serve.server import Server
 from longop.web.api import Api
 
 from ..web.doors import OPTIONS, operations, running

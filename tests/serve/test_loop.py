@@ -1,603 +1,181 @@
-"""`longop.serve.loop` on real sockets: many connections, one loop."""
+"""`longop.serve.loop`: sockets, deadlines and calls, without a server."""
 
 import contextlib
-import http.client
-import json
-import shutil
 import socket
-import ssl
-import struct
-import subprocess
 import threading
 import time
 
 import pytest
 
-import longop.serve.loop
-from longop import State
-from longop.web.api import Api
-from longop.web.gate import Gate
-from longop.serve.loop import Server
-from longop.web.wire import Limits, Response
+from longop.serve.loop import NEVER, READ, Loop, Task
 
-from ..waiting import WAIT, wait_until
-
-PING = b"GET /v1/status/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-class Steps:
-    """A function that reports a step whenever it is let, and ends when it is told to."""
-
-    __name__ = "steps"
-
-    def __init__(self):
-        self.may, self.done = threading.Semaphore(0), threading.Semaphore(0)
-
-    def __call__(self, callback, size: int = 0):
-        step = 0
-        while True:
-            while not self.may.acquire(timeout=0.01):
-                callback.check()
-            step += 1
-            callback("x" * size, step)
-            self.done.release()
-
-    def step(self, times=1):
-        for _ in range(times):
-            self.may.release()
-            assert self.done.acquire(timeout=WAIT)
+from ..waiting import WAIT
 
 
 @pytest.fixture
-def steps():
-    return Steps()
+def loop():
+    with contextlib.closing(Loop()) as loop:
+        yield loop
 
 
-@pytest.fixture
-def start(steps, make):
-    def start(**parameters):
-        operation = make(steps, "thread", grace=0.1)
-        job = operation.start(**parameters)
-        job.of_operation = operation
-        return job
+class Noted(Task):
+    """A task that notes when it is resumed, and asks for the next of its deadlines."""
 
-    return start
+    def __init__(self, loop, *deadlines):
+        self.loop, self.deadlines, self.resumed = loop, [*deadlines, NEVER], []
+        loop.tasks.add(self)
+        self._ask()
+
+    def _ask(self):
+        self.deadline = self.deadlines.pop(0)
+        self.loop.next_deadline = min(self.loop.next_deadline, self.deadline)
+
+    def resume(self, events=0):
+        self.resumed.append(events)
+        self._ask()
 
 
-@pytest.fixture
-def job(start):
-    return start()
+def test_call_in_another_thread(loop):
+    """A call from another thread wakes the loop, and is made in the loop's thread, in order."""
+    made = []
 
+    def call():
+        time.sleep(0.02)
+        for number in range(100):
+            loop.call(lambda number=number: made.append((number, threading.get_ident())))
 
-@contextlib.contextmanager
-def serving(job=None, tls=None, **limits):
-    server = Server("127.0.0.1", 0, tls)
-    server.api = Api([job.of_operation] if job else [], limits=Limits(**limits))
-    server.address = server._listener.getsockname()
-    thread = threading.Thread(target=server.serve)
+    thread = threading.Thread(target=call)
     thread.start()
-    try:
-        yield server
-    finally:
-        if job:
-            job.cancel()
-        server.close()
-        thread.join(WAIT)
-        assert not thread.is_alive()
-
-
-@contextlib.contextmanager
-def connected(server, data=b"", context=None):
-    with socket.create_connection(server.address, WAIT) as client:
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if context:
-            client = context.wrap_socket(client)
-        with client:
-            client.sendall(data)
-            yield client
-
-
-def rest(client):
-    """Return all that comes until the server closes."""
-    return b"".join(iter(lambda: client.recv(65_536), b""))
-
-
-def ask(client, data):
-    """Send a request; return the answer's status and body."""
-    client.sendall(data)
-    response = http.client.HTTPResponse(client, method=data.partition(b" ")[0].decode())
-    response.begin()
-    return response.status, response.read()
-
-
-def raw(server, data):
-    with connected(server, data) as client:
-        client.shutdown(socket.SHUT_WR)
-        return rest(client)
-
-
-def get(path, **headers):
-    lines = "".join(f"{name.replace('_', '-')}: {text}\r\n" for name, text in headers.items())
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode()
-
-
-def test_kept_connection(job):
-    """Requests follow each other on one connection, until one says that it is the last."""
-    with serving(job) as server, connected(server) as client:
-        for _ in range(3):
-            assert ask(client, PING)[0] == 200
-            status, body = ask(client, get(f"/v1/jobs/{job.id}"))
-            assert (status, json.loads(body)["id"]) == (200, job.id)
-        head = PING.replace(b"GET", b"HEAD")
-        assert ask(client, head) == (200, b"")
-        assert ask(client, PING.replace(b"Host", b"Connection: close\r\nHost"))[0] == 200
-        assert client.recv(1) == b""
-
-
-@pytest.mark.parametrize("end", [b"", b"GET /v1 HTTP"])
-def test_pipeline(job, end):
-    """Requests that come together are answered in order; a half of one is not."""
-    status = get(f"/v1/jobs/{job.id}")
-    with serving(job) as server:
-        answer = raw(server, (PING + status) * 200 + end)
-    bodies = [text.partition("\r\n\r\n")[2][:7] for text in answer.decode().split("HTTP/1.1 ")[1:]]
-    assert bodies == ['{"succe', '{"id":"'] * 200
-
-
-def test_long_pipeline():
-    """Who sends without waiting for answers is not listened to for so long, and gets them all."""
-    with serving() as server, connected(server) as client:
-        sending = threading.Thread(target=client.sendall, args=(PING * 5_000,))
-        sending.start()
-        seen = b""
-        while seen.count(b"HTTP/1.1 200 ") < 5_000:
-            seen += client.recv(1_000_000)
-        sending.join(WAIT)
-
-
-def test_late_input(start, steps):
-    """What still comes when the last answer is on its way does not cost the client its end."""
-    job = start(size=300_000)
-    steps.step()
-    with serving(job) as server, socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        client.connect(server.address)
-        client.sendall(get(f"/v1/jobs/{job.id}", Connection="close"))
-        begin = client.recv(1)
-        client.sendall(b"\r\n")
-        assert len(begin + rest(client)) > 300_000
-
-
-def test_any_cut(job):
-    """It does not matter how the bytes of a request are cut."""
-    data = get(f"/v1/jobs/{job.id}", Connection="close")
-    with serving(job) as server:
-        for cut in range(1, len(data)):
-            with connected(server, data[:cut]) as client:
-                client.sendall(data[cut:])
-                assert rest(client).endswith(b"}")
-
-
-def test_expect_continue():
-    """A client that asks first is told to go on, or why it need not."""
-    head = b"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: %b\r\nContent-Length: 2\r\nExpect: " \
-           b"100-continue\r\n\r\n"
-    with serving() as server:
-        with connected(server, head % b"localhost") as client:
-            assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-            assert ask(client, b"{}")[0] == 404
-        with connected(server, head % b"evil.example") as client:
-            assert rest(client).startswith(b"HTTP/1.1 421 ")
-
-
-def refused(server, data, **more):
-    answer = raw(server, data)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert b"\r\nConnection: close" in head
-    assert json.loads(body)["status"] == int(head[9:12])
-    return int(head[9:12])
-
-
-@pytest.mark.parametrize(("data", "status"), [
-    (b"nonsense\r\n\r\n", 400), (b"\x16\x03\x01", 400), (PING.replace(b"Host:", b"Host :"), 400),
-    (PING.replace(b"\r\nHost", b"\nHost"), 400), (b"GET / HTTP/1.1\r\n\r\n", 400),
-    (get("/", Content_Length="1, 2"), 400),
-    (get("/", Content_Length=1, Transfer_Encoding="chunked"), 400),
-    (get("/", Transfer_Encoding="chunked"), 411), (get("/", Transfer_Encoding="gzip"), 501),
-    (get("/", Content_Length=31), 413), (get("/" + 50 * "a"), 414),
-    (get("/", X=900 * "a"), 431), (get("/", A=1, B=2, C=3), 431)])
-def test_refused(data, status):
-    """What cannot be served, or is over a limit, is refused, and the connection ends."""
-    with serving(max_body=30, max_url=50, max_head=500, max_headers=3) as server:
-        assert refused(server, data) == status
-        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
-
-
-def test_answer_to_who_still_sends():
-    """A client that does not look up while it sends too much is told so when it does."""
-    data = b"POST /v1/x/y HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000001\r\n\r\n"
-    with serving() as server, connected(server) as client:
-        client.sendall(data + bytes(20_000_000))
-        assert rest(client).startswith(b"HTTP/1.1 413 ")
-
-
-def test_slow_clients(job):
-    """Who takes too long to send a request is told so; others are served meanwhile."""
-    begun = [b"GET / HT", b"", get("/", Content_Length=5) + b"ab"] * 30
-    with serving(job, request_time=0.3, idle_time=0.3) as server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connected(server, data)) for data in begun]
-        with connected(server) as other:
-            assert ask(other, get(f"/v1/jobs/{job.id}"))[0] == 200
-        for client, data in zip(clients, begun):
-            assert rest(client)[:13] == (b"HTTP/1.1 408 " if data else b"")
-
-
-def test_a_thousand_slow_clients(job):
-    """So many keep nobody waiting, and all of them are told."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 2_500:
-        pytest.skip("needs 2,500 descriptors")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_500), hard))
-    with serving(job, request_time=3) as server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connected(server, b"GET / HT")) for _ in range(1_000)]
-        wait_until(lambda: len(server.connections) == 1_000)
-        with connected(server) as other:
-            for client in clients[:100]:
-                client.sendall(b"T")  # it goes on, but to no end
-                assert ask(other, get(f"/v1/jobs/{job.id}"))[0] == 200
-        assert {rest(client)[:13] for client in clients} == {b"HTTP/1.1 408 "}
-
-
-def test_idle_connection():
-    """A connection on which nothing is going on is kept for so long, and no longer."""
-    with serving(idle_time=0.05) as server, connected(server) as client:
-        assert ask(client, PING)[0] == 200
-        assert client.recv(1) == b""
-
-
-def test_too_many_connections():
-    """There may be so many connections; who comes then is told so."""
-    with serving(max_connections=2) as server:
-        with connected(server) as first, connected(server) as second:
-            assert ask(first, PING)[0] == ask(second, PING)[0] == 200
-            with connected(server) as third:
-                assert rest(third).startswith(b"HTTP/1.1 503 ")
-        wait_until(lambda: not server.connections)
-        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
-
-
-def test_far_too_many_connections(monkeypatch):
-    """Beyond those that are told so, further ones are closed."""
-    monkeypatch.setattr(longop.serve.loop, "SURPLUS", 1)
-    with serving(max_connections=1) as server, connected(server) as first:
-        assert ask(first, PING)[0] == 200
-        with connected(server) as second, connected(server) as third:
-            assert rest(third) == b""
-            assert rest(second).startswith(b"HTTP/1.1 503 ")
-
-
-def test_large_answer(start, steps):
-    """A large answer goes to a slow reader in parts, and nobody else waits for it."""
-    job = start(size=20_000_000)
-    steps.step()
-    with serving(job) as server, connected(server, get(f"/v1/jobs/{job.id}")) as slow:
-        begin = slow.recv(1000)
-        with connected(server) as other:
-            assert ask(other, PING)[0] == 200
-        length = int(begin.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
-        left = length - len(begin.partition(b"\r\n\r\n")[2])
-        while left:
-            left -= len(slow.recv(100_000))
-        assert length > 20_000_000
-        assert ask(slow, PING)[0] == 200
-
-
-def test_client_that_never_reads(start, steps):
-    """A client that takes nothing of what it asked for is dropped after the idle time."""
-    job = start(size=20_000_000)
-    steps.step()
-    with serving(job, idle_time=0.1) as server, connected(server, get(f"/v1/jobs/{job.id}")):
-        wait_until(lambda: server.connections)
-        wait_until(lambda: not server.connections)
-
-
-def test_client_that_never_reads_but_asks(job):
-    """What a client sends while it does not take its answers is bounded."""
-    with serving(job, max_head=2_000) as server, connected(server) as client:
-        client.settimeout(0.2)
-        with contextlib.suppress(OSError):
-            while True:
-                client.sendall(get(f"/v1/jobs/{job.id}") * 1000)
-        assert all(len(one._reader.buffer) < 200_000 for one in [*server.connections])
-
-
-@pytest.mark.parametrize("data", [
-    b"", b"GET / HT", get("/", Content_Length=5) + b"ab", PING, get("/v1/jobs"),
-    "long poll", "events"])
-def test_reset(job, data):
-    """A client that is gone, whatever was going on, leaves nothing behind."""
-    if isinstance(data, str):
-        path = f"/v1/jobs/{job.id}"
-        data = get(path + ("?since=99&wait=99" if data == "long poll" else "/events"))
-    with serving(job) as server:
-        with connected(server, data) as client:
-            wait_until(lambda: server.connections)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        wait_until(lambda: not server.connections)
-        wait_until(lambda: not server._audiences)
-        assert job._watchers == ()
-        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
-
-
-def test_half_closed(job):
-    """A client that says that it will send no more still gets what it has asked for."""
-    with serving(job) as server:
-        assert raw(server, get("/v1/jobs") + get(f"/v1/jobs/{job.id}")).count(b"200 OK") == 2
-
-
-def test_slow_answer(job):
-    """An answer that has to wait for something holds up nobody but its own connection."""
-    may = threading.Event()
-    with serving(job) as server:
-        answer_now = server.api.answer
-
-        def answer(request):
-            assert request.path != "/v1" or may.wait(WAIT)
-            return answer_now(request)
-
-        server.api.answer = answer
-        with connected(server, get("/v1") + PING) as slow, connected(server) as other:
-            assert ask(other, get(f"/v1/jobs/{job.id}"))[0] == 200
-            assert ask(other, PING)[0] == 200
-            may.set()
-            assert ask(slow, b"")[1].startswith(b'{"operations"')
-
-
-def test_client_that_leaves_a_slow_answer(job):
-    """A client that goes while its answer is being found harms nobody."""
-    may, asked = threading.Event(), threading.Event()
-    with serving(job) as server:
-        def answer(request):
-            asked.set()
-            assert may.wait(WAIT)
-            return Response(200)
-
-        server.api.answer = answer
-        with connected(server, get("/v1")) as client:
-            assert asked.wait(WAIT)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        wait_until(lambda: not server.connections)
-        may.set()
-        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
-
-
-def test_long_poll(job, steps):
-    """A long poll is answered when the job changes, and the connection goes on."""
-    with serving(job) as server, connected(server) as client:
-        version = job.status().version
-        client.sendall(get(f"/v1/jobs/{job.id}?since={version}&wait=100"))
-        wait_until(lambda: server._audiences)
-        steps.step()
-        assert json.loads(ask(client, b"")[1])["step"] == 1
-        assert ask(client, get(f"/v1/jobs/{job.id}?since=99&wait=0.02"))[0] == 200
-        wait_until(lambda: not server._audiences)  # the answer is sent before it is forgotten
-        assert job._watchers == ()
-
-
-def events_of(client):
-    """Yield the statuses of an event stream."""
-    for line in client.makefile("rb"):
-        if line.startswith(b"data: "):
-            yield json.loads(line[6:])
-
-
-@pytest.mark.parametrize("line", ["GET /v1/jobs/{}?since=99999999&wait=9999999999999999",
-                                  "POST /v1/test_loop/steps?size=1"])
-def test_wait_for_ever(job, line):
-    """A client may wait for years, and nobody minds."""
-    data = f"{line} HTTP/1.1\r\nHost: a.localhost\r\nPrefer: wait=999999999\r\n\r\n"
-    with serving(job, idle_time=0.05) as server, \
-            connected(server, data.format(job.id).encode()):
-        wait_until(lambda: time.monotonic() + 3_600 < server.next < float("inf"))
-        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
-
-
-def test_events(job, steps):
-    """Each change is sent until the end, which closes the stream."""
-    with serving(job) as server, connected(server, get(f"/v1/jobs/{job.id}/events")) as client:
-        events = events_of(client)
-        assert next(events)["state"] == "running"
-        for step in range(1, 4):
-            steps.step()
-            assert next(events)["step"] == step
-        job.cancel()
-        assert [event["state"] for event in events][-1] == "cancelled"
-
-
-def test_heartbeat(job, monkeypatch):
-    """A stream on which nothing happens says that it is there, however long."""
-    monkeypatch.setattr("longop.web.held.HEARTBEAT", 0.01)
-    with serving(job, idle_time=0.05) as server, \
-            connected(server, get(f"/v1/jobs/{job.id}/events")) as client:
-        seen = b""
-        while seen.count(b"\n:\n\n") < 10:
-            seen += client.recv(1000)
-
-
-def test_many_watchers(job, steps):
-    """All who watch one job see its end; the job has one watcher."""
-    with serving(job) as server, contextlib.ExitStack() as stack:
-        path = get(f"/v1/jobs/{job.id}/events")
-        clients = [stack.enter_context(connected(server, path)) for _ in range(100)]
-        wait_until(lambda: len(server.connections) == 100)
-        steps.step(5)
-        assert len(job._watchers) == 1
-        job.cancel()
-        for client in clients:
-            assert [*events_of(client)][-1]["state"] == "cancelled"
-
-
-def test_slow_watcher(start, steps):
-    """Who is slow gets the newest status and no backlog; the function does not wait for it."""
-    job = start(size=2_000)
-    with serving(job) as server, socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        client.settimeout(WAIT)
-        client.connect(server.address)
-        client.sendall(get(f"/v1/jobs/{job.id}/events"))
-        stuck = False
-        while not stuck:
-            steps.step()
-            time.sleep(0.011)  # the loop looks so often
-            stuck = any(one._stuck for one in [*server.connections])
-        before = job.status().step
-        steps.step(2_000)
-        seen = []
-        for event in events_of(client):
-            seen.append(event["step"])
-            if event["step"] == before + 2_000:
-                break
-    assert len(seen) <= before + 5
-
-
-def test_fast_function(job, steps):
-    """A job that changes all the time is looked at a hundred times a second at most."""
-    with serving(job) as server, connected(server, get(f"/v1/jobs/{job.id}/events")) as client:
-        events = events_of(client)
-        next(events)
-        begin = time.monotonic()
-        count = 0
-        while count < 20:
-            steps.step(10)
-            count += next(events)["step"] > 0
-        assert time.monotonic() - begin > 19 * 0.01
-
-
-def test_close(job):
-    """At the end idle connections are closed, a stream when its job has ended."""
-    with serving(job) as server, connected(server) as idle, \
-            connected(server, get(f"/v1/jobs/{job.id}/events")) as stream:
-        events = events_of(stream)
-        next(events)
-        assert ask(idle, PING)[0] == 200
-        server.stop_listening()
-        wait_until(lambda: server._listener.fileno() < 0)
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(server.address, WAIT)
-        assert ask(idle, PING)[0] == 200
-        server.close()
-        assert idle.recv(1) == b""
-        job.cancel()
-        assert [event["state"] for event in events][-1] == State.CANCELLED.value
-
-
-def test_bad_address():
-    """Where it cannot listen, the server says so, and what to do."""
-    with serving() as server, pytest.raises(OSError, match="choose another --port"):
-        Server(*server.address)
-    with pytest.raises(OSError, match="cannot listen on"):
-        Server("127.0.0.1", 99_999)
-
-
-def test_ipv6():
-    """An address of IPv6 will do."""
-    try:
-        server = Server("::1", 0)
-    except OSError:
-        pytest.skip("there is no IPv6")
-    server.api = Api([])
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    with socket.create_connection(server._listener.getsockname()[:2], WAIT) as client:
-        assert server.url.startswith("http://[::1]:")
-        assert ask(client, PING.replace(b"localhost", b"[::1]:1"))[0] == 200
-    server.close()
+    while len(made) < 100:
+        loop.turn()
     thread.join(WAIT)
+    assert made == [(number, threading.get_ident()) for number in range(100)]
 
 
-def test_no_descriptor_left(job):
-    """Where there are no more descriptors, the server waits for one."""
-    resource = pytest.importorskip("resource")
-    with serving(job) as server, contextlib.ExitStack() as stack:
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-        clients = [socket.socket() for _ in range(3)]
-        for client in clients:
-            stack.enter_context(client)
-        highest = clients[-1].fileno() + 1
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, limit[1]))
-        try:
-            for client in clients:
-                client.settimeout(WAIT)
-                client.connect(server.address)
-                client.sendall(PING)
-            for client in clients:
-                client.close()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
+def test_calls_from_many_threads(loop):
+    """No call is lost, however many threads call at the same time."""
+    made = []
+
+    def call():
+        for _ in range(1_000):
+            loop.call(lambda: made.append(None))
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while len(made) < 8_000:
+        loop.turn()
+    for thread in threads:
+        thread.join(WAIT)
 
 
-# TLS
+def test_call_never_blocks(loop):
+    """A loop that is busy is called all the same, more often than its socket has room."""
+    made = []
+    for _ in range(100_000):
+        loop.call(lambda: made.append(None))
+    loop.turn()
+    assert len(made) == 100_000
 
 
-@pytest.fixture(scope="module")
-def contexts(tmp_path_factory):
-    """Return a server's and a client's SSLContext."""
-    if not shutil.which("openssl"):
-        pytest.skip("there is no openssl to make a certificate with")
-    file = tmp_path_factory.mktemp("tls") / "cert.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-                    "-keyout", str(file), "-out", str(file) + ".crt"], check=True,
-                   stderr=subprocess.DEVNULL)
-    there = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    there.load_cert_chain(str(file) + ".crt", str(file))
-    here = ssl.create_default_context()
-    here.check_hostname, here.verify_mode = False, ssl.CERT_NONE
-    return there, here
+def test_call_after_the_end():
+    """A call to a loop that is over does no harm."""
+    loop = Loop()
+    loop.close()
+    loop.call(lambda: None)
 
 
-def test_tls(contexts, start, steps):
-    """All of it goes over TLS, and a handshake that does not come holds up nobody."""
-    there, here = contexts
-    job = start(size=3_000_000)
-    steps.step()
-    with serving(job, there) as server, connected(server), connected(server, b"\x16\x03"):
-        assert server.url.startswith("https://")
-        with connected(server, context=here) as client:
-            for _ in range(3):
-                assert ask(client, PING)[0] == 200
-                assert len(ask(client, get(f"/v1/jobs/{job.id}"))[1]) > 3_000_000
-        with connected(server, get(f"/v1/jobs/{job.id}/events"), here) as client:
-            events = events_of(client)
-            next(events)
-            steps.step()
-            assert next(events)["step"] == 2
-            job.cancel()
-            assert [event["state"] for event in events][-1] == "cancelled"
-        with contextlib.suppress(OSError):  # which tells how fast it was thrown out
-            assert b"HTTP/1.1 200" not in raw(server, PING)
+def test_call_in_a_call(loop):
+    """A call that is made by another one is not lost."""
+    made = []
+    loop.call(lambda: loop.call(lambda: made.append(None)))
+    while not made:
+        loop.turn()
 
 
-def test_tls_end(contexts):
-    """The last answer is followed by TLS's own end; who is too many is closed at once."""
-    there, here = contexts
-    with serving(tls=there, max_connections=1) as server, connected(server) as plain, \
-            here.wrap_socket(plain, suppress_ragged_eofs=False) as client:
-        with connected(server) as other:
-            assert rest(other) == b""
-        client.sendall(b"nonsense\r\n\r\n")
-        assert rest(client).startswith(b"HTTP/1.1 400 ")
+def test_socket(loop):
+    """A handler is called with what its socket is ready for, until that is taken back."""
+    here, there = socket.socketpair()
+    seen = []
+    with here, there:
+        loop.register(here, READ, seen.append)
+        there.send(b"x")
+        loop.turn()
+        assert seen == [READ]
+        loop.unregister(here)
+        loop.call(lambda: None)
+        loop.turn()
+        assert seen == [READ]
 
 
-def test_gate_of_the_server(job):
-    """What the gate refuses is refused before its body has come."""
-    with serving(job) as server:
-        server.api = Api([job.of_operation], gate=Gate("secret"))
-        data = b"POST /v1/test_loop/steps HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
-        with connected(server, data) as client:
-            assert rest(client).startswith(b"HTTP/1.1 401 ")
-        data = data.replace(b"Host", b"Authorization: Bearer secret\r\nHost")
-        with connected(server) as client:
-            assert ask(client, data + b"size=2000")[0] == 415
+def test_deadlines(loop):
+    """A task is resumed when its deadline has come, and not before."""
+    begin = time.monotonic()
+    task = Noted(loop, begin + 0.02, begin + 0.04)
+    other = Noted(loop, begin + 3600)
+    for count in 1, 2:
+        while len(task.resumed) < count:
+            loop.turn()
+        assert loop.now >= begin + 0.02 * count
+    assert other.resumed == []
+    assert loop.next_deadline == begin + 3600
+
+
+def test_deadline_that_moved(loop):
+    """A deadline that has become a later one is looked at in vain once, and costs nothing more."""
+    now = time.monotonic()
+    task = Noted(loop, now, now + 3600)
+    task.resume()
+    assert loop.next_deadline == now
+    loop.turn()
+    assert len(task.resumed) == 1
+    assert loop.next_deadline > now + 3000
+
+
+def test_timers(loop):
+    """Calls at a moment come in the order of their moments; those of the same moment, as made."""
+    made = []
+    now = time.monotonic()
+    for name, when in ("c", now + 0.02), ("a", now), ("b", now), ("d", now + 0.04):
+        loop.call_at(when, lambda name=name: made.append(name))
+    while len(made) < 4:
+        loop.turn()
+    assert made == ["a", "b", "c", "d"]
+    assert loop.now >= now + 0.04
+
+
+def test_resume_last(loop):
+    """Tasks are resumed at the end of a turn after everything else, in order, in the same turn."""
+    order = []
+
+    class Last(Task):
+        def __init__(self, name):
+            self.name = name
+
+        def resume(self, events=0):
+            order.append(self.name)
+            if self.name == "first":
+                loop.resume_last(Last("added"))
+
+    loop.call(lambda: loop.resume_last(Last("first")))
+    loop.call(lambda: loop.resume_last(Last("second")))
+    loop.call(lambda: order.append("call"))
+    loop.call_at(0.0, lambda: order.append("timer"))
+    loop.turn()
+    assert order == ["call", "timer", "first", "second", "added"]
+
+
+def test_task_that_ends_while_others_are_overdue(loop):
+    """A task that ends others in its step, which are overdue too, does no harm."""
+    now = time.monotonic()
+    tasks = [Noted(loop, now) for _ in range(10)]
+
+    class Ends(Noted):
+        def resume(self, events=0):
+            super().resume()
+            loop.tasks.clear()
+
+    Ends(loop, now)
+    loop.turn()
+    assert loop.next_deadline == NEVER
+    assert all(len(task.resumed) <= 1 for task in tasks)

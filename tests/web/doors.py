@@ -20,7 +20,6 @@ TOKEN = {"Authorization": "Bearer secret"}
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=B"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
-MAY = threading.Event()
 
 
 def echo(callback, text: str = "", data: bytes = b""):
@@ -66,7 +65,7 @@ def handler():
 
 @contextlib.contextmanager
 def wsgi():
-    """Yield the address of a WSGI server; what it and the application exchange is validated."""
+    """Yield the address of a WSGI server; `wsgiref.validate` checks what passes."""
     application = wsgiref.validate.validator(longop.wsgi(*operations(), **OPTIONS))
     with wsgiref.simple_server.make_server("127.0.0.1", 0, application, _ThreadingServer,
                                            _QuietHandler) as server, running(
@@ -99,7 +98,8 @@ class Client:
             connection.request(method, path, body, {**TOKEN, **headers})
             response = connection.getresponse()
             text = response.read()
-        value = json.loads(text) if text and "json" in response.headers["Content-Type"] else text
+        is_json = text and "json" in response.headers["Content-Type"]
+        value = json.loads(text) if is_json else text
         keys = sorted(value) if isinstance(value, dict) else type(value).__name__
         interesting = {name: response.headers[name] for name in (
             "Content-Type", "Cache-Control", "X-Content-Type-Options", "Allow", "Retry-After",
@@ -121,13 +121,16 @@ def converse(client):
 
 
 def _starts(ask, job):
-    upload = (b'--B\r\nContent-Disposition: form-data; name="data"; filename="f"\r\n\r\n\0\xff\r\n'
+    upload = (b'--B\r\nContent-Disposition: form-data; name="data"; filename="f"\r\n\r\n'
+              b'\0\xff\r\n'
               b'--B\r\nContent-Disposition: form-data; name="text"\r\n\r\nhi\r\n--B--\r\n')
     for query, body, kind, expected in (
             ("?text=a%20b", b"", {}, "a b0"), ("?text=%C3%A9", b"", {}, "\u00e90"),
-            ("", b"text=x+y", FORM, "x y0"), ("", b'{"text": "j", "data": "AAA="}', JSON, "j2"),
+            ("", b"text=x+y", FORM, "x y0"),
+            ("", b'{"text": "j", "data": "AAA="}', JSON, "j2"),
             ("", upload, MULTIPART, "hi2")):
-        status, value, headers = ask(f"POST /v1/doors/echo{query}", body, Prefer="wait=10", **kind)
+        line = f"POST /v1/doors/echo{query}"
+        status, value, headers = ask(line, body, Prefer="wait=10", **kind)
         assert (status, value["state"], value["result"]) == (200, "completed", expected)
         assert headers["Location"] == job + value["id"]
     assert ask("POST /v1/Doors/ECHO", Prefer="wait=10")[1]["state"] == "completed"
@@ -135,7 +138,8 @@ def _starts(ask, job):
     first, again = (ask("POST /v1/doors/echo", b"text=k", **keyed)[1] for _ in range(2))
     assert first["id"] == again["id"]
     assert ask("POST /v1/doors/echo", b"text=l", **keyed)[0] == 422
-    status, value, _ = ask("POST /v1/doors/echo", b"text=1&no=2", Prefer="respond-async", **FORM)
+    status, value, _ = ask("POST /v1/doors/echo", b"text=1&no=2", Prefer="respond-async",
+                           **FORM)
     assert (status, [*value["errors"]]) == (400, ["no"])
     assert ask("POST /v1/doors/echo", b"x", Content_Type="text/plain")[0] == 415
     assert ask(f"GET {job}{first['id']}")[1]["result"] == "k0"
@@ -160,7 +164,8 @@ def _watching(ask, job, ask_beside):
     thread.start()
     status, stream, headers = ask(f"GET {job}{id}/events")
     thread.join(WAIT)
-    events = [json.loads(line[6:]) for line in stream.decode().splitlines() if line[:5] == "data:"]
+    events = [json.loads(line.partition(":")[2]) for line in stream.decode().splitlines()
+              if line.startswith("data:")]
     assert len(events) > 2
     assert [event["version"] for event in events] == sorted({one["version"] for one in events})
     assert events[-1]["state"] == "cancelled"
@@ -170,7 +175,8 @@ def _watching(ask, job, ask_beside):
 
 
 def _refusals(ask, job):
-    assert ask("GET /nothing")[0] == ask("GET /v1/jobs/x")[0] == ask("GET /v1/jobs/x/y")[0] == 404
+    for path in ("/nothing", "/v1/jobs/x", "/v1/jobs/x/y"):
+        assert ask(f"GET {path}")[0] == 404
     assert ask("PUT /v1/jobs")[0] == 405
     assert ask("GET /v1", Authorization="Bearer wrong")[0] == 401
     assert ask("POST /v1/doors/echo", b"text=1", Authorization="")[0] == 401

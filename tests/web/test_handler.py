@@ -112,7 +112,8 @@ def test_expect_continue(address):
     """A client that expects ``100 Continue`` gets it before its body is read."""
     with socket.create_connection(address, timeout=WAIT) as connection:
         connection.sendall(b"POST /v1/test_handler/echo HTTP/1.1\r\nContent-Length: 6\r\n"
-                           b"Host: [::1]\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                           b"Host: [::1]\r\n"
+                           b"Content-Type: application/x-www-form-urlencoded\r\n"
                            b"Expect: 100-continue\r\nPrefer: wait=10\r\n\r\n")
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"text=a")
@@ -163,7 +164,8 @@ def test_client_that_leaves(address, request_bytes):
 
 def test_http_1_0(address):
     """A client of HTTP/1.0 gets its answer, and the connection is closed."""
-    assert b"Connection: close" in raw(address, b"GET /v1/jobs HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    answer = raw(address, b"GET /v1/jobs HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert b"Connection: close" in answer
 
 
 class Own(Handler):
@@ -227,13 +229,14 @@ def test_server_without_threads(path):
 def test_silence():
     """A silent connection is closed."""
     handler = longop.handler(longop.LongOperation(echo), limits=Limits(idle_time=0.05))
-    with serving(handler) as server, socket.create_connection(server.server_address, WAIT) as idle:
+    with serving(handler) as server, \
+            socket.create_connection(server.server_address, WAIT) as idle:
         idle.sendall(b"GET /v1 HT")
         assert idle.recv(1) == b""
 
 
 def test_own_error_is_the_servers():
-    """The subclass's own ``ConnectionError`` goes to the server: it does not mean a lost client."""
+    """A ``ConnectionError`` of the subclass goes to the server: no client was lost."""
     errors = []
 
     class Broken(Handler):
@@ -247,7 +250,8 @@ def test_own_error_is_the_servers():
             errors.append(sys.exc_info()[1])
 
     with serving(Broken, Server) as server:
-        assert raw(server.server_address, b"GET /mine HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+        request = b"GET /mine HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert raw(server.server_address, request) == b""
     assert [str(error) for error in errors] == ["the database is down"]
 
 
@@ -298,7 +302,7 @@ def test_handler_makes_a_class():
 
 
 def test_a_subclass_shares_its_parents_api():
-    """A class with its parent's settings has its state too; another setting makes another Api."""
+    """A class with its parent's settings has its Api, too; other settings make another."""
     class Same(Own):
         page = "/jobs"
 
@@ -376,7 +380,7 @@ def test_two_operations_with_one_route():
 
 
 def test_an_error_of_somebodys_own_is_not_ours():
-    """What a ``do_...`` method raises goes to the server, even if it is an error of longop's."""
+    """The errors of a ``do_...`` method go to the server, even those that longop defines."""
     errors = []
 
     class Broken(Own):
@@ -388,7 +392,8 @@ def test_an_error_of_somebodys_own_is_not_ours():
             errors.append(sys.exc_info()[1])
 
     with serving(Broken, Server) as server:
-        assert raw(server.server_address, b"GET /mine HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+        request = b"GET /mine HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert raw(server.server_address, request) == b""
     assert [str(error) for error in errors] == ["mine"]
     assert errors[0].__context__ is None
 

@@ -67,8 +67,8 @@ def test_hold_ends(gate, job):
     items = hold(job, 0.001, lambda status: False, show).items
     while not isinstance(next(items), Response):
         pass
-    assert [response.body for response in wait(hold(job, 0.001, lambda status: False, show))] == [
-        b"None"]
+    [response] = wait(hold(job, 0.001, lambda status: False, show))
+    assert response.body == b"None"
 
 
 def test_stream(gate, job):

@@ -1,4 +1,4 @@
-"""`longop.web.parameters`: what is in a request."""
+"""`longop.web.parameters`: the parameters of a request."""
 
 import tracemalloc
 
@@ -13,7 +13,8 @@ from .requests import ALL_BYTES, request, status_of
 def found(body, kind, query=""):
     if isinstance(body, str):
         body = body.encode()
-    asked = request(*([f"Content-Type: {kind}"] if kind else []), line=f"POST /?{query} HTTP/1.1")
+    headers = [f"Content-Type: {kind}"] if kind else []
+    asked = request(*headers, line=f"POST /?{query} HTTP/1.1")
     return parameters(asked.with_body(body))
 
 
@@ -27,21 +28,22 @@ JSON = "application/json"
     ("a=b=c;d", {"a": ["b=c;d"]}), ("a%20b=1", {"a b": ["1"]}), ("&&a=1&", {"a": ["1"]}),
     ("a=%zz", {"a": ["%zz"]})])
 def test_query_and_form(query, expected):
-    """A query, and a form that was encoded as one, are texts by name."""
+    """A query, and a form that is encoded as one, are texts by name."""
     assert found(b"", None, query) == expected
     assert found(query, FORM) == expected
     assert found(query, FORM.upper() + "; charset=utf-8") == expected
 
 
 def test_query_and_body_together():
-    """What is in the query comes before what is in the body."""
+    """Parameters of the query come before those of the body."""
     assert found("a=2&b=3", FORM, "a=1&c=4") == {"a": ["1", "2"], "c": ["4"], "b": ["3"]}
     assert found('{"a": 2}', JSON, "a=1") == {"a": ["1", 2]}
 
 
-@pytest.mark.parametrize("kind", [JSON, "Application/JSON; charset=utf-8", "application/x+json"])
+@pytest.mark.parametrize("kind", [
+    JSON, "Application/JSON; charset=utf-8", "application/x+json"])
 def test_json(kind):
-    """JSON is what JSON makes of it, one value a name; an empty body of any type has none."""
+    """Values of JSON keep their types; an empty body of any type has no parameters."""
     assert found('{"a": 1, "b": [1, 2], "c": null, "d": "\u00e9", "e": {"f": 1.5}}', kind) == {
         "a": [1], "b": [[1, 2]], "c": [None], "d": ["\u00e9"], "e": [{"f": 1.5}]}
     assert found(b"", kind) == found(b"", "text/plain") == found(b"", None) == {}
@@ -57,12 +59,12 @@ def test_json(kind):
         None, "text/plain", "json", "", "multipart/mixed; boundary=a", "application/jsonx")],
 ], ids=lambda value: ascii(value)[:40])
 def test_body_that_is_refused(body, kind, status):
-    """JSON that is none or no object, text not in UTF-8, and another type are bad requests."""
+    """Invalid JSON, JSON that is no object, text not in UTF-8, and other types are refused."""
     assert status_of(found, body, kind) == status
 
 
 def test_depth():
-    """JSON may be so many levels deep, and not one more."""
+    """JSON may be ``max_depth`` levels deep, and not one more."""
     assert found('{"a": ' + "[" * 100 + "]" * 100 + "}", JSON)
     assert status_of(found, '{"a": ' + "[" * 101 + "]" * 101 + "}", JSON) == 400
     assert status_of(found, '{"a": ' + '{"b":' * 101 + "1" + "}" * 102, JSON) == 400
@@ -84,7 +86,8 @@ def body_of(*parts, boundary="B"):
 
 
 def multipart(*parts, boundary="B"):
-    return found(body_of(*parts, boundary=boundary), f"multipart/form-data; boundary={boundary}")
+    body = body_of(*parts, boundary=boundary)
+    return found(body, f"multipart/form-data; boundary={boundary}")
 
 
 NASTY = {
@@ -99,7 +102,7 @@ NASTY = {
 @pytest.mark.parametrize("content", list(NASTY.values()), ids=list(NASTY))
 def test_file_comes_byte_for_byte(content):
     """An uploaded file is exactly the bytes that were sent."""
-    # As RFC 2046 has it, a boundary is one at the beginning of a line: here the line has begun.
+    # RFC 2046: a boundary begins a line. Here the line has begun already.
     upload = part(b">" + content, 'name="a"', 'filename="x.bin"',
                   headers=["Content-Type: application/octet-stream"])
     assert multipart(upload) == {"a": [b">" + content]}
@@ -113,7 +116,8 @@ def test_file_comes_byte_for_byte(content):
     ([part("1", "name=a"), part("2", "name=a"), part("3", "name=a", "filename=b")],
      {"a": ["1", "2", b"3"]}),
     ([part("", 'name="a"', 'filename=""'), part("1", 'name="b"')], {"b": ["1"]}), ([], {}),
-    *[([part("1", 'name="a"', name), part("", name, 'name="a"')], {"a": [b"1", b""]}) for name in (
+    *[([part("1", 'name="a"', name), part("", name, 'name="a"')],
+       {"a": [b"1", b""]}) for name in (
         'filename="a.txt"', "filename=a", "filename*=utf-8''%C3%A9", 'filename="\u00e9.png"',
         'filename="C:\\\\a; b.txt"')],
     *[([part("1", written)], {name: ["1"]}) for written, name in (
@@ -121,13 +125,14 @@ def test_file_comes_byte_for_byte(content):
         ('name="a b;c=d"', "a b;c=d"), ('name="a\\"b"', 'a"b'), ('name=""', ""),
         ('name="<a>"', "<a>"), ('name="\\"a\\""', '"a"'))]])
 def test_parts(parts, expected):
-    """A part is text, or bytes if it has a filename, and nothing if that is empty as it is."""
+    """A part is text, or bytes if it has a filename, or nothing if both of these are empty."""
     assert multipart(*parts) == expected
 
 
-@pytest.mark.parametrize("boundary", ["----WebKitFormBoundary7MA4YWxkTrZu0gW", "a.b*c+[", "-" * 70])
+@pytest.mark.parametrize("boundary", [
+    "----WebKitFormBoundary7MA4YWxkTrZu0gW", "a.b*c+[", "-" * 70])
 def test_boundaries(boundary):
-    """A boundary is taken as it is, and may be quoted; what is around the parts is ignored."""
+    """A boundary is taken literally, and may be quoted; text around the parts is ignored."""
     body = body_of(part("1", "name=a"), boundary=boundary)
     assert found(body, f'multipart/form-data; boundary="{boundary}"') == {"a": ["1"]}
     assert found(b"preamble\r\n" + body + b"epilogue\r\n",
@@ -141,7 +146,8 @@ GOOD = body_of(part("1", "name=a"))
     (GOOD, ""), (GOOD, "; boundary="), (GOOD, '; boundary=""'), (GOOD, "; boundary=C"),
     *[(body, "; boundary=B") for body in (
         GOOD.replace(b"--B--", b""), GOOD.replace(b"--B--", b"--B"), GOOD[:20], b"x",
-        body_of(b"1"), body_of(b"\r\n1"), body_of(part("1")), body_of(part("1", "name*=utf-8''a")),
+        body_of(b"1"), body_of(b"\r\n1"), body_of(part("1")),
+        body_of(part("1", "name*=utf-8''a")),
         body_of(b"Content-Type: text/plain\r\n\r\n1"),
         body_of(b"Content-Disposition: form-data; name=a"), body_of(part(b"\xff", "name=a")),
         body_of(b"Content-Disposition: form-data; name=\xff\r\n\r\n1"))]])
@@ -151,7 +157,7 @@ def test_multipart_that_is_broken(body, options):
 
 
 def test_large_file_is_not_copied_often():
-    """An upload takes a few times its own memory, not more."""
+    """An upload takes at most a few times its own size of memory."""
     body = body_of(part(b"\r\n-x" * 1_000_000, "name=a", "filename=b"))
     tracemalloc.start()
     try:
@@ -175,16 +181,18 @@ def test_upload():
 
 
 @pytest.mark.parametrize(("query", "expected"), [
-    ("", [-1.0, 30.0]), ("a=5", [5.0, 30.0]), ("b=0.5&a=-2", [-2.0, 0.5]), ("b=1.", [-1.0, 1.0]),
+    ("", [-1.0, 30.0]), ("a=5", [5.0, 30.0]), ("b=0.5&a=-2", [-2.0, 0.5]),
+    ("b=1.", [-1.0, 1.0]),
     ("a=1&a=2", [2.0, 30.0]), ("a=&b=1&c=x", [-1.0, 1.0])])
 def test_numbers(query, expected):
     """Numbers come in the order in which they are asked for, or are the defaults."""
     assert numbers(query, a=-1, b=30) == expected
 
 
-@pytest.mark.parametrize("text", ["x", "1e9", "nan", "inf", "--1", "1.2.3", "1" * 17, "%EF%BC%91"])
+@pytest.mark.parametrize("text", [
+    "x", "1e9", "nan", "inf", "--1", "1.2.3", "1" * 17, "%EF%BC%91"])
 def test_what_is_no_number(text):
-    """What is not a plain decimal number is named."""
+    """The error names a value that is not a plain decimal number."""
     with pytest.raises(BadParameters) as caught:
         numbers(f"a={text}&b=1", a=0, b=0)
     assert caught.value.errors == {"a": "must be a number"}

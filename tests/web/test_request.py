@@ -32,7 +32,8 @@ def test_request_line(line, expected):
 
 
 @pytest.mark.parametrize("line", [
-    "", "GET", "GET /", "GET / HTTP/1.1 x", "GET / HTTP/2.0", "GET / http/1.1", "GET / FTP/1.1",
+    "", "GET", "GET /", "GET / HTTP/1.1 x", "GET / HTTP/2.0", "GET / http/1.1",
+    "GET / FTP/1.1",
     "GET /a b HTTP/1.1", "HTTP/1.1 200 OK", "\x16\x03\x01\x02", "GET / HTTP/0.9",
     "GET / HTTP/1.1x", "GET / HTTP/1.", "G(T / HTTP/1.1",
 ])
@@ -48,7 +49,7 @@ def test_request_line_that_is_not_http(line):
     (["Accept: a", "X: b", "ACCEPT: c, d", "accept:"], {"accept": "a, c, d, ", "x": "b"}),
 ])
 def test_headers(lines, expected):
-    """Headers are found by their name in lower case, joined where they came more than once."""
+    """Headers have lower-case names, and the values of a repeated one are joined."""
     assert request(*lines).headers == {"host": "a", **expected}
 
 
@@ -75,10 +76,11 @@ def test_host(line, headers, host):
     assert request(*headers, line=line, host=None).headers.get("host") == host
 
 
-@pytest.mark.parametrize("headers", [[], ["Host: a", "Host: a"], ["Host: a, b"], ["Host: a/b"],
-                                     ["Host: u@a"], ["Host: a b"], ["Host: a?b"], ["Host: a#b"]])
+@pytest.mark.parametrize("headers", [
+    [], ["Host: a", "Host: a"], ["Host: a, b"], ["Host: a/b"], ["Host: u@a"], ["Host: a b"],
+    ["Host: a?b"], ["Host: a#b"]])
 def test_host_that_is_not_one(headers):
-    """HTTP/1.1 without a Host, with two, or with more than a name and a port is a bad request."""
+    """HTTP/1.1 without a Host, with two, or with more than a name and a port is refused."""
     assert status_of(request, *headers, host=None) == 400
 
 
@@ -91,7 +93,8 @@ def test_no_other_character_ends_a_header(character):
 
 
 @pytest.mark.parametrize("header", [
-    "Name : value", " Name: value", "Name", ": value", "Na me: value", "Name: a\0b", "Name: a\rb",
+    "Name : value", " Name: value", "Name", ": value", "Na me: value", "Name: a\0b",
+    "Name: a\rb",
     "Name: a\r\n folded", "Name: a\r\n\tfolded", "N\xe9: value", "Name: a\rOther: b",
     "Na(me: value",
     "\rContent-Length: 5", "Name: a\r\n\r\r", "Name: a\r",
@@ -139,6 +142,6 @@ for header in (b"X: " + b" " * size + b"\\0", b"X: a" + b" " * size + b"b", b"a"
 
 def test_no_header_takes_for_ever():
     """A head that is built to be slow is parsed, or refused, in time."""
-    done = subprocess.run([sys.executable, "-c", EVIL_HEADS], stdout=subprocess.PIPE, timeout=10,
-                          check=True)
+    done = subprocess.run([sys.executable, "-c", EVIL_HEADS], stdout=subprocess.PIPE,
+                          timeout=10, check=True)
     assert done.stdout.split() == [b"400", b"1", b"400", b"400", b"400"]

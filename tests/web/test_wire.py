@@ -59,7 +59,7 @@ def read(data, *headers, **limits):
     (ALL_BYTES, "Content-Length: 256", (ALL_BYTES, 0)),
     (b"ab", "Content-Length: 3", (None, 2))])
 def test_content_length(data, header, expected):
-    """Just as many bytes are read as Content-Length says, none without it, and no part of them."""
+    """A body is as long as Content-Length says; without it there is none."""
     assert read(data, header, max_body=256) == expected
 
 
@@ -71,7 +71,8 @@ def test_content_length(data, header, expected):
     (["Content-Length: 1", "Transfer-Encoding: chunked"], 400),
     (["Transfer-Encoding: chunked"], 411), (["Transfer-Encoding: Chunked"], 411),
     *[([f"Transfer-Encoding: {coding}"], 501) for coding in
-      ("gzip", "gzip, chunked", "chunked, chunked", "identity", "", "xchunked", "chunked;a=b")],
+      ("gzip", "gzip, chunked", "chunked, chunked", "identity", "", "xchunked",
+       "chunked;a=b")],
 ], ids=lambda value: ascii(value)[:50])
 def test_framing_that_is_not_certain(headers, status):
     """A length that is not one number, two framings, and any coding are refused."""
@@ -84,7 +85,7 @@ def test_coding_in_http_1_0():
 
 
 def test_limit():
-    """A body of just the limit is read; one byte more is too large, and not waited for."""
+    """A body of exactly the limit is read; one byte more is refused before it comes."""
     assert read(b"a" * 100, "Content-Length: 100", max_body=100)[0] == b"a" * 100
     assert status_of(read, b"", "Content-Length: 101", max_body=100) == 413
     assert status_of(request, "Content-Length: 30000001") == 413
@@ -96,7 +97,11 @@ def test_limit():
 STREAM = (b"\r\nGET /a?b HTTP/1.1\r\nHost: x\r\n\r\n"
           b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n\r\n\r\nab"
           b"\r\n\r\nDELETE /d HTTP/1.0\r\n\r\nGET /e HT")
-EXPECTED = [("GET", "/a", "b", b""), ("POST", "/c", "", b"\r\n\r\nab"), ("DELETE", "/d", "", b"")]
+EXPECTED = [
+    ("GET", "/a", "b", b""),
+    ("POST", "/c", "", b"\r\n\r\nab"),
+    ("DELETE", "/d", "", b""),
+]
 
 
 def all_of(*pieces):
@@ -114,7 +119,7 @@ def all_of(*pieces):
 
 
 def test_any_cut():
-    """However the bytes of some requests are cut, they are the same requests."""
+    """Requests are the same wherever their bytes are cut."""
     assert all_of(STREAM) == EXPECTED
     for cut in range(len(STREAM)):
         assert all_of(STREAM[:cut], STREAM[cut:]) == EXPECTED
@@ -122,7 +127,7 @@ def test_any_cut():
 
 
 def test_same_head_other_body():
-    """Two requests of the same head keep their own bodies."""
+    """Two requests with the same head have their own bodies."""
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"
     assert [body for *_, body in all_of(head + b"a" + head + b"b")] == [b"a", b"b"]
     one = read_head(head)
@@ -132,7 +137,7 @@ def test_same_head_other_body():
 @pytest.mark.parametrize(("version", "body", "waits"), [
     ("1.1", b"", True), ("1.1", b"a", False), ("1.0", b"", False)])
 def test_expect_continue(version, body, waits):
-    """A client that waits to be told to go on is told once, unless it goes on already."""
+    """A client that waits for ``100 Continue`` gets it once, unless it does not wait."""
     reader = Reader(read_head, LIMITS)
     reader.buffer += (f"POST / HTTP/{version}\r\nHost: a\r\nContent-Length: 2\r\n"
                       "Expect: 100-Continue\r\n\r\n").encode() + body
@@ -143,7 +148,7 @@ def test_expect_continue(version, body, waits):
 
 
 def test_where_a_reader_is():
-    """A reader tells whether it is between two requests, in a head or in a body."""
+    """A reader knows whether it is between two requests, in a head or in a body."""
     reader = Reader(read_head, LIMITS)
     assert reader.is_idle
     for data, length, left in ((b"POST / HTTP/1.0\r\n", None, 17),
@@ -158,7 +163,7 @@ def test_where_a_reader_is():
 
 
 def test_bytes_that_come_one_by_one():
-    """A body in many pieces costs no more for each than one in few (counted, not timed)."""
+    """A body that comes byte by byte takes linear time (counted, not timed)."""
     looked = []
 
     class Watched(Reader):
@@ -176,7 +181,7 @@ def test_bytes_that_come_one_by_one():
 
 
 def test_refused_before_its_body():
-    """What `read_head` raises about a request is raised before its body is there."""
+    """What ``read_head`` raises is raised before the body has come."""
     def refuse(head):
         raise RequestError(403, "no")
 
@@ -189,7 +194,7 @@ def test_refused_before_its_body():
 
 
 def head(status, *lines):
-    """Return what an answer begins with, as render writes it when the time is 784111777."""
+    """Return the head of an answer, as `render` writes it when the time is 784111777."""
     return "".join(f"{line}\r\n" for line in (
         f"HTTP/1.1 {status}", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff", *lines, "")).encode()
@@ -214,7 +219,8 @@ CORS.extra = {"Vary": "Origin"}
     (Response(200, None, "text/event-stream"), (),
      head("200 OK", "Content-Type: text/event-stream", "Connection: close")),
     (Response(404, b"", "text/plain"), (),
-     head("404 Not Found", "Content-Type: text/plain", "Content-Length: 0", "Connection: close")),
+     head("404 Not Found", "Content-Type: text/plain", "Content-Length: 0",
+          "Connection: close")),
     (Response(429, ALL_BYTES, "application/octet-stream", {"Retry-After": "5"}), (None, True),
      head("429 Too Many Requests", "Retry-After: 5", "Content-Type: application/octet-stream",
           "Content-Length: 256") + ALL_BYTES),
@@ -226,7 +232,7 @@ def test_render(response, args, expected, monkeypatch):
 
 
 def test_json_answer():
-    """json_response makes JSON of any value, in ASCII, with the status and the headers given."""
+    """A response of any value is JSON, in ASCII, with the given status and headers."""
     answer = json_response({"a": float("nan"), "b": "\u00e9", "c": {1}}, 202,
                            content_type="application/x+json", headers={"Location": "/x"})
     assert json.loads(answer.body.decode("ascii")) == {"a": None, "b": "\u00e9", "c": [1]}

@@ -1,0 +1,158 @@
+"""A command that runs one job, here or on a server: its parameters, its output, Ctrl-C.
+
+Standard output gets the result and nothing else. Everything that is printed meanwhile, by the
+function too, goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from io import TextIOWrapper
+from typing import IO, Any, Callable, Iterable, Protocol
+
+from ..jsontext import dumps
+from ..status import State, Status
+from .terminal import Watchable, progress
+
+EXIT_CODES_HELP = "exit code: 0 completed, 1 failed, 2 could not start, 130 cancelled"
+NOT_STARTED = 2
+CANCELLED = 130  # as a shell reports what Ctrl-C has ended
+_EXIT_CODES = {State.COMPLETED: 0, State.FAILED: 1}
+
+
+class Cancellable(Watchable, Protocol):
+    """A job, here or on a server."""
+
+    def cancel(self) -> bool:
+        """Ask the job to stop."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that each such command takes. They go with ``parse_intermixed_args``."""
+    parser.add_argument("parameters", nargs="*", metavar="name=value",
+                        help="a parameter of the function; name=@path sends a file")
+    parser.add_argument("--json", action="store_true",
+                        help="print each status as a line of JSON to standard output")
+
+
+def parse_parameters(texts: Iterable[str], schema: Any) -> dict[str, list[Any]]:
+    """Return the values of each parameter, as text, or as bytes where a file was named.
+
+    :param schema: the JSON Schema of all parameters. It tells which of them take files.
+
+    Raises ``ValueError`` for a text that is no parameter, and ``OSError`` for a file that cannot be
+    read.
+    """
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"{text!r} is no parameter: write name=value")
+        given: Any = value
+        if value.startswith("@") and _takes_file(schema["properties"].get(name, {})):
+            with open(value[1:], "rb") as file:
+                given = file.read()
+        found.setdefault(name, []).append(given)
+    return found
+
+
+def _takes_file(schema: Any) -> bool:
+    """Return whether a parameter, one of its alternatives or its items can be bytes."""
+    if "contentEncoding" in schema:
+        return True
+    parts = [*schema.get("anyOf", ()), schema.get("items", {})]
+    return any(_takes_file(part) for part in parts if part)
+
+
+def claim_stdout() -> TextIOWrapper:
+    """Return a file that writes to standard output, which from now on is standard error.
+
+    So what a module, a function or a program that it starts prints does not mix with the result.
+    """
+    _open_missing_streams()
+    sys.stdout.flush()
+    result = open(os.dup(1), "w", encoding="utf-8", errors="replace")  # noqa: SIM115
+    os.dup2(2, 1)
+    if hasattr(sys.stdout, "reconfigure"):
+        # It may be a pipe, whose lines would wait in a buffer until the end.
+        sys.stdout.reconfigure(line_buffering=True)
+    return result
+
+
+def _open_missing_streams() -> None:
+    # If a stream was closed when Python started, the next file that is opened gets its number.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
+def cancel_at_sigterm() -> None:
+    """Have SIGTERM do what Ctrl-C does. This must be called in the main thread."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def run(start: Callable[[], Cancellable], kill: Callable[[], object], result: TextIOWrapper,
+        json: bool) -> int:
+    """Start a job, show it, and write its result; return the exit code.
+
+    Ctrl-C cancels the job and waits for its end; a second one kills it and ends this process.
+
+    :param start: starts the job; what it raises is raised here.
+    :param kill: ends at once what can be ended.
+    :param result: a file from `claim_stdout`.
+    :param json: write each status as a line of JSON instead of the result.
+    """
+    job = start()
+    # A broken pipe: the reader, such as `head`, has seen enough.
+    with contextlib.suppress(BrokenPipeError), result:
+        try:
+            status = _show(job, result if json else None)
+        except KeyboardInterrupt:
+            kill()
+            _exit_now()
+        if not json:
+            _write(status.result, result)
+    return _EXIT_CODES.get(status.state, CANCELLED)
+
+
+def _show(job: Cancellable, json: IO[str] | None) -> Status:
+    """Show a job until its end; raise ``KeyboardInterrupt`` for a second Ctrl-C.
+
+    :param json: the file for lines of JSON. If nobody reads them any more, the job is cancelled,
+        and its end is shown on standard error.
+    """
+    is_interrupted = False
+    while True:
+        try:
+            return progress(job, json, json is not None)
+        except BrokenPipeError:
+            json = None
+        except KeyboardInterrupt:
+            if is_interrupted:
+                raise
+            is_interrupted = True
+        job.cancel()
+
+
+def _exit_now() -> None:
+    """End the process without waiting for threads, which may run for ever."""
+    if os.isatty(2):
+        os.write(2, b"\n")  # the prompt gets a line of its own
+    os._exit(CANCELLED)
+
+
+def _write(value: Any, file: TextIOWrapper) -> None:
+    """Write a result: text and bytes as they are, everything else as JSON, None not at all."""
+    if value is None:
+        return
+    if isinstance(value, bytes) and not file.isatty():
+        file.buffer.write(value)
+        return
+    text = value if isinstance(value, str) else dumps(value)
+    if file.isatty():
+        text = "".join(char for char in text if char.isprintable() or char in "\n\t")
+    file.write(f"{text}\n")

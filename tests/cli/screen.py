@@ -1,0 +1,224 @@
+"""Commands of longop on pseudo-terminals and in pipes, and the module that they run."""
+
+import contextlib
+import fcntl
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from unicodedata import combining, east_asian_width
+
+import pytest
+
+from ..waiting import WAIT
+
+ROOT = Path(__file__).parent.parent.parent
+#: Driven by files in the folder where it runs.
+WORK = '''
+import os, subprocess, sys, time
+
+print("imported")
+
+def wait_for(name, check=lambda: None):
+    while not os.path.exists(name):
+        check()
+        time.sleep(0.002)
+
+def steps(callback, n: int = 4, text: str = "step {}", name: str = "go"):
+    for step in range(1, n + 1):
+        callback(text.format(step), step, n)
+        wait_for(f"{name}{step}", callback.check)
+    return "the end"
+
+def deaf(callback):
+    open("pid", "w").write(f"{os.getpid()} ")
+    while True:
+        try:
+            callback("deaf")
+            time.sleep(0.01)
+        except BaseException:
+            pass
+
+def speaks(callback):
+    print("printed")
+    subprocess.call([sys.executable, "-c", "print('by a subprocess')"])
+    os.write(1, b"raw\\n")
+    sys.stderr.write("an error\\n")
+    return {"a": 1}
+
+def prints(callback):
+    print("printed")
+    wait_for("go", callback.check)
+
+def takes(callback, n: int = 1, data: bytes = b"", text: str = ""):
+    return [n, len(data), text]
+
+def fails(callback):
+    callback("x", 1, 2)
+    wait_for("go")
+    raise ValueError("no good")
+
+def sleeps(callback):
+    wait_for("never")
+
+def says(callback, text: str):
+    callback(text, 1, 2)
+    wait_for("go")
+'''
+QUIET = '''
+def returns(code: str):
+    return eval(code)
+'''
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "work.py").write_text(WORK)
+    (tmp_path / "quiet.py").write_text(QUIET)
+    return tmp_path
+
+
+def wide(char):
+    return 0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1
+
+
+class Screen:
+    """What a terminal of so many columns shows of what is written to it."""
+
+    def __init__(self, columns):
+        self.columns, self.rows, self.at, self.escapes = columns, [""], 0, []
+        self._rest = ""
+
+    def feed(self, text):
+        text, self._rest = self._rest + text, ""
+        for part in re.findall("\x1b\\[[0-9;]*[a-zA-Z]|\x1b[^\\[]|.", text, re.S):
+            if part == "\r":
+                self.at = 0
+            elif part == "\n":
+                self.rows.append("")
+            elif part[0] < " " or "\x7f" <= part[0] < "\xa0":
+                self.escapes.append(part)
+            else:
+                self._put(part)
+
+    def _put(self, char):
+        if self.at + wide(char) > self.columns:
+            self.rows.append("")
+            self.at = 0
+        row = self.rows[-1]
+        cells = [cell for char in row for cell in [char, ""][:wide(char)]]
+        cells += " " * (self.at - len(cells))
+        cells[self.at:self.at + wide(char)] = [char, ""][:wide(char)]
+        self.rows[-1] = "".join(cells)
+        self.at += wide(char)
+
+    def lines(self):
+        return [row.rstrip() for row in self.rows]
+
+
+class Terminal:
+    """A command on a terminal of its own, whose keys reach it: ``text`` is all that it wrote."""
+
+    def __init__(self, *command, columns=80, stdout=None, cwd, **environment):
+        self.master, slave = os.openpty()
+        self.text, self.screen = "", Screen(columns)
+        self.resize(columns)
+        # Opened by the leader of a session, it becomes the one whose Ctrl-C is a signal.
+        self.process = subprocess.Popen(
+            ["sh", "-c", 'exec "$@" < "$0"', os.ttyname(slave), sys.executable, *command],
+            stdin=slave, stdout=slave if stdout is None else stdout, stderr=slave,
+            start_new_session=True, cwd=str(cwd),
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": "",
+                 "PYTHONIOENCODING": "utf-8", **environment})
+        os.close(slave)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(WAIT)
+        if self.process.stdout:
+            self.process.stdout.close()
+        os.close(self.master)
+
+    def resize(self, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+
+    def press(self, keys):
+        os.write(self.master, keys.encode())
+
+    def read(self, seconds=WAIT):
+        """Read what comes next; return False once nothing does."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            raise AssertionError(f"nothing more comes after {self.text!r}")
+        try:
+            data = os.read(self.master, 65_536)
+        except OSError:  # the command has ended, and all that it has started
+            return False
+        text = data.decode("utf-8", "replace")
+        self.text += text
+        self.screen.feed(text)
+        return bool(data)
+
+    def until(self, pattern):
+        """Read on until a line of the screen matches; return that line."""
+        end = time.monotonic() + WAIT
+        while True:
+            for line in self.screen.lines():
+                if re.search(pattern, line):
+                    return line
+            in_time = time.monotonic() < end
+            assert in_time, f"{pattern!r} did not come: {self.text!r}"
+            assert self.read(), f"{pattern!r} will not come: {self.text!r}"
+
+    def end(self):
+        """Read on to the end; return the exit code."""
+        while self.read():
+            pass
+        return self.process.wait(WAIT)
+
+
+def on_terminal(folder, *arguments, module="run", **options):
+    return Terminal("-m", f"longop.{module}", *arguments, cwd=folder, **options)
+
+
+def run(folder, *arguments, shell=""):
+    """Run to the end in pipes; return exit code, standard output, standard error."""
+    command = [sys.executable, "-m", "longop.run", *arguments]
+    if shell:
+        command = ["bash", "-c", f"set -o pipefail; {shell}", *command]
+    done = subprocess.run(command, cwd=str(folder), timeout=2 * WAIT, stdin=subprocess.DEVNULL,
+                          capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).touch()
+
+
+def started(folder, *arguments, module="run"):
+    """Start a command whose standard error is read."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"longop.{module}", *arguments], cwd=str(folder), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def read_until(process, text):
+    """Read standard error up to a line with a text in it."""
+    for line in process.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"{text!r} did not come")
+
+
+EVIL = "a\x1b[2Jb\x1b]0;title\x07\x9b31mc\x08\x7f\u202ed\r\n\te"

@@ -1,0 +1,1 @@
+from ..cli.screen import folder  # noqa: F401

@@ -1,0 +1,135 @@
+"""`longop.dispatcher`: which jobs run, wait and are refused. More is in `test_operation`."""
+
+import threading
+
+import pytest
+
+from longop import Busy, ForgottenJob, History, LongOperation, State
+from longop.callback import Callback
+from longop.dispatcher import WHEN_BUSY, Dispatcher, stop_all
+from longop.executors import Call, ThreadBackend
+from longop.guard import NEVER, Clock, Guard
+
+from .waiting import WAIT, end_of
+
+
+@pytest.fixture
+def go():
+    """What the jobs wait for."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def make(go):
+    """Make a dispatcher, and what submits a job to it."""
+    def make(ask_owner=lambda: None, limit=1, when_busy="queue", max_queued=100):
+        history = History()
+        guard = Guard(0.0, NEVER, NEVER, history.interval, history.track, Clock())
+        dispatcher = Dispatcher(
+            ("module", "name"), history=history, guard=guard, backend=ThreadBackend(),
+            lock=threading.RLock(), ask_owner=ask_owner, limit=limit, when_busy=when_busy,
+            max_queued=max_queued)
+        return dispatcher, lambda: dispatcher.submit(call_of(go), {}, None)
+
+    return make
+
+
+def call_of(go):
+    callback = Callback()
+    return Call(lambda report: go.wait(WAIT) and report("done"), (callback,), {}, callback, None,
+                0.0)
+
+
+def states(jobs):
+    return [job.state.value for job in jobs]
+
+
+@pytest.mark.parametrize(("when_busy", "expected"), [
+    ("queue", ["running", "queued", "queued"]), ("join", ["running", "running", "running"]),
+    ("replace", ["cancelling", "cancelled", "queued"])])
+def test_a_start_while_busy(make, go, when_busy, expected):
+    """What becomes of three starts where one job may run."""
+    dispatcher, submit = make(when_busy=when_busy)
+    jobs = [submit() for _ in range(3)]
+    assert states(jobs) == expected
+    assert set(dispatcher.live.values()) == {job for job in jobs if not job.done()}
+    assert when_busy in WHEN_BUSY
+    go.set()
+    for job in jobs:
+        end_of(job)
+    assert dispatcher.live == {}
+
+
+@pytest.mark.parametrize(("options", "status"), [
+    ({"when_busy": "reject"}, 409), ({"max_queued": 0}, 429)])
+def test_a_refused_start(make, options, status):
+    """A refused start names the job that runs, and nothing is known of it."""
+    dispatcher, submit = make(**options)
+    job = submit()
+    with pytest.raises(Busy) as caught:
+        submit()
+    assert (caught.value.job_id, caught.value.status) == (job.id, status)
+    assert [one.id for one in dispatcher.statuses()] == [job.id]
+
+
+def test_the_owner_is_asked_with_the_lock_held(make):
+    """The owner may refuse a start, and nothing changes while it decides."""
+    held = []
+
+    def ask_owner():
+        held.append(dispatcher.lock.acquire(blocking=False))  # this thread has it already
+        other = threading.Thread(target=lambda: held.append(
+            dispatcher.lock.acquire(blocking=False)))
+        other.start()
+        other.join(WAIT)
+        raise Busy("not now", "id")
+
+    dispatcher, submit = make(ask_owner)
+    with pytest.raises(Busy, match="not now"):
+        submit()
+    assert held == [True, False]
+    assert dispatcher.live == {}
+
+
+def test_stop_all(make, caplog):
+    """Nothing starts any more; a thread that does not stop is logged, what waits is interrupted."""
+    dispatcher, submit = make()
+    running, queued = submit(), submit()
+    stop_all([dispatcher])
+    assert states([running, queued]) == ["cancelling", "interrupted"]
+    assert "did not stop" in caplog.text
+    with pytest.raises(Busy, match="module/name is closed"):
+        submit()
+
+
+def test_stop_all_of_nothing():
+    """There may be nothing to stop."""
+    stop_all([])
+
+
+# start_once
+
+
+def twice(callback, n):
+    return 2 * n
+
+
+def test_id_of_a_key_cannot_be_guessed():
+    """The id for a key depends on random bytes of the history."""
+    ids = [LongOperation(twice, name="name").start_once("key", n=1).id for _ in range(2)]
+    assert ids[0] != ids[1]
+    assert all(len(id) == 32 for id in ids)
+
+
+def test_operations_that_share_a_history_know_each_others_keys():
+    """Two operations of one name and one history are one as far as keys go."""
+    history = History()
+    first, second = (LongOperation(twice, history=history) for _ in range(2))
+    job = first.start_once("key", n=1)
+    assert end_of(job).state is State.COMPLETED
+    assert second.start_once("key", n=1).id == job.id
+    first.forget(job.id)
+    with pytest.raises(ForgottenJob):
+        second.start_once("key", n=1)
