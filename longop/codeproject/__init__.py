@@ -1,16 +1,47 @@
-"""What adapters of CodeProject.AI Server import."""
+"""What adapters of CodeProject.AI Server import, by the names of that server's SDK.
+
+An adapter runs with its import line changed and nothing else::
+
+    from longop.codeproject import JSON, ModuleRunner, RequestData
+
+===========  =========================================================================
+sdk          `ModuleRunner`, the base class of adapters
+request      `RequestData`, what an adapter gets
+system       what an adapter may ask about its machine
+settings     ``modulesettings.json``
+checkpoints  where a long command reports, and where a cancel takes hold of it
+module       operations under one name, and what is said of them in that server's words
+hosted       ... that the server can start, with a ``ModuleRunner``
+functions    ... made of functions
+adapter      ... made of an adapter
+explorer     what that server's pages ask for
+openapi      that server's commands in the OpenAPI document
+routes       that server's HTTP routes, for `longop.web`
+loader       adapters as targets on a command line, for `longop.cli`
+queue        a module that gets its work from the server
+scaffold     the folder of a new module
+===========  =========================================================================
+"""
 
 from __future__ import annotations
 
-from .sdk import (JSON, LogMethod, LogVerbosity, ModuleOptions, ModuleRunner, RequestData,
-                  SystemInfo)
+from .request import RequestData
+from .sdk import JSON, LogMethod, LogVerbosity, ModuleRunner
+from .system import ModuleOptions, SystemInfo
 
 __all__ = ["JSON", "LogMethod", "LogVerbosity", "ModuleOptions", "ModuleRunner", "RequestData",
            "SystemInfo", "main"]
 
 
 def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None) -> int:
-    """Run a module until it is to quit, test it, or write a new one; return the exit code."""
-    from .__main__ import main as run  # which a server of adapters does not need
+    """Run a module until the server says to quit, test it, or write a new one.
+
+    :param arguments: those of ``python -m longop.codeproject``; by default ``sys.argv[1:]``.
+    :param adapter: the module to run, in place of a target among the arguments.
+
+    Returns the exit code.
+    """
+    # Loaded late: it loads http.client and argparse, which an adapter on longop.serve never needs.
+    from .__main__ import main as run
 
     return run(arguments, adapter)

@@ -1,40 +1,58 @@
-"""``python -m longop.codeproject TARGET``: a module of CodeProject.AI Server, as which it starts it."""
+"""``python -m longop.codeproject``: runs a module of CodeProject.AI Server, or writes one."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import Sequence
 
 from ..cli.target import load
 from ..errors import LongOperationError
-from .adapter import Adapter, Functions
-from .commands import modules_of
+from ..operation import LongOperation
+from .adapter import Adapter
+from .functions import Functions
+from .hosted import HostedModule
+from .module import modules_of
 from .queue import Polling
 from .sdk import ModuleRunner
+
+_COMMANDS = """\
+commands:
+  TARGET             run the module: CodeProject.AI Server starts it with this
+  TARGET --selftest  test the module, and exit with 0 if it works, or 1
+  new DIR TARGET     write the folder of a new module for a function
+
+examples:
+  python -m longop.codeproject adapter.py
+  python -m longop.codeproject work.py:train --selftest
+  python -m longop.codeproject new PythonLongProcess examples/long_process.py"""
 
 
 def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None,
          prog: str = "python -m longop.codeproject") -> int:
-    """Run a module until it is to quit, test it, or write a new one; return the exit code.
+    """Run a module until the server says to quit, test it, or write a new one.
 
+    :param arguments: by default ``sys.argv[1:]``.
+    :param adapter: the module to run, in place of a target among the arguments.
     :param prog: how the command was called, for its usage message.
+
+    Returns the exit code: 0, 1 if a self-test failed, or 2 if there is nothing to run.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        arguments = sys.argv[1:]
     try:
         if adapter is not None:
             operations = Adapter(adapter).load()
         elif arguments[:1] == ["new"]:
-            from .scaffold import write  # which a module does not need
+            # Loaded late, because a module that runs does not need it.
+            from .scaffold import write
 
             return write(arguments[1:])
         else:
             operations = load(_parse(arguments, prog).target)
-        module = operations[0].owner or Functions(ModuleRunner())
+        module = _module_of(operations)
         if "--selftest" in arguments:
-            answer = module.runner.selftest()
-            module.runner.cleanup()
-            return 0 if answer and answer.get("success") else 1
-        modules_of(module.own(operations))
+            return _test(module)
         Polling(module).run()
         return 0
     except (LongOperationError, OSError) as error:
@@ -42,14 +60,33 @@ def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None
         return 2
 
 
+def _module_of(operations: Sequence[LongOperation]) -> HostedModule:
+    """Return the module of operations, which are then its own; make one if they have none."""
+    owner = operations[0].owner
+    if not isinstance(owner, HostedModule):
+        owner = Functions(ModuleRunner())
+        operations = owner.own(operations)
+    modules_of(operations)
+    return owner
+
+
+def _test(module: HostedModule) -> int:
+    answer = module.runner.selftest()
+    module.runner.cleanup()
+    return 0 if answer and answer.get("success") else 1
+
+
 def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog=prog, description="Run an adapter, or any function, as a "
-        "module of CodeProject.AI Server, as which that starts it. ``new DIR TARGET`` writes the "
-        "folder of a module.")
+        prog=prog,
+        usage="%(prog)s [-h] TARGET [--selftest]\n       %(prog)s new DIR TARGET",
+        description="Run an adapter, or any function, as a module of CodeProject.AI Server.",
+        epilog=_COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", metavar="TARGET",
                         help="package.module, module:name or path/to/file.py[:name]")
-    parser.add_argument("--selftest", action="store_true", help="exit with 0 if it works, else 1")
+    parser.add_argument("--selftest", action="store_true",
+                        help="test the module: exit with 0 if it works, else 1")
     return parser.parse_args(arguments)
 
 

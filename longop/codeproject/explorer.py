@@ -1,6 +1,6 @@
-"""What CodeProject.AI Server's pages ask it for: its Explorer, and a module's ``explore.html``.
+"""What CodeProject.AI Server's pages ask for: its Explorer, and a module's own ``explore.html``.
 
-The scripts and styles that such a page loads are our own, in ``assets``.
+The scripts and styles that such a page loads are ours, in ``assets``.
 """
 
 from __future__ import annotations
@@ -8,107 +8,167 @@ from __future__ import annotations
 import os
 import pkgutil
 import re
-
 from functools import partial
 from socket import gethostname
-from typing import Any, Callable
+from typing import Any, Mapping, Sequence
 
-from .commands import Module
 from ..errors import RequestError
+from ..version import __version__
+from ..web.routes import View
 from ..web.wire import Request, Response, json_response
+from .module import Module
 
-_ASSETS = {"server.js": "text/javascript", "explorer.js": "text/javascript",
-           "server.css": "text/css", "bootstrap-dark.min.css": "text/css"}
-_POLICY = ("default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; "
-           "media-src blob: data:; script-src 'self' 'unsafe-inline'; "
-           "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-           "frame-ancestors 'none'")
+_JAVASCRIPT = "text/javascript; charset=utf-8"
+_CSS = "text/css; charset=utf-8"
+#: By the path that a page asks for: our file, and its content type.
+_ASSETS = {
+    "/assets/server.js": ("server.js", _JAVASCRIPT),
+    "/assets/explorer.js": ("explorer.js", _JAVASCRIPT),
+    "/assets/server.css": ("server.css", _CSS),
+    "/assets/bootstrap-dark.min.css": ("bootstrap-dark.min.css", _CSS),
+    # Older pages ask for these.
+    "/assets/bootstrap.min.css": ("bootstrap-dark.min.css", _CSS),
+    "/assets/dashboard.css": ("server.css", _CSS),
+}
+_VERSION_PATHS = ("/v1/status/ping", "/v1/server/status/ping", "/v1/server/status/version")
+# A module's page is its author's: it may run scripts of its own, but reach this server only.
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; media-src blob: data:; "
+    "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+#: What the Explorer cuts out of a module's page, and the mark around each; {} is START or END.
+_PARTS = {
+    "html": "<!-- {} EXPLORER MARKUP -->",
+    "script": "// {} EXPLORER SCRIPT",
+    "css": "/* {} EXPLORER STYLE */",
+}
+_SERVER_ADDRESS = re.compile(r"https?://(?:localhost|127\.0\.0\.1)?:32168/")
 
 
-def views(modules: list[Module]) -> dict[str, Callable[[Request], Response]]:
-    """Return what answers at which path."""
-    found: dict[str, Callable[[Request], Response]] = {
-        "/v1/module/list/running": lambda request: _reply(modules=[*map(_describe, modules)])}
-    for path in ("/v1/status/ping", "/v1/server/status/ping", "/v1/server/status/version"):
-        found[path] = _version
-    for module in modules:
-        path, file = page_of(module)
-        if path:
-            found[path] = partial(_show, module, file)
-            for name, kind in _ASSETS.items():
-                found[f"/assets/{name}"] = partial(_asset, name, kind)
-            found["/assets/bootstrap.min.css"] = found["/assets/bootstrap-dark.min.css"]
-            found["/assets/dashboard.css"] = found["/assets/server.css"]  # of older pages
-            found["/favicon.ico"] = lambda request: Response(204)
+def views(modules: Sequence[Module]) -> dict[str, View]:
+    """Return what answers a GET, by its path."""
+    found: dict[str, View] = {"/v1/module/list/running": partial(_list_running, modules)}
+    found.update(dict.fromkeys(_VERSION_PATHS, _show_version))
+    with_page = [module for module in modules if has_page(module)]
+    for module in with_page:
+        found[page_path(module)] = partial(_show_page, module)
+    if with_page:
+        for path, (name, content_type) in _ASSETS.items():
+            found[path] = partial(_show_asset, name, content_type)
+        found["/favicon.ico"] = _show_no_icon
     return found
 
 
-def page_of(module: Module) -> tuple[str, str]:
-    """Return the path and the file of a module's own page, or nothing if it has none."""
-    runner = getattr(module, "runner", None)
-    file = os.path.join(runner.module_path, "explore.html") if runner else ""
-    return (f"/{module.id}/explore.html", file) if os.path.exists(file) else ("", "")
+def has_page(module: Module) -> bool:
+    """Return whether a module has a page of its own now."""
+    return bool(module.folder) and os.path.exists(_page_file(module))
+
+
+def page_path(module: Module) -> str:
+    """Return the path at which a module's page is served, if it has one."""
+    return f"/{module.id}/explore.html"
+
+
+# Views
+
+
+def _list_running(modules: Sequence[Module], request: Request) -> Response:
+    return _reply(modules=[_describe(module) for module in modules])
+
+
+def _show_version(request: Request) -> Response:
+    major, minor, patch = (int(part) for part in __version__.split("."))
+    version = {
+        "major": major,
+        "minor": minor,
+        "patch": patch,
+        "preRelease": "",
+        "securityUpdate": False,
+        "build": 0,
+        "file": "",
+        "releaseNotes": "",
+    }
+    return _reply(message=f"longop {__version__}", version=version)
+
+
+def _show_page(module: Module, request: Request) -> Response:
+    # Read each time: the author of a page tries it while writing it.
+    page = _read_page(module).encode()
+    headers = {"Content-Security-Policy": _POLICY}
+    return Response(200, page, "text/html; charset=utf-8", headers)
+
+
+def _show_asset(name: str, content_type: str, request: Request) -> Response:
+    data = pkgutil.get_data(__package__, f"assets/{name}") or b""  # from a zip too
+    return Response(200, data, content_type)
+
+
+def _show_no_icon(request: Request) -> Response:
+    return Response(204)
 
 
 def _reply(**fields: Any) -> Response:
     return json_response({"success": True, **fields, "code": 200, "hostname": gethostname()})
 
 
-def _version(request: Request) -> Response:
-    from ..version import __version__
-
-    major, minor, patch = (int(part) for part in __version__.split("."))
-    return _reply(message=f"longop {__version__}", version={
-        "major": major, "minor": minor, "patch": patch, "preRelease": "", "securityUpdate": False,
-        "build": 0, "file": "", "releaseNotes": ""})
+# A module, as the Explorer knows it
 
 
 def _describe(module: Module) -> dict[str, Any]:
-    """Return what the Explorer wants to know of a module."""
-    parts = _parts(module)
-    settings = getattr(module, "settings", None)
-    known = [(one.path, one.name, one.command, one.description)
-             for one in (settings.routes if settings else ())] or [
-        (f"{module.id}/{one.name}", one.name, one.name, one.description)
-        for one in module.operations]
-    routes = [{"route": path, "name": name, "command": command, "description": description,
-               "method": "POST", "inputs": [], "outputs": []}
-              for path, name, command, description in known]
-    return {"moduleId": module.id, "name": module.name, "version": module.version,
-            "publishingInfo": {"category": ""},
-            "launchSettings": {"queue": f"{module.id.lower()}_queue"},
-            "uiElements": {"explorerUI": parts, "menus": []}, "routeMaps": routes}
+    """Return what the Explorer reads of a module. It takes for granted that all of it is there."""
+    return {
+        "moduleId": module.id,
+        "name": module.name,
+        "version": module.settings.version,
+        "publishingInfo": {"category": ""},
+        "launchSettings": {"queue": f"{module.id.lower()}_queue"},
+        "uiElements": {"explorerUI": _cut_page(module), "menus": []},
+        "routeMaps": _describe_routes(module),
+    }
 
 
-def _read(module: Module, file: str) -> str:
+def _describe_routes(module: Module) -> list[Mapping[str, Any]]:
+    """Return the routes in a module's settings, or, if there are none, those of its operations."""
+    found = [(route.path, route.name, route.command, route.description)
+             for route in module.settings.routes]
+    if not found:
+        found = [(f"{module.id}/{operation.name}", operation.name, operation.name,
+                  operation.description) for operation in module.operations]
+    return [{
+        "route": path,
+        "name": name,
+        "command": command,
+        "description": description,
+        "method": "POST",
+        "inputs": [],
+        "outputs": [],
+    } for path, name, command, description in found]
+
+
+def _cut_page(module: Module) -> dict[str, str]:
+    """Return the parts of a module's page that the Explorer shows, or empty texts."""
+    text = _read_page(module) if has_page(module) else ""
+    return {name: _cut(text, mark) for name, mark in _PARTS.items()}
+
+
+def _cut(text: str, mark: str) -> str:
+    start = re.escape(mark.format("START"))
+    end = re.escape(mark.format("END"))
+    match = re.search(f"{start}(.*?){end}", text, re.DOTALL)
+    return match[1] if match else ""
+
+
+def _read_page(module: Module) -> str:
+    """Return a module's page, with its own names, and our address for that server's."""
     try:
-        with open(file, encoding="utf-8-sig", errors="replace") as source:
+        with open(_page_file(module), encoding="utf-8-sig", errors="replace") as source:
             text = source.read()
     except OSError as error:
-        raise RequestError(404, f"{module.id} has no page any more") from error
-    text = text.replace("_MID_", re.sub("[^A-Za-z0-9]", "", module.id) + "_")
-    return re.sub(r"https?://(?:localhost|127\.0\.0\.1)?:32168/", "/", text)
+        raise RequestError(404, f"the page of {module.id} is gone") from error
+    prefix = re.sub("[^A-Za-z0-9]", "", module.id) + "_"
+    return _SERVER_ADDRESS.sub("/", text.replace("_MID_", prefix))
 
 
-def _parts(module: Module) -> dict[str, str]:
-    """Return what the Explorer shows of a module's page, which is between its marks."""
-    _, file = page_of(module)
-    text = _read(module, file) if file else ""
-    marks = {"html": "<!-- {} EXPLORER MARKUP -->", "script": "// {} EXPLORER SCRIPT",
-             "css": "/* {} EXPLORER STYLE */"}
-    found = {}
-    for name, mark in marks.items():
-        begin, end = (re.escape(mark.format(word)) for word in ("START", "END"))
-        match = re.search(f"{begin}(.*?){end}", text, re.S)
-        found[name] = match[1] if match else ""
-    return found
-
-
-def _show(module: Module, file: str, request: Request) -> Response:
-    return Response(200, _read(module, file).encode(), "text/html; charset=utf-8",
-                    {"Content-Security-Policy": _POLICY})
-
-
-def _asset(name: str, kind: str, request: Request) -> Response:
-    data = pkgutil.get_data(__package__, f"assets/{name}") or b""
-    return Response(200, data, f"{kind}; charset=utf-8")
+def _page_file(module: Module) -> str:
+    return os.path.join(module.folder, "explore.html")

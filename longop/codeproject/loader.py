@@ -1,49 +1,69 @@
-"""Adapters, and functions with a ``modulesettings.json`` beside them, as targets."""
+"""Adapters, and functions with a ``modulesettings.json`` beside them, as targets.
+
+A loader of `longop.cli`. It is imported for each target, so it loads little: what makes modules
+is loaded only where there is one to be made.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 from types import ModuleType
 
 from ..errors import TargetError
 from ..operation import LongOperation
-from .settings import prepare as set_environment, read
+from . import settings
+from .sdk import ModuleRunner
 
 
 def prepare(folder: str) -> None:
-    """Set the variables that the settings in a folder ask for."""
-    set_environment(read(folder))
+    """Set the variables that the settings in a folder ask for.
+
+    Raises `TargetError` if they cannot be read.
+    """
+    settings.set_environment(settings.read(folder))
+
+
+def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
+    """Return the operations of a module's adapter, or of the one that is named.
+
+    Raises `TargetError` if it is not clear which adapter is meant, or if it cannot begin.
+    """
+    kinds = _most_derived(_adapters_in(module, name))
+    if not kinds:
+        return []
+    if len(kinds) > 1:
+        names = sorted(kind.__name__ for kind in kinds)
+        raise TargetError(f"{place} has several adapters: name one, such as {place}:{names[0]}")
+    from .adapter import Adapter, beginning
+
+    with beginning(kinds[0]):
+        runner = kinds[0]()
+    return Adapter(runner).load()
 
 
 def adopt(module: ModuleType, operations: list[LongOperation]) -> list[LongOperation]:
-    """Return operations as that module's which a ``modulesettings.json`` beside them describes."""
+    """Return operations as those of the module that the settings beside them describe, if any."""
     folder = os.path.dirname(getattr(module, "__file__", None) or "")
-    if not os.path.exists(os.path.join(folder, "modulesettings.json")):
+    if not os.path.exists(os.path.join(folder, settings.FILE)):
         return operations
-    from .adapter import Functions
-    from .sdk import ModuleRunner
+    from .functions import Functions
 
     return Functions(ModuleRunner(folder)).own(operations)
 
 
-def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
-    """Return the operations of a module's adapter, or of the one that is named."""
-    if f"{__package__}.sdk" not in sys.modules:  # which an adapter has imported
-        return []
-    from .adapter import Adapter, beginning
-    from .sdk import ModuleRunner
+def _adapters_in(module: ModuleType, name: str) -> set[type[ModuleRunner]]:
+    """Return the adapter that is named, or all that the module defines itself."""
+    found = set()
+    for key, value in vars(module).items():
+        if not (isinstance(value, type) and issubclass(value, ModuleRunner)):
+            continue
+        is_meant = key == name if name else value.__module__ == module.__name__
+        if is_meant:
+            found.add(value)
+    return found
 
-    kinds = {kind for key, kind in vars(module).items() if isinstance(kind, type)
-             and issubclass(kind, ModuleRunner) and (key == name or (
-                 not name and kind.__module__ == module.__name__))}
-    last = [kind for kind in kinds if not any(kind in other.__mro__[1:] for other in kinds)]
-    if len(last) > 1:
-        names = sorted(kind.__name__ for kind in last)
-        raise TargetError(f"{place} has several adapters: name one, such as {place}:{names[0]}")
-    operations = []
-    for kind in last:
-        with beginning(kind):
-            runner = kind()
-        operations += Adapter(runner).load()
-    return operations
+
+def _most_derived(kinds: set[type[ModuleRunner]]) -> list[type[ModuleRunner]]:
+    """Return the adapters that no other one derives from."""
+    bases = {base for kind in kinds for base in kind.__mro__[1:]}
+    return [kind for kind in kinds if kind not in bases]

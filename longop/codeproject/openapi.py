@@ -1,4 +1,4 @@
-"""The routes in that server's words, as a part of ``/openapi.json``."""
+"""That server's routes in the OpenAPI document: ``/openapi.json`` of `longop.web`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from ..jsontext import loads
 from ..operation import LongOperation
 from ..web.description import start_path
 
+_COMMANDS = ("get_command_status", "cancel_command")
 
-def document(document: dict[str, Any], operations: Sequence[LongOperation]) -> None:
-    """Add the routes to an OpenAPI document, which has the plain ones already."""
+
+def document(whole: dict[str, Any], operations: Sequence[LongOperation]) -> None:
+    """Add that server's routes to the whole document, which has the plain ones."""
     ours = loads((pkgutil.get_data(__package__, "openapi.json") or b"").decode())
-    paths = document["paths"]
+    paths = whole["paths"]
     paths.update(ours["paths"])
-    document["components"]["schemas"].update(ours["components"]["schemas"])
+    whole["components"]["schemas"].update(ours["components"]["schemas"])
     for operation in operations:
-        # The same start, which without a preference is answered in that server's words.
+        # The same start. Without a preference it is answered in that server's words.
         paths[quote(start_path(operation))]["post"].update(ours["x-start"])
-        for command in "get_command_status", "cancel_command":
+        for command in _COMMANDS:
             paths[quote(f"/v1/{operation.module}/{command}")] = ours[f"x-{command}"]

@@ -1,12 +1,13 @@
-"""A module of CodeProject.AI Server: an adapter, or any function, that gets its work there.
+"""A module of CodeProject.AI Server: gets its work from the server's queue.
 
-    server's queue ── GET, which waits ──▶ module ── POST, the answer ──▶ server
+    server's queue ── GET, held until there is work ──▶ module ── POST, the answer ──▶ server
 
-An adapter runs with its import line changed and nothing else: ``from longop.codeproject import
-JSON, ModuleRunner, RequestData``. It needs no server: ``python -m longop.serve adapter.py``. As a
-module of one, which ``python -m longop.codeproject TARGET`` is too, it dials out only, to
-``http://localhost:$CPAI_PORT/v1/``, with a thread for each of ``$CPAI_MODULE_PARALLELISM`` requests
-at a time, and one that says every two seconds how it is.
+It only dials out, to ``http://localhost:$CPAI_PORT/v1/``. The threads:
+
+- the main thread, in `Polling.run`: starts the others, waits for the end, and cleans up;
+- ``$CPAI_MODULE_PARALLELISM`` poll threads: each gets one request, answers it, and polls again;
+- one that reports the module's status, and passes on what was logged;
+- one for each job, which is the operation's.
 """
 
 from __future__ import annotations
@@ -20,199 +21,266 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 from urllib.parse import quote, urlencode
 
-from .adapter import Functions
-from .commands import unable
 from ..errors import LongOperationError
 from ..job import logger
 from ..jsontext import dumps, to_text
 from ..operation import close_all
-from .sdk import ModuleRunner, RequestData
+from .hosted import HostedModule
+from .module import say_error, say_unable
+from .request import RequestData
 
-PERIOD = 2.0  # seconds between two statuses
-TIMEOUT = 10.0  # seconds for the server to take something
-PATIENCE = 2.0  # seconds for the last answers, of the three that the server waits for the end
-PAUSE, LONGEST = 0.05, 2.0  # seconds after a poll that failed, and after many of them
-_UNLOGGED = "get_command_status", "get_module_status", "status", "get_status", "list-custom"
+STATUS_INTERVAL = 2.0  # seconds between two statuses
+REPLY_TIMEOUT = 10.0  # seconds for the server to take something
+#: Seconds for the last answers. The server waits 3 seconds for the end of a module.
+LAST_ANSWERS = 2.0
+FIRST_PAUSE = 0.05  # seconds after a poll that failed; doubled after each further one ...
+LONGEST_PAUSE = 2.0  # ... up to this
+_LOG_ENTRIES = 1000  # kept while the server takes none
+_FORM = "application/x-www-form-urlencoded"
+#: Commands that come all the time.
+_UNLOGGED = ("get_command_status", "get_module_status", "status", "get_status", "list-custom")
+#: Log levels that .NET calls otherwise.
 _LEVELS = {"INFO": "information"}
+
+Answer = Mapping[str, Any]
 
 
 class Polling:
-    """Does for a module what the server says, until that, or a signal, is to quit."""
+    """Does for a module what the server says, until that, or a signal, says to quit."""
 
-    def __init__(self, module: Functions) -> None:
-        self._module, self._runner = module, module.runner
+    def __init__(self, module: HostedModule) -> None:
+        self._module = module
+        self._runner = module.runner
+        # Set once, by a poll thread that was told to quit, or because of a signal. From then on:
+        # no new poll begins, and what is still taken from the queue is answered with an error;
+        # `run` ends the polls that wait, and then the jobs and the module.
         self._over = threading.Event()
-        self._parked: set[_Server] = set()  # whose poll waits
-        self._unsaid: deque[dict[str, str]] = deque(maxlen=1000)  # log entries
-        self._passing = threading.Lock()  # they are passed on in one thread at a time
-        self._troubled = False
+        # Connections whose poll waits. Each is added and removed by its own thread; `run` reads
+        # a copy. Sets do both atomically.
+        self._parked: set[_Server] = set()
+        # Log entries: appended by any thread, removed by the one that holds the lock.
+        self._unsent_log: deque[dict[str, str]] = deque(maxlen=_LOG_ENTRIES)
+        self._sending_log = threading.Lock()
+        # Whether it was printed that polls fail. Shared by the poll threads without a lock: at
+        # worst it is printed twice.
+        self._is_troubled = False
 
     def run(self) -> None:
-        """Go on until the end."""
+        """Run until the end. Called in the main thread, so that signals can end it."""
         handler = logging.Handler()
         handler.emit = self._log  # type: ignore[method-assign]
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
-        with contextlib.suppress(ValueError):  # it is not the main thread
-            for number in signal.SIGINT, signal.SIGTERM:
-                # In a thread, for this one may hold the lock that ``set`` needs.
-                signal.signal(number, lambda *ignored: threading.Thread(
-                    target=self._over.set).start())
-        teller, *polls = (threading.Thread(target=target, daemon=True) for target in [
-            self._tell, *[self._poll] * self._runner.parallelism])
-        for thread in (teller, *polls):
+        self._end_on_signals()
+        polls = [threading.Thread(target=self._poll, daemon=True)
+                 for _ in range(self._runner.parallelism)]
+        telling = threading.Thread(target=self._tell, daemon=True)
+        for thread in (telling, *polls):
             thread.start()
-        while not self._over.wait(3600.0):
+        while not self._over.wait(3600.0):  # with a time limit, so that signals are seen
             pass
         logger.info("Shutting down")
-        for server in [*self._parked]:
-            server.hang_up()
-        end = time.monotonic() + PATIENCE
-        for thread in polls:  # what was taken from the queue is answered
-            thread.join(max(0.0, end - time.monotonic()))
-        close_all(self._module.operations)
-        self._module.close()
-        self._pass_on(_Server(self._runner.port))
+        self._finish(polls)
         logger.removeHandler(handler)
 
-    # In threads of their own
+    def _end_on_signals(self) -> None:
+        def end(*ignored: object) -> None:
+            # In a thread: the main thread, in which this runs, may hold the lock that `set` needs.
+            threading.Thread(target=self._over.set).start()
+
+        with contextlib.suppress(ValueError):  # this is not the main thread
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, end)
+
+    def _finish(self, polls: list[threading.Thread]) -> None:
+        """End the polls, then the jobs, then the module; send what was logged."""
+        for server in list(self._parked):
+            server.hang_up()
+        end = time.monotonic() + LAST_ANSWERS
+        for thread in polls:  # what was taken from the queue is answered
+            thread.join(max(0.0, end - time.monotonic()))
+        close_all(self._module.operations)  # and so their owner, the module
+        self._send_log(_Server(self._runner.port))
+
+    # In the poll threads
 
     def _poll(self) -> None:
-        server, pause = _Server(self._runner.port), PAUSE
-        path = f"queue/{quote(self._runner.queue_name.lower())}?moduleId={quote(self._module.id)}"
+        """Get a request and answer it, again and again."""
+        server = _Server(self._runner.port)
+        queue = quote(self._runner.queue_name.lower())
+        path = f"queue/{queue}?moduleId={quote(self._module.id)}"
+        pause = FIRST_PAUSE
         while not self._over.is_set():
-            self._parked.add(server)
-            try:
-                # Without a time limit: an entry that comes just when it is over would be lost.
-                status, text = server.ask("GET", path)
-            except (OSError, http.client.HTTPException) as error:
-                status, text = 0, repr(error)
-            self._parked.discard(server)
+            status, text = self._get_entry(server, path)
             if status == 200 and self._answer(server, text):
-                pause, self._troubled = PAUSE, False
+                pause = FIRST_PAUSE
+                self._is_troubled = False
                 continue
-            if not (self._over.is_set() or self._troubled):  # once, till there is an entry again
-                print(f"no work from the server: {status or text}", file=sys.stderr, flush=True)
-            self._troubled = True
+            self._say_trouble(status, text)
             self._over.wait(pause)
-            pause = min(2 * pause, LONGEST)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _get_entry(self, server: _Server, path: str) -> tuple[int, str]:
+        """Return the status and the text of a poll; of one that failed, 0 and the error."""
+        # `run` may miss a poll that begins just when it hangs up. It waits for its thread, as for
+        # the others, and what that poll gets is answered with an error.
+        self._parked.add(server)
+        try:
+            # Without a time limit: an entry that came just when it is over would be lost.
+            return server.ask("GET", path)
+        except (OSError, http.client.HTTPException) as error:
+            return 0, repr(error)
+        finally:
+            self._parked.discard(server)
+
+    def _say_trouble(self, status: int, text: str) -> None:
+        """Print that there is no work; once, until there is work again."""
+        if not (self._is_troubled or self._over.is_set()):
+            print(f"no work from the server: {status or text}", file=sys.stderr, flush=True)
+        self._is_troubled = True
 
     def _answer(self, server: _Server, text: str) -> bool:
         """Answer an entry of the queue; return whether it was one."""
         try:
             data = RequestData(text)
-            command, path = str(data.command or ""), f"queue/{quote(data.request_id, safe='')}"
-        except Exception:
+            command = str(data.command or "")
+            path = f"queue/{quote(data.request_id, safe='')}?moduleId={quote(self._module.id)}"
+        except Exception:  # an entry may be anything
             logger.exception("not an entry of a queue: %.200s", text)
             return False
         if command.lower() not in _UNLOGGED:
             logger.debug("Retrieved %s command '%s'", self._runner.queue_name, command)
         answer = self._module.wrap(self._do(data, command.lower()), command, data.request_id)
-        try:
-            status, said = server.ask("POST", f"{path}?moduleId={quote(self._module.id)}",
-                                      dumps(answer), "application/json")
-            if status != 200:
-                logger.warning("the answer to %s was not taken: %s", data.request_id, said)
-        except (OSError, http.client.HTTPException):
-            logger.exception("the answer to %s is lost", data.request_id)
+        self._send(server, path, data.request_id, answer)
+        # After the answer, so that the server gets it before the process ends.
         if command.lower() == "quit" and answer["success"]:
             self._over.set()
         return True
 
-    def _do(self, data: RequestData, command: str) -> dict[str, Any]:
-        """Return the answer to a command."""
-        module = self._module
-        known: dict[str, Callable[[], dict[str, Any]]] = {
-            "get_command_status": lambda: module.status(to_text(data.get_value("commandId", ""))),
-            "cancel_command": lambda: module.cancel(to_text(data.get_value("commandId", ""))),
-            "get_module_status": self._status, "status": self._status, "quit": lambda: _quit(
-                module.id, to_text(data.get_value("moduleId", ""))),
-            "selftest": lambda: {**self._runner.selftest()}}
+    def _send(self, server: _Server, path: str, request_id: str, answer: Answer) -> None:
+        """Send an answer. One that is not taken is lost, as the server wants it."""
+        try:
+            status, said = server.ask("POST", path, dumps(answer), "application/json")
+            if status != 200:
+                logger.warning("the answer to %s was not taken: %s", request_id, said)
+        except (OSError, http.client.HTTPException):
+            logger.exception("the answer to %s is lost", request_id)
+
+    def _do(self, data: RequestData, command: str) -> Answer:
+        """Return the answer to a command, which is in lower case."""
         try:
             if data.command is None:
                 raise ValueError("there is no command in it")
             if self._over.is_set():
                 raise LongOperationError("the module is shutting down")
-            return known[command]() if command in known else module.process(data)
+            known = self._commands.get(command)
+            if known is not None:
+                return known(self, data)
+            return self._module.say_begun(self._module.process(data))
         except LongOperationError as error:
-            return {"success": False, "error": str(error)}
-        except BaseException:  # SystemExit too
+            return say_error(error)
+        except BaseException:  # SystemExit too: a request does not end the module
             logger.exception("%s", command)
-            return unable(data.request_id)
+            return say_unable(data.request_id)
 
-    def _status(self) -> dict[str, Any]:
-        return {"success": True, **statistics(self._runner)}
+    def _say_status(self, data: RequestData) -> Answer:
+        return self._module.status(to_text(data.get_value("commandId", "")))
+
+    def _cancel(self, data: RequestData) -> Answer:
+        return self._module.cancel(to_text(data.get_value("commandId", "")))
+
+    def _say_module_status(self, data: RequestData) -> Answer:
+        return {"success": True, **self._module.statistics()}
+
+    def _test(self, data: RequestData) -> Answer:
+        return {**self._runner.selftest()}
+
+    def _quit(self, data: RequestData) -> Answer:
+        """Agree to quit, if it is this module that is meant."""
+        given = to_text(data.get_value("moduleId", ""))
+        if given.lower() != self._module.id.lower():
+            raise LongOperationError(
+                f"it is {given or 'no module'} that is to quit, and not {self._module.id}")
+        return {"success": True}
+
+    #: What a module does itself. All other commands are for its operations.
+    _commands: Mapping[str, Callable[[Polling, RequestData], Answer]] = {
+        "get_command_status": _say_status,
+        "cancel_command": _cancel,
+        "get_module_status": _say_module_status,
+        "status": _say_module_status,
+        "selftest": _test,
+        "quit": _quit,
+    }
+
+    # In the thread that reports
 
     def _tell(self) -> None:
+        """Report the module's status, again and again; the first one before there is work."""
         server = _Server(self._runner.port)
+        path = f"queue/updatemodulestatus/{quote(self._module.id)}"
         while not self._over.is_set():
-            with contextlib.suppress(Exception):  # whatever the adapter's module_status raises
-                server.ask("POST", f"queue/updatemodulestatus/{quote(self._module.id)}",
-                           urlencode({"statusData": dumps(statistics(self._runner))}))
-                self._pass_on(server)
-            self._over.wait(PERIOD)
+            with contextlib.suppress(Exception):  # a module_status() may raise anything
+                status = dumps(self._module.statistics())
+                server.ask("POST", path, urlencode({"statusData": status}))
+                self._send_log(server)
+            self._over.wait(STATUS_INTERVAL)
+
+    def _send_log(self, server: _Server) -> None:
+        """Pass on what was logged. Called by the thread that reports, and at the end by `run`."""
+        with self._sending_log, contextlib.suppress(OSError, http.client.HTTPException):
+            while self._unsent_log:
+                server.ask("POST", "log/", urlencode(self._unsent_log[0]))
+                self._unsent_log.popleft()  # afterwards, so that none is lost
+
+    # In any thread
 
     def _log(self, record: logging.LogRecord) -> None:
-        name = record.levelname
-        self._unsaid.append({"entry": logging.Formatter().format(record), "label": "",
-                             "category": self._module.name,
-                             "log_level": _LEVELS.get(name, name.lower())})
-
-    def _pass_on(self, server: _Server) -> None:
-        """Pass on what was logged."""
-        with self._passing, contextlib.suppress(OSError, http.client.HTTPException):
-            while self._unsaid:
-                server.ask("POST", "log/", urlencode(self._unsaid[0]))
-                self._unsaid.popleft()
-
-
-def _quit(id: str, given: str) -> dict[str, Any]:
-    if given.lower() != id.lower():
-        raise LongOperationError(f"it is {given or 'no module'} that is to quit, and not {id}")
-    return {"success": True}
+        self._unsent_log.append({
+            "entry": logging.Formatter().format(record),
+            "label": "",
+            "category": self._module.name,
+            "log_level": _LEVELS.get(record.levelname, record.levelname.lower()),
+        })
 
 
 class _Server(http.client.HTTPConnection):
-    """A connection to the server, made anew when it is broken."""
+    """A connection to the server, for one thread; it is made again when it is broken."""
 
     def __init__(self, port: int) -> None:
         super().__init__("localhost", port)
 
     def ask(self, method: str, path: str, body: str | None = None,
-            kind: str = "application/x-www-form-urlencoded") -> tuple[int, str]:
-        """Return the status and the text of an answer.
+            content_type: str = _FORM) -> tuple[int, str]:
+        """Return the status and the text of an answer; one with a body has `REPLY_TIMEOUT`.
 
-        What is posted is sent once more if a connection that was kept is broken.
+        Raises ``OSError`` or ``http.client.HTTPException``. A body is sent once more if the
+        connection was kept from an earlier request, and is broken: the server may have closed it.
         """
-        kept = self.sock is not None
+        was_kept = self.sock is not None
         try:
-            self.timeout = TIMEOUT if body else None
-            if kept:
-                self.sock.settimeout(self.timeout)
-            self.request(method, f"/v1/{path}", body and body.encode(),
-                         {"Content-Type": kind} if body else {})
+            self._set_timeout(REPLY_TIMEOUT if body else None)
+            if body:
+                self.request(method, f"/v1/{path}", body.encode(), {"Content-Type": content_type})
+            else:
+                self.request(method, f"/v1/{path}")
             answer = self.getresponse()
             return answer.status, answer.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             self.close()
-            if kept and body:
-                return self.ask(method, path, body, kind)
+            if was_kept and body:
+                return self.ask(method, path, body, content_type)
             raise
 
     def hang_up(self) -> None:
-        """Ask for nothing more; what is on its way may still come."""
-        with contextlib.suppress(OSError, AttributeError):
+        """Ask for nothing more; what is on its way may still come. Called in another thread."""
+        with contextlib.suppress(OSError, AttributeError):  # it may be closed, or not yet open
             self.sock.shutdown(socket.SHUT_WR)
 
-
-def statistics(runner: ModuleRunner) -> dict[str, Any]:
-    """Return what a module says of itself, and how its commands went."""
-    good, bad = runner._successful_inferences, runner._failed_inferences
-    return {**(runner.module_status() or {}), "inferenceDevice": runner.inference_device,
-            "inferenceLibrary": runner.inference_library,
-            "canUseGPU": str(runner.can_use_GPU).lower(), "successfulInferences": good,
-            "failedInferences": bad, "numInferences": good + bad,
-            "averageInferenceMs": good and runner._total_inference_time_ms / good}
+    def _set_timeout(self, seconds: float | None) -> None:
+        self.timeout = seconds
+        if self.sock is not None:
+            self.sock.settimeout(seconds)

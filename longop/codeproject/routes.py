@@ -1,42 +1,193 @@
-"""That server's routes over the operations."""
+"""That server's HTTP routes over operations: an extension of `longop.web`.
+
+Each answers as that server does, with status 200, and with what a module says of an error. A start
+with a ``Prefer`` header is answered as `longop.web` does.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import time
 from functools import partial
-from typing import Any, Sequence
+from typing import Any, Callable, Mapping, Sequence
+from urllib.parse import quote, unquote
 
+from ..errors import BadParameters, LongOperationError, RequestError
+from ..job import Job
 from ..operation import LongOperation
+from ..web import start
+from ..web.held import Answer
+from ..web.parameters import parameters
 from ..web.routes import Route, key_of
-from . import commands, explorer
+from ..web.wire import Request, Response, http_date, json_response
+from . import explorer
+from .module import Begun, Module, StartRequest, is_rejection, modules_of, say_error
 from .openapi import document
+from .request import unfold
 
 __all__ = ["describe", "document", "routes"]
 
 
 def routes(operations: Sequence[LongOperation]) -> list[Route]:
-    """Return the routes of the operations in that server's words."""
+    """Return the routes of operations in that server's words.
+
+    Raises ``ValueError`` if two modules have the same id.
+    """
+    modules = modules_of(operations)
+    # By the form in which paths are compared: two names of a module may be one path.
     found: dict[str, Route] = {}
-    starts: list[Route] = []
-    modules = commands.modules_of(operations)
-    for module in modules:
-        for operation in module.operations:
-            for root in (f"/v1/{module.id}", f"/v1/{operation.module}"):
-                status, cancel = partial(commands.status, module), partial(commands.cancel, module)
-                for one in (
-                        Route(f"{root}/get_command_status", {"GET": status, "POST": status},
-                              is_open=True),
-                        Route(f"{root}/cancel_command", {"POST": cancel}, is_open=True)):
-                    found[one.key] = one
-            for path in dict.fromkeys(key_of(f"/v1/{one}") for one in module.routes(operation)):
-                view = partial(commands.start, module, operation, path.count("/") + 1)
-                starts.append(Route(path, {"POST": view}, operation, is_open=True))
     for path, view in explorer.views(modules).items():
         found[key_of(path)] = Route(path, {"GET": view})
+    for module in modules:
+        for route in _command_routes(module):
+            found[route.key] = route
+    starts: list[Route] = []
+    for module in modules:
+        starts += _start_routes(module)
     return [*found.values(), *starts]
 
 
 def describe(operation: LongOperation) -> dict[str, Any]:
-    """Return the page of the operation's module, if it has one."""
-    owner: Any = operation.owner
-    page = owner and explorer.page_of(owner)[0]
-    return {"page": page} if page else {}
+    """Return the page of an operation's module, if it has one."""
+    module = operation.owner
+    if isinstance(module, Module) and explorer.has_page(module):
+        return {"page": explorer.page_path(module)}
+    return {}
+
+
+def _command_routes(module: Module) -> list[Route]:
+    """Return the routes of the commands about jobs, by each name that the module has."""
+    status = partial(_status, module)
+    cancel = partial(_cancel, module)
+    found = []
+    for name in (module.id, *(operation.module for operation in module.operations)):
+        found.append(Route(f"/v1/{name}/get_command_status", {"GET": status, "POST": status},
+                           is_open=True))
+        found.append(Route(f"/v1/{name}/cancel_command", {"POST": cancel}, is_open=True))
+    return found
+
+
+def _start_routes(module: Module) -> list[Route]:
+    found = []
+    for operation in module.operations:
+        keys = [key_of(f"/v1/{path}") for path in module.paths(operation)]
+        for path in dict.fromkeys(keys):  # each once
+            view = partial(_start, module, operation, path.count("/") + 1)
+            found.append(Route(path, {"POST": view}, operation, is_open=True))
+    return found
+
+
+# Views
+
+
+def _start(module: Module, operation: LongOperation, depth: int, request: Request) -> Answer:
+    """Start a job, or answer at once if the module does.
+
+    :param depth: how many parts of the path are the route; what follows is for the function.
+    """
+    preference = start.preference_of(request)
+    key = start.key_of(request)
+    id = os.urandom(16).hex()
+
+    def begin() -> Begun:
+        return module.begin(operation, StartRequest(
+            values=_values_of(request),
+            id=id,
+            key=key,
+            segments=_segments_of(request, depth),
+            must_be_job=preference is not None))
+
+    if preference is not None:
+        job = begin()
+        assert isinstance(job, Job)  # because it must be one
+        return start.answer(job, preference)
+    return _reply(module, operation.name, id,
+                  lambda: module.say_begun(begin(), is_new=not key), is_start=True)
+
+
+def _status(module: Module, request: Request) -> Response:
+    """Answer with the status of a job, by its ``commandId``."""
+    return _reply(module, "get_command_status", os.urandom(16).hex(),
+                  lambda: module.status(_command_id_of(request)))
+
+
+def _cancel(module: Module, request: Request) -> Response:
+    """Cancel a job, by its ``commandId``."""
+    return _reply(module, "cancel_command", os.urandom(16).hex(),
+                  lambda: module.cancel(_command_id_of(request)))
+
+
+def _reply(module: Module, command: str, id: str, ask: Callable[[], Mapping[str, Any]],
+           is_start: bool = False) -> Response:
+    """Answer what a module says to a request with this id, and what that server adds."""
+    began = time.perf_counter()
+    code = 200
+    headers: Mapping[str, str] = {}
+    answer: dict[str, Any]
+    try:
+        answer = dict(ask())
+        if is_start:
+            headers = _location(answer)
+    except LongOperationError as error:
+        answer = say_error(error)
+        if isinstance(error, BadParameters):
+            answer["errors"] = error.errors
+        if not is_rejection(error):  # which that server answers with 200
+            code = error.status
+            headers = error.headers
+    whole = module.wrap(answer, command, id)
+    whole["analysisRoundTripMs"] = int((time.perf_counter() - began) * 1000)
+    whole["processedBy"] = "localhost"
+    whole["timestampUTC"] = http_date(time.time())
+    if code != 200:
+        whole["code"] = code
+    return json_response(whole, code, headers=headers)
+
+
+def _location(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return where the status of the job that an answer names is; an adapter may name anything."""
+    if answer["success"] is not True or "commandId" not in answer:
+        return {}
+    return {"Location": f"/v1/jobs/{quote(str(answer['commandId']))}"}
+
+
+# Requests
+
+
+def _values_of(request: Request) -> dict[str, list[Any]]:
+    """Return the values of a request; in JSON they may be in that server's own form."""
+    values = parameters(request)
+    if not _is_payload(values):
+        return values
+    try:
+        return unfold({name: given[0] for name, given in values.items()})
+    except (KeyError, TypeError, ValueError) as error:
+        raise RequestError(400, "the values or the files are not as that server has them: "
+                                f"{error!r}") from error
+
+
+def _is_payload(values: Mapping[str, list[Any]]) -> bool:
+    """Return whether values are ``{"values": [{"key": ..., "value": [...]}], "files": [...]}``.
+
+    A function may have a parameter of its own that is called ``values``, and is a list.
+    """
+    for given in values.get("values", ()):
+        if not isinstance(given, list) or not (given or "files" in values):
+            continue
+        if all(isinstance(entry, dict) and isinstance(entry.get("value"), list)
+               for entry in given):
+            return True
+    return False
+
+
+def _segments_of(request: Request, depth: int) -> list[str]:
+    """Return what follows the route in the path, as that server reads it: %2F stays as it is."""
+    rest = request.path.split("/")[depth:]
+    if rest in ([], [""]):
+        return []
+    return [unquote(re.sub("%2f", "%252F", part, flags=re.IGNORECASE)).strip() for part in rest]
+
+
+def _command_id_of(request: Request) -> str:
+    return str(_values_of(request).get("commandId", [""])[0])

@@ -1,4 +1,4 @@
-"""``python -m longop.codeproject new DIR TARGET``: the folder of a module of CodeProject.AI Server.
+"""``python -m longop.codeproject new DIR TARGET``: writes the folder of a new module.
 
 It holds all that the module needs, longop too, so that the server installs nothing.
 """
@@ -18,120 +18,200 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from typing import Any
+from typing import Any, Mapping
 
+from ..cli.target import load
 from ..errors import TargetError
 from ..jsontext import dumps
 from ..operation import LongOperation
-from ..cli.target import load
+from .adapter import Adapter
 
-_FILES = ("adapter.py", "modulesettings.json", "install.sh", "install.bat", "package.sh",
-          "explore.html")
+#: The files of a module, of which ``assets/module`` has the templates.
+_ADAPTER = "adapter.py"
+_SETTINGS = "modulesettings.json"
+_FILES = (_ADAPTER, _SETTINGS, "install.sh", "install.bat", "package.sh", "explore.html")
+#: The ``Type`` of an input, by the type in JSON Schema. All others are ``Text``.
 _TYPES = {"integer": "Integer", "number": "Float", "boolean": "Boolean"}
+#: The ``type`` of a field of the page, by that of the input. All others are ``text``.
 _FIELDS = {"Integer": "number", "Float": "number", "Boolean": "checkbox", "File": "file"}
 
 
 def write(arguments: list[str]) -> int:
-    """Write the folder; return the exit code, 0. Raises `TargetError`, and then there is none."""
+    """Write the folder; return the exit code, 0.
+
+    Raises `TargetError` if it cannot be written; then nothing is left of it.
+    """
+    options = _parse(arguments)
+    folder = os.path.abspath(options.dir)
+    id = _id_of(options.dir)
+    if os.path.exists(folder) and os.listdir(folder):
+        raise TargetError(f"{options.dir} exists, and is not empty")
+    operation = _load_one(options.target)
+    words = _words(operation, id, options.target)
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    # Written beside its place, and moved there as a whole once it is known to run.
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(folder)) as draft:
+        whole = os.path.join(draft, id)
+        _fill(whole, operation, words)
+        _test(whole, words["adapter"], options.target)
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)  # if it exists, and is empty
+        os.rename(whole, folder)
+    adapter = shlex.quote(f"{options.dir}/{words['adapter']}")
+    print(f"{folder} is a module of CodeProject.AI Server: copy it into that server's modules "
+          f"folder, or try it with python3 -m longop.serve {adapter}")
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m longop.codeproject new",
         description="Write the folder of a module of CodeProject.AI Server for a function.")
     parser.add_argument("dir", metavar="DIR", help="a new folder; its name is the module's id")
     parser.add_argument("target", metavar="TARGET",
                         help="the function, in a file of its own: path/to/file.py[:name]")
-    options = parser.parse_args(arguments)
-    folder = os.path.abspath(options.dir)
-    id = re.sub("[^A-Za-z0-9]", "", os.path.basename(folder))
+    return parser.parse_args(arguments)
+
+
+def _id_of(folder: str) -> str:
+    """Return the module's id: the letters and digits of the folder's name."""
+    id = re.sub("[^A-Za-z0-9]", "", os.path.basename(os.path.abspath(folder)))
     if not id[:1].isalpha():
-        raise TargetError(f"{options.dir}: its name, which is the module's id, must begin with a "
-                          "letter")
-    if os.path.exists(folder) and os.listdir(folder):
-        raise TargetError(f"{options.dir} is there already, and not empty")
-    operation, *others = load(options.target)
+        raise TargetError(f"{folder}: its name, which is the module's id, must begin with a letter")
+    return id
+
+
+def _load_one(target: str) -> LongOperation:
+    operation, *others = load(target)
     if others:
-        raise TargetError(f"{options.target} has more than one: name one, such as "
-                          f"{options.target}:{operation.name}")
-    words = _words(operation, id, options.target)
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(folder)) as draft:
-        whole = os.path.join(draft, id)
-        _fill(whole, operation, words)
-        done = subprocess.run([sys.executable, "-B", words["adapter"], "--selftest"], cwd=whole,
-                              stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise TargetError(f"{options.target} does not run by itself, and must: "
-                              + (done.stderr.strip().splitlines() or ["it has just ended"])[-1])
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)  # if it is there, and empty
-        os.rename(whole, folder)
-    print(f"{folder} is a module of CodeProject.AI Server: copy it into that server's modules "
-          "folder, or try it with python3 -m longop.serve "
-          + shlex.quote(f"{options.dir}/{words['adapter']}"))
-    return 0
+        raise TargetError(f"{target} has more than one: name one, such as "
+                          f"{target}:{operation.name}")
+    return operation
+
+
+def _test(folder: str, adapter: str, target: str) -> None:
+    """Raise `TargetError` unless the module runs where only its own folder is on the path."""
+    done = subprocess.run([sys.executable, "-B", adapter, "--selftest"], cwd=folder,
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it has just ended"]
+        raise TargetError(f"{target} does not run by itself, and must: {lines[-1]}")
+
+
+# What is filled in
 
 
 def _words(operation: LongOperation, id: str, target: str) -> dict[str, str]:
-    """Return what is filled in; raise `TargetError` for what cannot be a module by itself."""
-    function = operation.function
-    name = getattr(function, "__name__", "")
-    found = getattr(sys.modules.get(getattr(function, "__module__", "")), name, None)
-    if getattr(function, "adapter", None):
-        raise TargetError(f"{target} is an adapter already: a module needs no other one")
-    source = inspect.isfunction(function) and os.path.exists(inspect.getfile(function))
-    if not source or function not in (found, getattr(found, "function", None)):
-        raise TargetError(f"{target} is not a function that stands in a file under its own name")
-    module = os.path.splitext(os.path.basename(inspect.getfile(function)))[0]
+    """Return what the templates are filled in with, by its name there."""
+    found = _check_function(operation, target)
+    name = operation.function.__name__
     plain = re.sub(r"\W+", "_", operation.name).strip("_") or "run"
-    if not module.isidentifier() or keyword.iskeyword(module) or module == f"{plain}_adapter":
+    module = _check_file(operation, f"{plain}_adapter", target)
+    inputs = _inputs_of(operation)
+    is_operation = isinstance(found, LongOperation)
+    return {
+        "id": id,
+        "name": plain.replace("_", " ").capitalize(),
+        "module": module,
+        "function": name,
+        "operation": name if is_operation else f"longop.LongOperation({name})",
+        "adapter": f"{plain}_adapter.py",
+        "root": id.lower(),
+        "rest": plain.replace("_", "-"),
+        "command": operation.name,
+        "description": operation.description,
+        "inputs": dumps(inputs),
+        "fields": "\n".join(map(_field_of, inputs)),
+    }
+
+
+def _check_function(operation: LongOperation, target: str) -> Any:
+    """Return what is found in a file under the function's name: it, or an operation of it.
+
+    Raises `TargetError` if a module's adapter could not import it by that name.
+    """
+    if isinstance(operation.owner, Adapter):
+        raise TargetError(f"{target} is an adapter already: a module needs no other one")
+    function = operation.function
+    module = sys.modules.get(getattr(function, "__module__", ""))
+    found = getattr(module, getattr(function, "__name__", ""), None)
+    is_in_file = inspect.isfunction(function) and os.path.exists(inspect.getfile(function))
+    is_found = function in (found, getattr(found, "function", None))
+    if not (is_in_file and is_found):
+        raise TargetError(f"{target} is not a function that stands in a file under its own name")
+    return found
+
+
+def _check_file(operation: LongOperation, adapter: str, target: str) -> str:
+    """Return the name of the function's file as a module, beside that of the adapter."""
+    file = os.path.basename(inspect.getfile(operation.function))
+    module, _ = os.path.splitext(file)
+    if not module.isidentifier() or keyword.iskeyword(module) or module == adapter:
         raise TargetError(f"{target}: its file, {module}.py, needs a name that can be imported, "
-                          f"and that is not {plain}_adapter.py")
-    inputs = _inputs(operation)
-    return {"id": id, "name": plain.replace("_", " ").capitalize(), "module": module,
-            "function": name, "adapter": f"{plain}_adapter.py", "root": id.lower(),
-            "rest": plain.replace("_", "-"), "command": operation.name,
-            "description": operation.description, "inputs": dumps(inputs),
-            "operation": name if isinstance(found, LongOperation)
-            else f"longop.LongOperation({name})", "fields": "\n".join(map(_field, inputs))}
+                          f"and that is not {adapter}.py")
+    return module
 
 
-def _fill(folder: str, operation: LongOperation, words: dict[str, str]) -> None:
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if not os.path.isdir(ours):
-        raise TargetError(f"longop runs from an archive, {os.path.dirname(ours)}: unpack it first")
-    shutil.copytree(ours, os.path.join(folder, "longop"),
+def _inputs_of(operation: LongOperation) -> list[dict[str, Any]]:
+    """Return the parameters as the inputs of a route."""
+    properties = operation.signature.schema()["properties"]
+    return [_input_of(name, schema) for name, schema in properties.items()]
+
+
+def _input_of(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    # Of ``Optional[int]`` the integer counts.
+    kinds = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
+    kind = kinds[0] if kinds else {}
+    is_file = "contentEncoding" in kind
+    type_ = "File" if is_file else _TYPES.get(kind.get("type", ""), "Text")
+    found = {"Name": name, "Description": schema.get("description", ""), "Type": type_}
+    if schema.get("default") is not None and not is_file:
+        found["DefaultValue"] = schema["default"]
+    return found
+
+
+def _field_of(input: Mapping[str, Any]) -> str:
+    """Return an input as a field of the page."""
+    name = html.escape(input["Name"])
+    kind = _FIELDS.get(input["Type"], "text")
+    default = input.get("DefaultValue")
+    value = ""
+    if default is True:
+        value = " checked"
+    elif default is not None and default is not False:
+        value = f' value="{html.escape(str(default))}"'
+    return (f'  <label class="form-label">{name} <input class="form-control" type="{kind}" '
+            f'step="any" data-input="_MID_{name}"{value}></label>')
+
+
+# The folder
+
+
+def _fill(folder: str, operation: LongOperation, words: Mapping[str, str]) -> None:
+    """Write all files of the module."""
+    longop = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if not os.path.isdir(longop):
+        archive = os.path.dirname(longop)
+        raise TargetError(f"longop runs from an archive, {archive}: unpack it first")
+    shutil.copytree(longop, os.path.join(folder, "longop"),
                     ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(inspect.getfile(operation.function), folder)
     for file in _FILES:
-        text = (pkgutil.get_data(__package__, f"assets/module/{file}.txt") or b"").decode()
-        in_json = file == "modulesettings.json"
-        text = re.sub(r"{{(\w+)}}", lambda found, in_json=in_json: (  # type: ignore[misc]
-            dumps(words[found[1]])[1:-1] if in_json and found[1] != "inputs"
-            else words[found[1]]), text)
-        with open(os.path.join(folder, words["adapter"] if file == "adapter.py" else file), "w",
-                  encoding="utf-8", newline="\r\n" if file.endswith(".bat") else "\n") as target:
-            target.write(text)
+        name = words["adapter"] if file == _ADAPTER else file
+        newline = "\r\n" if file.endswith(".bat") else "\n"
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8", newline=newline) as target:
+            target.write(_fill_in(file, words))
 
 
-def _inputs(operation: LongOperation) -> list[dict[str, Any]]:
-    """Return the parameters as a route's inputs."""
-    inputs = []
-    for name, schema in operation.signature.schema()["properties"].items():
-        kinds = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
-        kind = kinds[0] if kinds else {}
-        is_file = "contentEncoding" in kind
-        one = {"Name": name, "Description": schema.get("description", ""),
-               "Type": "File" if is_file else _TYPES.get(kind.get("type", ""), "Text")}
-        if schema.get("default") is not None and not is_file:
-            one["DefaultValue"] = schema["default"]
-        inputs.append(one)
-    return inputs
+def _fill_in(file: str, words: Mapping[str, str]) -> str:
+    """Return a template with the words in their places."""
+    template = (pkgutil.get_data(__package__, f"assets/module/{file}.txt") or b"").decode()
 
+    def fill(place: re.Match[str]) -> str:
+        word = words[place[1]]
+        if file == _SETTINGS and place[1] != "inputs":  # which is JSON already
+            return dumps(word)[1:-1]  # escaped, without the quotes that the template has
+        return word
 
-def _field(one: dict[str, Any]) -> str:
-    default = one.get("DefaultValue")
-    value = " checked" if default is True else (
-        "" if default in (None, False) else f' value="{html.escape(str(default))}"')
-    name = html.escape(one["Name"])
-    return (f'  <label class="form-label">{name} <input class="form-control" '
-            f'type="{_FIELDS.get(one["Type"], "text")}" step="any" '
-            f'data-input="_MID_{name}"{value}></label>')
+    return re.sub(r"{{(\w+)}}", fill, template)

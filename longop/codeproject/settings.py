@@ -1,7 +1,8 @@
-"""``modulesettings.json``: what a module of CodeProject.AI Server is called, and its routes.
+"""``modulesettings.json``: a module's name, routes and environment.
 
-As that server reads it: comments, trailing commas and a byte order mark are let pass, and the case
-of a key does not matter. https://codeproject.github.io/codeproject.ai/devguide/module_settings.html
+It is read as CodeProject.AI Server reads it: comments, trailing commas and a byte order mark are
+accepted, and the case of a key does not matter.
+https://codeproject.github.io/codeproject.ai/devguide/module_settings.html
 """
 
 from __future__ import annotations
@@ -11,144 +12,208 @@ import re
 import typing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Callable, Mapping
+from typing import Any, Iterable, Mapping
 
+from ..conversion import Converter, Kind, kind_of
 from ..errors import TargetError
 from ..jsontext import loads
-from ..conversion import Kind, kind_of
 from ..signature import Arguments, Parameter, Parameters
 
-_TYPES: dict[str, type] = {"integer": int, "int": int, "float": float, "number": float,
-                           "double": float, "boolean": bool, "bool": bool, "file": bytes}
+FILE = "modulesettings.json"
+#: What an input is converted to, by its ``Type`` in lower case. All others are text.
+_TYPES: dict[str, type] = {
+    "integer": int, "int": int,
+    "float": float, "number": float, "double": float,
+    "boolean": bool, "bool": bool,
+    "file": bytes,
+}
 _KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text"}
+_STRING = r'("(?:\\.|[^"\\\n])*")'
+_COMMENT = re.compile(_STRING + r"|//[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
+_TRAILING_COMMA = re.compile(_STRING + r"|,(?=\s*[}\]])")
 
 
 @dataclass
-class Route:
-    """A path below ``/v1``, and the command that a request for it is."""
+class RouteMap:
+    """A path below ``/v1``, and the command that a request for it stands for."""
 
     path: str
     name: str
     command: str
     description: str
-    signature: Inputs
+    inputs: Inputs
 
 
 @dataclass
 class Settings:
-    """What the file in a folder says, or what the folder's name does if there is none."""
+    """What the file in a folder says. Without a file, the folder's name is the module's."""
 
     id: str
     name: str
     version: str = ""
-    routes: list[Route] = field(default_factory=list)
+    routes: list[RouteMap] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
 
 class Inputs(Parameters):
-    """A route's inputs; what is called gets all of them together, after the callback."""
+    """The inputs of a route: parameters that are passed together, as one mapping.
 
-    def __init__(self, parts: list[_Part]) -> None:
-        super().__init__(map(_read_input, parts), takes_more=True)
+    None is required. What the file does not name is accepted as well, as that server does.
+    """
+
+    def __init__(self, records: Iterable[Parameter] = ()) -> None:
+        super().__init__(records, takes_more=True)
 
     def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
-        """Return the positional and the keyword arguments of the call."""
+        """Return the arguments of the call: the callback, and all values as one mapping."""
         return (callback, values), {}
 
 
-def _read_input(part: _Part) -> Parameter:
-    name = part.text("Name")
-    default = part.get("DefaultValue", object, None).value
-    kind = kind_of(typing.Optional[_TYPES.get(part.text("Type", "text").lower(), str)])
-    low = part.number("MinValue")
-    high = part.number("MaxValue")
-    known = {"description": part.text("Description", "") or None, "minimum": low, "maximum": high}
-    schema = {**kind.schema,
-              **{key: value for key, value in known.items() if value is not None}}
-    return Parameter(name, Kind(schema, partial(_within, kind.convert, low, high)), default)
-
-
-def _within(convert: Callable[[Any], Any], low: Any, high: Any, value: Any) -> Any:
-    found = convert(value)
-    if low is not None and isinstance(found, (int, float)) and found < low:
-        raise ValueError(f"must be at least {low:g}, not {found}")
-    if high is not None and isinstance(found, (int, float)) and found > high:
-        raise ValueError(f"must be at most {high:g}, not {found}")
-    return found
-
-
 def read(folder: str) -> Settings:
-    """Return the settings in a folder; raise `TargetError`, which says where something is wrong."""
-    file = os.path.join(folder, "modulesettings.json")
-    usual = os.path.basename(os.path.abspath(folder))
+    """Return the settings in a folder; raise `TargetError` that says where the file is wrong."""
+    file = os.path.join(folder, FILE)
     if not os.path.exists(file):
-        return Settings(usual, usual)
+        name = os.path.basename(os.path.abspath(folder))
+        return Settings(name, name)
     try:
         with open(file, encoding="utf-8-sig") as source:
             whole = loads(_strip(source.read()))
-        modules = _Part({"": whole}, "").get("", dict).get("Modules", dict)
-        id = next(iter(modules.value), "")
-        if not id:
-            raise ValueError("Modules has no module")
-        return _read(id, modules.get(id, dict), os.path.abspath(folder))
+        return _read_module(whole, os.path.abspath(folder))
     except (OSError, ValueError) as error:
         raise TargetError(f"{file}: {' '.join(str(error).split())}") from error
 
 
-def _read(id: str, module: _Part, folder: str) -> Settings:
-    def text(part: _Part, key: str, *default: str) -> str:
-        expanded = part.text(key, *default).replace("%MODULE_ID%", id)
-        return expanded.replace("%CURRENT_MODULE_PATH%", folder)
-
-    settings = Settings(id, module.text("Name", id), module.text("Version", ""))
-    for route in module.get("RouteMaps", list, []).parts():
-        path = text(route, "Route").strip("/")
-        if not path:
-            raise ValueError(f"{route.place}.Route is empty")
-        settings.routes.append(Route(
-            path, route.text("Name", path), text(route, "Command", ""),
-            route.text("Description", ""),
-            Inputs(route.get("Inputs", list, []).parts())))
-    variables = module.get("EnvironmentVariables", dict, {})
-    for name, value in variables.value.items():
-        if isinstance(value, (dict, list)) or "=" in name or not name:
-            raise ValueError(f"{variables.place}.{name} must be a text, without = in its name")
-        if value is not None:
-            settings.environment[name.upper()] = text(_Part({name: str(value)}, ""), name)
-    return settings
-
-
-def prepare(settings: Settings) -> None:
-    """Set the variables of a module's environment that are not set already."""
+def set_environment(settings: Settings) -> None:
+    """Set a module's variables in the environment; those that are set already stay."""
     for name, value in settings.environment.items():
         os.environ.setdefault(name, value)
 
 
 def read_identity(folder: str) -> tuple[str, str]:
-    """Return a module's id and name, as that server says them, else as the file does."""
-    id, name = (os.environ.get(f"CPAI_MODULE_{key}") for key in ("ID", "NAME"))
+    """Return a module's id and name: what the server says, or else the file in the folder."""
+    id = os.environ.get("CPAI_MODULE_ID")
+    name = os.environ.get("CPAI_MODULE_NAME")
     if not (id and name):
         settings = read(folder)
-        id, name = id or settings.id, name or settings.name
+        id = id or settings.id
+        name = name or settings.name
     return id, name
 
 
+# The file
+
+
+def _read_module(whole: Any, folder: str) -> Settings:
+    """Return the settings of the first module in the file, as the SDK does."""
+    modules = _Part({"": whole}, "").get("", dict).get("Modules", dict)
+    id = next(iter(modules.value), "")
+    if not id:
+        raise ValueError("Modules has no module")
+    module = modules.get(id, dict)
+    macros = {"%MODULE_ID%": id, "%CURRENT_MODULE_PATH%": folder}
+    settings = Settings(id, module.text("Name", id), module.text("Version", ""))
+    for part in module.get("RouteMaps", list, []).parts():
+        settings.routes.append(_read_route(part, macros))
+    settings.environment = _read_environment(module, macros)
+    return settings
+
+
+def _read_route(part: _Part, macros: Mapping[str, str]) -> RouteMap:
+    path = _expand(part.text("Route"), macros).strip("/")
+    if not path:
+        raise ValueError(f"{part.place}.Route is empty")
+    return RouteMap(
+        path=path,
+        name=part.text("Name", path),
+        command=_expand(part.text("Command", ""), macros),
+        description=part.text("Description", ""),
+        inputs=Inputs(map(_read_input, part.get("Inputs", list, []).parts())))
+
+
+def _read_input(part: _Part) -> Parameter:
+    wanted = _TYPES.get(part.text("Type", "text").lower(), str)
+    return Parameter(
+        name=part.text("Name"),
+        kind=_bounded(kind_of(typing.Optional[wanted]),
+                      part.number("MinValue"), part.number("MaxValue")),
+        default=part.get("DefaultValue", object, None).value,
+        description=part.text("Description", ""))
+
+
+def _bounded(kind: Kind, low: float | None, high: float | None) -> Kind:
+    """Return the kind with bounds, where there are any."""
+    schema = dict(kind.schema)
+    if low is not None:
+        schema["minimum"] = low
+    if high is not None:
+        schema["maximum"] = high
+    return Kind(schema, partial(_convert_within, kind.convert, low, high))
+
+
+def _convert_within(convert: Converter, low: float | None, high: float | None,
+                    value: Any) -> Any:
+    found = convert(value)
+    if isinstance(found, (int, float)):
+        if low is not None and found < low:
+            raise ValueError(f"must be at least {low:g}, not {found}")
+        if high is not None and found > high:
+            raise ValueError(f"must be at most {high:g}, not {found}")
+    return found
+
+
+def _read_environment(module: _Part, macros: Mapping[str, str]) -> dict[str, str]:
+    variables = module.get("EnvironmentVariables", dict, {})
+    found = {}
+    for name, value in variables.value.items():
+        if isinstance(value, (dict, list)) or "=" in name or not name:
+            raise ValueError(f"{variables.place}.{name} must be a text, without = in its name")
+        if value is not None:
+            found[name.upper()] = _expand(str(value), macros)
+    return found
+
+
+def _expand(text: str, macros: Mapping[str, str]) -> str:
+    for macro, value in macros.items():
+        text = text.replace(macro, value)
+    return text
+
+
+def _strip(text: str) -> str:
+    """Return the text without comments and trailing commas.
+
+    They become blanks, so that an error of the JSON reader names the right line and column.
+    """
+    text = _COMMENT.sub(_blank, text)
+    return _TRAILING_COMMA.sub(_blank, text)
+
+
+def _blank(match: re.Match[str]) -> str:
+    string = match[1]
+    return string or re.sub(r"[^\n]", " ", match[0])
+
+
 class _Part:
-    """A value in the file, and where it stands."""
+    """A value in the file, and its place there, such as ``Modules.Mod.RouteMaps[0]``."""
 
     def __init__(self, value: Any, place: str) -> None:
-        self.value, self.place = value, place
+        self.value = value
+        self.place = place
 
     def get(self, key: str, kind: type, *default: Any) -> _Part:
-        """Return what a key has, or the default; raise ``ValueError`` if it is of another kind."""
+        """Return the value of a key, or the default.
+
+        Raises ``ValueError`` if the value is of another kind, or missing without a default.
+        """
         place = f"{self.place}.{key}".strip(".")
-        value = {name.lower(): value for name, value in self.value.items()}.get(key.lower())
+        by_lower_case = {name.lower(): value for name, value in self.value.items()}
+        value = by_lower_case.get(key.lower())
         if value is None and default:
-            value = default[0]
-        elif not isinstance(value, kind):
-            raise ValueError(f"{place or 'all of it'} " + (
-                "is missing" if value is None and place else
-                f"must be {_KINDS[kind]}, not {value!r:.40}"))
+            return _Part(default[0], place)
+        if value is None and place:
+            raise ValueError(f"{place} is missing")
+        if not isinstance(value, kind):
+            where = place or "the whole file"
+            raise ValueError(f"{where} must be {_KINDS[kind]}, not {value!r:.40}")
         return _Part(value, place)
 
     def text(self, key: str, *default: str) -> str:
@@ -156,7 +221,7 @@ class _Part:
         return str(self.get(key, str, *default).value)
 
     def number(self, key: str) -> float | None:
-        """Return a number, or the one in a text, or None if there is none."""
+        """Return a number, which may be written as a text, or None if there is none."""
         part = self.get(key, object, None)
         try:
             return None if part.value is None else float(part.value)
@@ -167,13 +232,3 @@ class _Part:
         """Return the objects in a list."""
         return [_Part({"": value}, f"{self.place}[{i}]").get("", dict)
                 for i, value in enumerate(self.value)]
-
-
-def _strip(text: str) -> str:
-    """Return the text without comments and trailing commas, each line where it was."""
-    def blank(match: re.Match[str]) -> str:
-        return match[1] or re.sub(r"[^\n]", " ", match[0])
-
-    strings = r'("(?:\\.|[^"\\\n])*")'
-    text = re.sub(strings + r"|//[^\n]*|#[^\n]*|/\*.*?\*/", blank, text, flags=re.S)
-    return re.sub(strings + r"|,(?=\s*[}\]])", blank, text)

@@ -9,9 +9,11 @@ import pytest
 
 import longop
 from longop.cli.target import load
+from longop.web.api import Api
+from longop.web.gate import Gate
 
-from .test_adapter import HEAD, Door, _clean_imports, write  # noqa: F401  # fixtures
 from ..waiting import WAIT
+from .adapters import HEAD, Door
 
 ADAPTER = HEAD + '''
 class Adapter(ModuleRunner):
@@ -41,7 +43,7 @@ def module(**more):
 
 
 @pytest.fixture
-def door(write, tmp_path):  # noqa: F811
+def door(write, tmp_path):
     """Return a function that serves an adapter, with a page."""
     def door(page=PAGE, settings=None):
         if page is not None:
@@ -111,7 +113,7 @@ def test_plain_functions_run_too():
         """Count."""
 
     door = Door.__new__(Door)
-    door.api = longop.web.api.Api([longop.LongOperation(count)])
+    door.api = Api([longop.LongOperation(count)])
     (one,) = door.ask("GET", "/v1/module/list/running")[1]["modules"]
     assert one["moduleId"] == "test_explorer"
     assert one["uiElements"]["explorerUI"] == {"html": "", "script": "", "css": ""}
@@ -213,10 +215,8 @@ def test_only_to_be_read(door):
 
 def test_the_token_is_for_pages_too(door):
     """With a token neither the page nor the assets are there without it."""
-    from longop.web.gate import Gate
-
     one = door()
-    one.api = longop.web.api.Api(one.operations, gate=Gate("secret"))
+    one.api = Api(one.operations, gate=Gate("secret"))
     bearer = {"Authorization": "Bearer secret"}
     for path in "/My-Module_2/explore.html", "/assets/server.js", "/v1/module/list/running":
         assert one.ask("GET", path)[0] == 401

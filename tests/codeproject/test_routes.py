@@ -1,13 +1,10 @@
 """`longop.codeproject.routes`: that server's words over HTTP, where its transcripts have none."""
 
 import functools
-import json
-import re
 
 import pytest
 
-from longop import LongOperation, LongOperationError, State, Status, __version__
-from longop.jsontext import dumps
+from longop import LongOperation
 from longop.web.api import Api
 
 from ..web.api_operations import ID, Gate, PROBLEMS, WAIT, fail, finish, paint, send
@@ -248,35 +245,6 @@ def test_json_that_came_as_a_form():
                              "application/x-www-form-urlencoded")
     assert status == 415
     assert "Content-Type: application/json" in answer["error"]
-
-
-
-def test_openapi():
-    """The description has every route, every operation, and every kind of problem."""
-    api = Api([LongOperation(paint), LongOperation(fail)])
-    status, document, _ = send(api, "GET /openapi.json")
-    assert (status, document["openapi"], document["info"]["version"]) == (
-        200, "3.1.0", __version__)
-    paths = document["paths"]
-    start = paths["/v1/api_operations/paint"]["post"]
-    assert start["summary"] == "Paint."
-    schema = start["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert schema == json.loads(dumps(api._operations[0].signature.schema()))
-    assert start["requestBody"]["required"] is True
-    assert paths["/v1/api_operations/fail"]["post"]["requestBody"]["required"] is False
-    for path, methods in paths.items():
-        assert {method.upper() for method in methods} == set(
-            api._find_views(path.replace("{id}", ID)))
-    for kind in LongOperationError.__subclasses__():
-        if kind.__module__ == "longop.errors" and kind.__name__ not in (
-                "DeadlineExceeded", "WorkerLost"):  # which are of jobs, not of requests
-            assert kind.__name__ in document["components"]["responses"]
-    references = set(re.findall('"#(/[^"]*)"', json.dumps(document)))
-    for reference in references:
-        functools.reduce(lambda value, key: value[key], reference[1:].split("/"), document)
-    properties = document["components"]["schemas"]["Status"]["properties"]
-    assert [*properties] == [*Status.__dataclass_fields__]
-    assert properties["state"]["enum"] == [state.value for state in State]
 
 
 def test_ping():

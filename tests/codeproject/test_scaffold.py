@@ -159,6 +159,14 @@ def test_parameters_are_fields(make):
         "_MID_one": ("number", None, False), "_MID_plain": ("text", None, False)}
 
 
+def test_a_default_of_nought_is_shown(make):
+    """A default of 0 is a value of its field; False is none."""
+    found = Fields((make("def f(callback, to: int = 0, loud: bool = False): pass\n", "f")
+                    / "explore.html").read_text()).found
+    assert found["_MID_to"]["value"] == "0"
+    assert "value" not in found["_MID_loud"]
+
+
 def test_no_word_is_left(make):
     """No place of a template is left unfilled."""
     for name, data in files(make(COUNT)).items():
@@ -215,7 +223,7 @@ def test_what_is_in_a_docstring_is_text(make):
     (route,) = settings.routes
     said = ("Say \"hello\", 'there' <script>alert(1)</script> \\ & {{inputs}} {{name}} {{fields}}.")
     assert route.description == said
-    fields = route.signature.schema()["properties"].values()
+    fields = route.inputs.schema()["properties"].values()
     assert [one["default"] for one in fields] == ["<b>\"'&</b>", "{{id}}"]
     page = Fields((folder / "explore.html").read_text())
     assert page.found["_MID_word"]["value"] == "<b>\"'&</b>"

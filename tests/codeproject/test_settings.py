@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from longop import TargetError
-from longop.codeproject.settings import read, read_identity
 from longop.cli.target import load
+from longop.codeproject.settings import read, read_identity
 
-from .test_adapter import HEAD, Door, _clean_imports, write  # noqa: F401  # fixtures
 from ..serve.test_main import served
 from ..waiting import WAIT
+from .adapters import HEAD, Door
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = ('{"Modules": {"Mod": {"Name": "A module", "RouteMaps": [{"Route": "mod/run", '
@@ -38,7 +38,7 @@ def reads(tmp_path):
 
 
 @pytest.fixture
-def door(write):  # noqa: F811
+def door(write):
     """Return a function that serves an adapter whose route has some inputs."""
     def door(*inputs):
         settings = {"Modules": {"Mod": {"RouteMaps": [
@@ -48,7 +48,7 @@ def door(write):  # noqa: F811
     return door
 
 
-# What is let pass
+# What is accepted
 
 
 @pytest.mark.parametrize("text", [
@@ -180,7 +180,7 @@ def test_what_is_wrong_is_said(reads, tmp_path, data, said):
 @pytest.mark.parametrize("kind", ["adapter", "function"])
 @pytest.mark.parametrize("wrong", ["no JSON", "list", "no Modules", "latin-1", "input Type",
                                    "MinValue", "variable's name"])
-def test_serve_says_what_is_wrong(write, tmp_path, kind, wrong):  # noqa: F811
+def test_serve_says_what_is_wrong(write, tmp_path, kind, wrong):
     """`longop.serve` says it on one line and ends with 2."""
     place = write(ECHO if kind == "adapter" else "def f(callback): pass\n")
     data, said = WRONG[wrong]
@@ -194,7 +194,7 @@ def test_serve_says_what_is_wrong(write, tmp_path, kind, wrong):  # noqa: F811
     assert len(error.splitlines()) == 1
 
 
-def test_a_module_says_what_is_wrong(write, tmp_path):  # noqa: F811
+def test_a_module_says_what_is_wrong(write, tmp_path):
     """An adapter that is started by itself says it too."""
     place = write(ECHO + '\nif __name__ == "__main__":\n    Echo().start_loop()\n')
     (tmp_path / "modulesettings.json").write_bytes(b"[")
@@ -204,7 +204,7 @@ def test_a_module_says_what_is_wrong(write, tmp_path):  # noqa: F811
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_two_routes_that_are_one(write, tmp_path):  # noqa: F811
+def test_two_routes_that_are_one(write, tmp_path):
     """A file with the same route twice is refused, by its name, or the last one counts."""
     settings = {"Modules": {"Mod": {"RouteMaps": [
         {"Route": "mod/run", "Command": "a"}, {"Route": "Mod/RUN", "Command": "b"}]}}}
@@ -300,53 +300,3 @@ def test_documents_name_the_inputs(door):
                 "MaxValue": 3})
     found = one.ask("GET", "/v1")[1]["operations"][0]["parameters"]["properties"]["a"]
     assert "integer" in json.dumps(found)
-
-
-# The environment
-
-
-ENVIRONMENT = {"Modules": {"Mod": {"EnvironmentVariables": {"Longop_Model": "small"}}}}
-READS = HEAD + '''
-import os
-AT_IMPORT = os.environ.get("LONGOP_MODEL")
-class Reads(ModuleRunner):
-    at_class = os.environ.get("LONGOP_MODEL")
-    def __init__(self):
-        super().__init__()
-        self.at_init = os.environ.get("LONGOP_MODEL")
-    def initialise(self):
-        self.at_begin = os.environ.get("LONGOP_MODEL")
-    def process(self, data):
-        return {"x": [AT_IMPORT, self.at_class, self.at_init, self.at_begin]}
-'''
-
-
-def test_variables_are_there_before_the_adapter(write):  # noqa: F811
-    """Its variables are set when an adapter is imported, as that server has it."""
-    assert Door(load(write(READS, ENVIRONMENT))).post()["x"] == ["small"] * 4
-
-
-def test_variables_of_the_outside_go_first(write, monkeypatch):  # noqa: F811
-    """What the environment has already stays."""
-    monkeypatch.setenv("LONGOP_MODEL", "large")
-    assert Door(load(write(READS, ENVIRONMENT))).post()["x"] == ["large"] * 4
-
-
-def test_variables_of_a_function(write):  # noqa: F811
-    """A plain function has its variables as well."""
-    place = write("import os\ndef f(callback):\n    return os.environ['LONGOP_MODEL']\n",
-                  ENVIRONMENT)
-    job = load(place)[0].start()
-    assert job.result(WAIT) == "small"
-
-
-@pytest.mark.parametrize("routes", [1, 2])
-def test_functions_with_routes(write, routes):  # noqa: F811
-    """The functions of a file have the routes of their names, and their own."""
-    settings = {"Modules": {"Mod": {"RouteMaps": [
-        {"Route": f"mod/go-{name}", "Command": name} for name in ("f", "g")[:routes]]}}}
-    place = write("def f(callback): return 1\ndef g(callback): return 2\n", settings)
-    one = Door(load(place))
-    for name in ("f", "g")[:routes]:
-        assert one.post(f"/v1/mod/go-{name}")["command"] == name
-    assert one.post("/v1/Mod/g")["command"] == "g"

@@ -11,9 +11,10 @@ import random
 import sys
 import uuid
 
+from ..codeproject.modules import ARTICLE, AT_ONCE, LONG_PROCESS, Steps, end_of
 from ..codeproject.queue_server import QueueServer, module
-from ..codeproject.test_queue import (ARTICLE, AT_ONCE, CANCELLED, CANCELLING, COMPLETED, FAILED, LONG_PROCESS,
-                           STATUS, Steps, end_of, text_of, whole)
+from ..codeproject.transcripts import (CANCELLED, CANCELLING, COMPLETED, FAILED, STATUS, text_of,
+                                       whole)
 from ..waiting import WAIT, wait_until
 from .peers import needs
 

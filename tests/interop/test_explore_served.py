@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ..codeproject.test_adapter import ARTICLE, LONG_PROCESS, SETTINGS
+from ..codeproject.adapters import ARTICLE, LONG_PROCESS, SETTINGS
 from ..codeproject.test_scaffold import new
 from ..serve.test_main import get, served
 from . import test_page
@@ -58,7 +58,8 @@ def article(tmp_path):
         (tmp_path / "long_process.py").write_text(long_process)
         (tmp_path / "adapter.py").write_text(ARTICLE)
         (tmp_path / "modulesettings.json").write_text(json.dumps(SETTINGS))
-        shutil.copy(ROOT / "tests" / "interop" / "explore" / "long_process.html", tmp_path / "explore.html")
+        shutil.copy(ROOT / "tests" / "interop" / "explore" / "long_process.html",
+                    tmp_path / "explore.html")
         return str(tmp_path / "adapter.py")
 
     return article

@@ -1,0 +1,193 @@
+"""`longop.codeproject.routes`: what a request over HTTP brings, and how an adapter gets it."""
+
+import base64
+import json
+
+import pytest
+
+from longop.cli.target import load
+from longop.web.held import wait
+
+from ..waiting import wait_until
+from .adapters import HEAD, Door
+
+VALUES = HEAD + '''
+class Values(ModuleRunner):
+    def process(self, data):
+        self.data = data
+        return {"text": data.get_value("text"), "number": data.get_float("number"),
+                "yes": data.get_bool("yes"), "segments": data.segments, "command": data.command,
+                "file": (data.get_file_bytes(0) or b"").decode(),
+                "files": [[one["name"], one["filename"], one["contentType"]]
+                          for one in data.files]}
+'''
+FILE = (b'--B\r\nContent-Disposition: form-data; name="image1"; filename="a b.png"\r\n'
+        b"Content-Type: image/png\r\n\r\nthe bytes\r\n"
+        b'--B\r\nContent-Disposition: form-data; name="text"\r\n\r\n\xc3\xa9\r\n'
+        b'--B\r\nContent-Disposition: form-data; name="number"\r\n\r\n0.5\r\n'
+        b'--B\r\nContent-Disposition: form-data; name="yes"\r\n\r\nTrue\r\n--B--\r\n')
+FLAT = {"text": "\u00e9", "number": 0.5, "yes": True}
+PAYLOAD = {"values": [{"key": "text", "value": ["\u00e9"]}, {"key": "number", "value": ["0.5"]},
+                      {"key": "yes", "value": ["true"]}],
+           "files": [{"name": "image1", "filename": "a b.png", "contentType": "image/png",
+                      "data": base64.b64encode(b"the bytes").decode()}]}
+
+
+@pytest.mark.parametrize(("kind", "body", "query", "has_file"), [
+    ("application/json", json.dumps(FLAT).encode(), "", False),
+    ("application/x-www-form-urlencoded", b"text=%C3%A9&number=0.5&yes=on", "", False),
+    (None, b"", "?text=%C3%A9&number=0.5&yes=1", False),
+    ("multipart/form-data; boundary=B", FILE, "", True),
+    ("application/json", json.dumps(PAYLOAD).encode(), "", True)],
+    ids=["flat JSON", "urlencoded", "query", "multipart", "that server's JSON"])
+def test_values_reach_the_getters(made, kind, body, query, has_file):
+    """Whatever way values and files come, the adapter gets them by the SDK's getters."""
+    door, _ = made(VALUES)
+    answer = door.post(door.path + query, body, kind=kind)
+    assert [answer.get(key) for key in ("text", "number", "yes")] == ["\u00e9", 0.5, True]
+    assert answer["command"] == "run"
+    if has_file:
+        assert answer["file"] == "the bytes"
+        assert answer["files"] == [["image1", "a b.png", "image/png"]]
+
+
+@pytest.mark.parametrize(("rest", "segments"), [
+    ("", []), ("/", []), ("/a", ["a"]), ("/a/B", ["a", "B"]), ("/caf%C3%A9/x%20y", ["caf\u00e9",
+                                                                                     "x y"]),
+    ("/a%2Fb", ["a%2Fb"]), ("/a//b", ["a", "", "b"])])
+@pytest.mark.parametrize("route", ["mod/run", "mod/deep/er", "run"])
+def test_segments(made, route, rest, segments):
+    """What follows a route in the path reaches data.segments, as that server reads it."""
+    settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": route, "Command": "run"}]}}}
+    door, _ = made(VALUES, settings)
+    code, answer = door.ask("POST", f"/v1/{route}{rest}")
+    assert (code, answer["segments"]) == (200, segments)
+
+
+def test_routes_with_the_same_last_part(made):
+    """``a/list`` and ``b/list`` are two routes, each with its command."""
+    settings = {"Modules": {"Mod": {"RouteMaps": [
+        {"Route": "vision/face/list", "Command": "faces"},
+        {"Route": "vision/custom/list", "Command": "models"}]}}}
+    door, _ = made(HEAD + '''
+class Two(ModuleRunner):
+    def process(self, data):
+        return {"x": data.command}
+''', settings)
+    assert door.post("/v1/vision/face/list")["x"] == "faces"
+    assert door.post("/v1/vision/custom/list")["x"] == "models"
+
+
+def test_names_that_are_ours(made):
+    """A value may be called callback, request_data or more, in every way of starting."""
+    door, _ = made(HEAD + '''
+class Names(ModuleRunner):
+    def process(self, data):
+        return {"x": [data.get_value(name) for name in ("callback", "request_data", "more")]}
+''')
+    values = {"callback": "a", "request_data": "b", "more": "c"}
+    assert door.post(body=values).get("x") == ["a", "b", "c"]
+    code, answer = door.ask("POST", door.path, values, Prefer="wait=10")
+    assert (code, answer["result"]) == (200, {"x": ["a", "b", "c"]})
+
+
+@pytest.mark.parametrize("body", [
+    {"values": 5}, {"values": ["x"]}, {"values": [{"key": "a"}]}, {"values": [{"value": ["x"]}]},
+    {"values": [{"key": "a", "value": "x"}]}, {"values": [{"key": "a", "value": None}]},
+    {"values": [], "files": [{"name": "f", "data": "?"}]}, {"values": [], "files": ["x"]},
+    {"values": [{"key": ["a"], "value": ["x"]}]}, {"values": None, "files": None}, {"values": {}}],
+    ids=str)
+def test_what_only_looks_like_that_servers_json(made, body):
+    """A body that only looks like that server's own is a value, or refused, not our error."""
+    door, _ = made(VALUES)
+    assert door.ask("POST", door.path, body)[0] in (200, 400)
+
+
+def test_a_list_that_is_called_values(write):
+    """A function's own parameter ``values`` may be any list, the empty one too."""
+    door = Door(load(write("def f(callback, values: list): return values\n")))
+    for values in [1, 2], [], [{"key": 1}], [{"key": "a", "value": "xyz"}]:
+        code, status = door.ask("POST", "/v1/an_adapter/f", {"values": values}, Prefer="wait=10")
+        assert (code, status.get("result")) == (200, values)
+
+
+def test_a_command_id_of_the_adapters_own(made):
+    """What an adapter says as its commandId becomes no header of its own."""
+    door, _ = made(HEAD + '''
+class Own(ModuleRunner):
+    def process(self, data):
+        return {"commandId": "x\\r\\nSet-Cookie: a=b \\u4e2d"}
+''')
+    request = door.api.read_head(
+        f"POST {door.path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()).with_body(b"")
+    (response,) = wait(door.api.answer(request))
+    assert b"\r\nSet-Cookie" not in response.render().partition(b"\r\n\r\n")[0]
+
+
+def test_status_by_the_functions_module(write):
+    """The commands of a module answer under its id, and under what ``/v1`` says."""
+    door = Door(load(write("def f(callback): return 1\n", {"Modules": {"Mod": {}}})))
+    started = door.post("/v1/an_adapter/f")
+    for root in "mod", "an_adapter":
+        wait_until(lambda root=root: door.post(
+            f"/v1/{root}/get_command_status?commandId={started['commandId']}")["result"] == 1)
+
+
+@pytest.mark.parametrize(("body", "kind", "decoded"), [
+    (FILE, "multipart/form-data; boundary=B", 0),
+    (json.dumps(PAYLOAD).encode(), "application/json", 1)], ids=["multipart", "that server's JSON"])
+def test_an_upload_costs_no_base64(made, counted, body, kind, decoded):
+    """An upload reaches a long command as it came; only that server's own JSON is decoded, once."""
+    door, _ = made(HEAD + '''
+class Long(ModuleRunner):
+    def process(self, data):
+        return self.long
+
+    def long(self, data):
+        return {"file": (data.get_file_bytes(0) or b"").decode()}
+''')
+    id = door.post(body=body, kind=kind)["commandId"]
+    wait_until(lambda: not door.live)
+    assert door.status(id)["file"] == "the bytes"
+    assert counted() == (0, decoded)
+
+
+def test_a_start_that_must_be_a_job(made):
+    """With a preference there is a job, also where the adapter would have answered at once."""
+    door, _ = made(VALUES)
+    code, status = door.ask("POST", door.path + "?text=x", Prefer="wait=10")
+    assert (code, status["state"], status["result"]["text"]) == (200, "completed", "x")
+    code, status = door.ask("POST", door.path, Prefer="respond-async")
+    assert (code, status["operation"]) == (202, "run")
+    wait_until(lambda: not door.live)
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=10"])
+def test_wrong_values_with_a_preference(made, prefer):
+    """With a preference an error is a problem of the plain path; without one that server's."""
+    settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": "mod/run", "Inputs": [
+        {"Name": "a", "Type": "Integer"}]}]}}}
+    door, _ = made(VALUES, settings)
+    code, problem = door.ask("POST", "/v1/mod/run?a=x", Prefer=prefer)
+    assert (code, problem["status"], [*problem["errors"]]) == (400, 400, ["a"])
+    code, answer = door.ask("POST", "/v1/mod/run?a=x")
+    assert (code, answer["success"], answer["moduleId"], [*answer["errors"]]) == (
+        400, False, "Mod", ["a"])
+
+
+def test_two_operations_of_one_route(write):
+    """Two operations at one path cannot be served together."""
+    settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": "mod/go", "Command": "f"},
+                                                  {"Route": "Mod/GO", "Command": "g"}]}}}
+    place = write("def f(callback): pass\ndef g(callback): pass\n", settings)
+    with pytest.raises(ValueError, match="its route is taken"):
+        Door(load(place))
+
+
+def test_descriptions_name_the_page(made, tmp_path):
+    """``/v1`` names the page of a module that has one."""
+    door, _ = made(VALUES)
+    assert "page" not in door.ask("GET", "/v1")[1]["operations"][0]
+    (tmp_path / "explore.html").write_text("")
+    assert door.ask("GET", "/v1")[1]["operations"][0]["page"] == (
+        f"/{door.module.id}/explore.html")

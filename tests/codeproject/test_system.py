@@ -1,0 +1,36 @@
+"""`longop.codeproject.system`: what an adapter may ask about its machine."""
+
+import sys
+
+from longop.codeproject import ModuleOptions, SystemInfo
+
+
+def test_module_options(monkeypatch):
+    """getEnvVariable is the environment's, with a default."""
+    monkeypatch.setenv("LONGOP_X", "1")
+    assert ModuleOptions.getEnvVariable("LONGOP_X", "2") == "1"
+    assert ModuleOptions.getEnvVariable("LONGOP_Y", "2") == "2"
+
+
+def test_system_info():
+    """What would need a package is False, and what is no such thing is no attribute."""
+    info = SystemInfo()
+    assert info.hasTorchCuda is info.hasTorchMPS is info.hasAnything is False
+    assert info.os in ("Linux", "Windows", "macOS")
+    assert not hasattr(info, "nothing")
+
+
+def test_defect_20_what_the_machine_is():
+    """What is known of the machine is known without a look that takes a second."""
+    before = {*sys.modules}
+    info = SystemInfo()
+    assert info.cpu_arch
+    assert info.os in ("Linux", "macOS", "Windows")
+    assert not {"cpuinfo", "multiprocessing"} & ({*sys.modules} - before)
+
+
+def test_defect_22_no_gpu_is_no_gpu(monkeypatch):
+    """Where nothing is found there is no GPU."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    info = SystemInfo()
+    assert (info.hasNvidiaGPU, info.hasTorchCuda, info.hasTorchMPS) == (False, False, False)

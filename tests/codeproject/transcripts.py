@@ -1,0 +1,37 @@
+"""What the real SDK replies in its transcripts, and where we differ from it."""
+
+import json
+
+COMPLETED = {"success": True, "message": "Command has completed", "commandId": "{job 1}",
+             "commandStatus": "completed", "error": None, "result": "1 2 3 4 5 6 7 8 9 10",
+             "stop_reason": "completed", "processMs": None, "inferenceMs": None}
+CANCELLING = {"success": True, "message": "The command is being cancelled",
+              "commandId": "{job 1}", "commandStatus": "cancelling"}
+CANCELLED = {"success": False, "message": "The command has been cancelled",
+             "commandId": "{job 1}", "commandStatus": "cancelled",
+             "error": "The command has been cancelled", "result": "1 2 3 4"}
+STATUS = {"success": True, "inferenceDevice": "CPU", "inferenceLibrary": "", "canUseGPU": "false",
+          "successfulInferences": None, "failedInferences": None, "numInferences": None,
+          "averageInferenceMs": None}
+FAILED = {"success": False, "message": "The command has failed", "commandId": "{job 1}",
+          "commandStatus": "failed", "error": "boom in long process"}
+DONE = {"success": True, "message": "Command has completed", "commandId": "{job 1}",
+        "commandStatus": "completed", "error": None}
+
+
+def whole(head, payload, probe):
+    """Return a reply with what stands in every one."""
+    id, name = (("ProbeModule", "Probe Module") if probe else
+                ("PythonLongProcess", "Python Long Process Demo"))
+    return {**head, "moduleId": id, "moduleName": name,
+            "code": 200 if head["success"] == True else 500,  # noqa: E712 as that SDK has it
+            "command": payload["command"], "requestId": "{reqid}", "inferenceDevice": "CPU"}
+
+
+def text_of(reply, wanted):
+    """Return a reply as JSON, and check what cannot be the same in any two of them."""
+    reply = dict(reply)
+    for key, value in wanted.items():
+        if value is None and isinstance(reply.get(key), (int, float)):
+            reply[key] = None
+    return json.dumps(reply)
