@@ -76,8 +76,8 @@ class ProcessBackend(Backend):
     def rungs(self, job: Job, call: Call) -> list[Rung]:
         """Return the companion, which is called where the function runs, and two signals."""
         return [*super().rungs(job, call),
-                (True, "SIGTERM", lambda: self._kill(job, signal.SIGTERM)),
-                (True, "SIGKILL", lambda: self._kill(job, KILL))]
+                Rung(True, "SIGTERM", lambda: self._kill(job, signal.SIGTERM)),
+                Rung(True, "SIGKILL", lambda: self._kill(job, KILL))]
 
     def close(self) -> None:
         """End all processes, even those that still run a job."""

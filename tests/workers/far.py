@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from longop import LongOperation, OperationCancelled, long_operation
+from longop import OperationCancelled, long_operation
 
 from ..waiting import WAIT, wait_until
 
