@@ -646,7 +646,7 @@ def test_stranger_without_the_key(operate, desk, key):
     with contextlib.suppress(multiprocessing.AuthenticationError, EOFError, OSError), \
             Client(sent.address, authkey=key) as stranger:
         for _ in range(3):
-            stranger.send_bytes(f'["report","{job.id}",1,"forged",1,1,null]'.encode())
+            stranger.send_bytes(f'["reported","{job.id}",1,"forged",1,1,null]'.encode())
         while stranger.poll(WAIT):  # up to the end of the connection
             stranger.recv_bytes()
     assert job.status().result is None
