@@ -6,7 +6,7 @@
        │ ── Start ────────────────────────▶    │   a process: the call is in the message
        │ ◀───────────────────────── Hello ──   │   an executor: it has carried the call itself
        │ ── Welcome ──────────────────────▶    │
-       │ ◀──── Begun, Reported, … Ended ───   │
+       │ ◀───── Begun, Reported …, Ended ───   │
        │ ── Cancel, Companion ────────────▶    │   at any time after Begun
        │ ── Bye ──────────────────────────▶    │   always answers Ended
 

@@ -3,7 +3,8 @@
 import pytest
 
 from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended,
-                                     Hello, Message, Reported, Start, Welcome, from_wire, to_wire)
+                                     Hello, Message, Reported, Start, Welcome, from_wire,
+                                     to_wire)
 from longop.workers.outcome import Outcome, SentError
 
 LATEST = (2, "result", 1, 4, "text")
