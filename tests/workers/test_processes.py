@@ -1,6 +1,6 @@
 """Jobs in processes of their own: the same as in a thread, and what only processes do.
 
-The functions are in ``far``; the ladder of a cancel is in ``test_guard``.
+The functions are in ``far``; the ladder of a cancel is in ``test_processes_ladder``.
 """
 
 import contextlib
