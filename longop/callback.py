@@ -1,8 +1,11 @@
-"""The callback a function is handed: a one-slot mailbox out, a ``threading.Event`` in.
+"""The callback that a function is handed: reports go out, a cancel comes in.
 
-A call is a report *and* the checkpoint at which a cancel takes hold. The slot holds the newest
-report only, so a function that reports a million times a second costs its watchers nothing.
-Knows nothing of jobs: it works the same wherever the function's code runs.
+    function ── call ──▶ latest: the newest report, and no older one
+             ◀─ raise ── an Event that `cancel` sets
+
+A call is a report *and* the checkpoint at which a cancel takes hold. Only the newest report is
+kept, so a function that reports a million times a second costs its watchers nothing. Knows
+nothing of jobs: it works the same wherever the function's code runs.
 """
 
 from __future__ import annotations
@@ -10,50 +13,57 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Tuple
 
 from .errors import OperationCancelled
+
+# How many reports there were, then result, step, total and message.
+Report = Tuple[int, Any, Any, Any, Any]
 
 
 class Callback:
     """Report progress by calling it; stop when it raises.
 
-    ``callback(result=None, step=None, total=None, message=None)`` says how far the function is;
-    what is ``None`` stays as it was. Raises `OperationCancelled` once the job is to stop.
+    ``callback(result=None, step=None, total=None, message=None)`` tells how far the function
+    is. What is ``None`` stays as it was. Raises `OperationCancelled` once the job is to stop.
+    Any thread of the function may call it.
     """
 
+    # A report is a hot path, so no lock guards these. Each is replaced by one assignment and
+    # never changed in place: a reader in any thread sees the old value or the new one.
     __slots__ = ("_cancelled", "_hooks", "_is_cancelled", "latest", "notify", "told")
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
-        self._is_cancelled = self._cancelled.is_set  # looked up once: a report is a hot path
+        self._is_cancelled = self._cancelled.is_set  # looked up once
         self._hooks: deque[Callable[[], object]] = deque()
-        # How many reports there were, then result, step, total and message.
-        self.latest: tuple[int, Any, Any, Any, Any] = (0, None, None, None, None)
-        self.notify: Callable[[], None] | None = None  # there only while somebody watches
-        self.told = False  # the function was shown that it is to stop
+        self.latest: Report = (0, None, None, None, None)
+        #: Called after each report, in the function's thread; None while nobody watches.
+        self.notify: Callable[[], None] | None = None
+        #: Whether the function has seen that it is to stop.
+        self.told = False
 
-    def __reduce__(self) -> Any:  # in another process it begins anew
-        return Callback, ()
+    def __reduce__(self) -> Any:
+        return Callback, ()  # pickled, it is a new callback: its twin in another process
 
     def __call__(self, result: Any = None, step: Any = None, total: Any = None,
                  message: Any = None) -> None:
         """Report, then raise `OperationCancelled` if the job is to stop."""
         count, old_result, old_step, old_total, old_message = self.latest
-        # One assignment, so that a reader in another thread never sees half a report.
+        # One assignment: a reader in another thread never sees half a report.
         self.latest = (count + 1,
                        old_result if result is None else result,
                        old_step if step is None else step,
                        old_total if total is None else total,
                        old_message if message is None else message)
-        notify = self.notify  # read once: it may be taken away at any moment
+        notify = self.notify  # read once: another thread may clear it at any moment
         if notify is not None:
             notify()
         if self._is_cancelled():
             self.check()
 
-    def receive(self, latest: tuple[int, Any, Any, Any, Any]) -> None:
-        """Take over what this callback's twin, in another process, was called with."""
+    def receive(self, latest: Report) -> None:
+        """Take over the newest report of the twin. Called in the thread that receives it."""
         self.latest = latest
         notify = self.notify
         if notify is not None:
@@ -61,47 +71,59 @@ class Callback:
 
     @property
     def cancelled(self) -> bool:
-        """True once the job is to stop, for functions that would rather ask than be raised in."""
-        self.told = self.told or self._is_cancelled()
+        """True once the job is to stop; for functions that prefer to ask."""
+        if self._is_cancelled():
+            self.told = True
         return self.told
 
     def check(self) -> None:
-        """Raise `OperationCancelled` if the job is to stop, without reporting anything."""
+        """Raise `OperationCancelled` if the job is to stop; report nothing."""
         if self.cancelled:
             raise OperationCancelled("the job was cancelled")
 
     def wait(self, seconds: float) -> None:
-        """Sleep for so many seconds; a cancel ends the sleep and raises `OperationCancelled`."""
+        """Sleep for some seconds; a cancel ends the sleep and raises `OperationCancelled`."""
         self._cancelled.wait(seconds)
         self.check()
 
+    # For what runs the function; each may be called from any thread
+
     def cancel(self) -> None:
-        """Tell the function to stop. This is for whoever runs it."""
-        self._cancelled.set()
+        """Tell the function to stop."""
+        self._cancelled.set()  # before the hooks: one that is added from now on runs at once
         self._run_hooks()
 
     def on_cancel(self, hook: Callable[[], object]) -> None:
-        """Have a hook, which must not block, called once on a cancel; at once if it was before."""
+        """Have a hook called once on a cancel, or now if there was one. It must not block.
+
+        It is called in the thread that cancels. Its ``RuntimeError`` is ignored: an event loop
+        that it was to wake is closed.
+        """
         self._hooks.append(hook)
+        # After the append: whether the cancel came before or after it, one side runs the hook.
         if self._is_cancelled():
             self._run_hooks()
 
     def end(self) -> None:
-        """Let go of the hooks, which may hold much: the function has ended."""
+        """Drop the hooks, which may hold much memory: the function has ended."""
         self._hooks.clear()
 
     def _run_hooks(self) -> None:
+        # Two threads may be here. The pop is atomic, so each hook runs once.
         while self._hooks:
-            # Another thread may have taken it, and what it was to wake may be gone.
-            with contextlib.suppress(IndexError, RuntimeError):
-                self._hooks.pop()()
+            try:
+                hook = self._hooks.pop()
+            except IndexError:  # the other thread was faster
+                return
+            with contextlib.suppress(RuntimeError):
+                hook()
 
 
 class AdaptedCallback(Callback):
-    """A callback for a function that reports in a shape of its own.
+    """A callback for a function that reports in a form of its own.
 
-    ``adapter`` takes whatever the function passes and returns a mapping with some of ``result,
-    step, total, message``, or nothing where there is nothing to say.
+    :param adapter: takes what the function passes; returns a mapping with some of ``result,
+        step, total, message``, or None if there is nothing to report.
     """
 
     __slots__ = ("_adapter",)
@@ -114,5 +136,6 @@ class AdaptedCallback(Callback):
         return AdaptedCallback, (self._adapter,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        """Report what the adapter makes of it, then raise as `Callback` does."""
-        super().__call__(**(self._adapter(*args, **kwargs) or {}))
+        """Report what the adapter returns, then raise as `Callback` does."""
+        report = self._adapter(*args, **kwargs) or {}
+        super().__call__(**report)

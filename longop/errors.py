@@ -1,6 +1,6 @@
-"""Every exception of longop, each with the HTTP status it stands for.
+"""Every exception of longop, with the HTTP status that each stands for.
 
-Knows nothing of the other modules, so that all of them can raise what is here.
+Imports nothing of longop, so every module can raise what is here.
 """
 
 from __future__ import annotations
@@ -9,37 +9,37 @@ from typing import Mapping
 
 
 class OperationCancelled(BaseException):
-    """Raised by the callback inside the function when its job was told to stop.
+    """Raised by the callback, inside the function, once its job was told to stop.
 
-    It derives from ``BaseException``, as ``KeyboardInterrupt`` and asyncio's ``CancelledError``
-    do, so that an ``except Exception`` in the function does not swallow it.
+    It derives from ``BaseException``, as ``KeyboardInterrupt`` and asyncio's
+    ``CancelledError`` do, so that an ``except Exception`` in the function does not swallow it.
     """
 
 
 class LongOperationError(Exception):
-    """The base of everything that longop itself finds wrong.
+    """The base of every error of longop itself."""
 
-    ``status`` and ``headers`` are what HTTP answers with.
-    """
-
+    #: The status of the HTTP response.
     status = 500
+    #: Further headers of that response.
     headers: Mapping[str, str] = {}
 
 
 class TargetError(LongOperationError):
-    """There is nothing to run at the place that was named."""
+    """There is nothing to run in the given place."""
 
 
 class BadParameters(LongOperationError):
-    """Parameters that are missing, unknown or of the wrong type; nothing was started.
+    """Parameters are missing, unknown or of the wrong type. Nothing was started.
 
-    ``errors`` maps each such parameter's name to what is wrong with it.
+    :param errors: what is wrong, by the parameter's name, such as ``"is missing"``.
     """
 
     status = 400
 
     def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"parameter {name!r} {what}" for name, what in errors.items()))
+        texts = [f"parameter {name!r} {problem}" for name, problem in errors.items()]
+        super().__init__("; ".join(texts))
         self.errors = dict(errors)
 
 
@@ -56,44 +56,49 @@ class ForgottenJob(LongOperationError):
 
 
 class Busy(LongOperationError):
-    """Something is not possible while jobs are alive, of which ``job_id`` is one.
+    """Refused because jobs are still alive; ``job_id`` names one of them, or is empty.
 
-    A start that is rejected or a job that cannot be forgotten yet (409), or, with ``retry_after``,
-    a guess in seconds, a queue that is full (429).
+    The HTTP status is 409 (Conflict), or 429 (Too Many Requests, RFC 6585) if the queue is
+    full.
+
+    :param retry_after: seconds after which another attempt may succeed, if the queue is full.
     """
 
     def __init__(self, message: str, job_id: str, retry_after: int | None = None) -> None:
         super().__init__(message)
-        self.status = 409 if retry_after is None else 429
-        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         self.job_id = job_id
+        self.status = 409
+        if retry_after is not None:
+            self.status = 429
+            self.headers = {"Retry-After": str(retry_after)}
 
 
 class KeyReused(LongOperationError):
-    """A job was started under this key before, with other parameters."""
+    """A job was started with this key before, and with other parameters."""
 
     status = 422
 
 
 class DeadlineExceeded(LongOperationError):
-    """A job ran longer than its ``timeout``, or was silent longer than its ``stall_timeout``."""
+    """A job ran longer than its ``timeout``, or reported nothing for its ``stall_timeout``."""
 
 
 class WorkerLost(LongOperationError):
-    """The process that ran the function has died, on this machine or on another one.
+    """The process that ran the function has died, on this machine or on another."""
 
-    ``means`` names the signal that has killed it, if that is known.
-    """
-
+    #: The name of the signal that killed it, if that is known.
     means: str | None = None
 
 
 class HistoryError(LongOperationError):
-    """The file that is to remember the jobs cannot be used."""
+    """The file that keeps the history cannot be used."""
 
 
 class RequestError(LongOperationError):
-    """An HTTP request that cannot be served."""
+    """An HTTP request that cannot be served.
+
+    :param headers: further headers of the response.
+    """
 
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)

@@ -1,6 +1,6 @@
 """A call of a function, and where its code runs: here, in a thread.
 
-`processes` and `remote` run it elsewhere. Knows nothing of HTTP.
+The `workers` wing runs it elsewhere. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from .job import Job
 
 @dataclass
 class Call:
-    """One call of a function, ready to be made wherever its code is to run.
+    """One call of a function, ready to be made where its code is to run.
 
-    The ``callback`` is among the arguments, if the function takes one; ``stop`` is its companion,
-    or None. Pickled, the call has a new callback.
+    Pickled, it has a new callback.
+
+    :param callback: is among the arguments too, if the function takes one.
+    :param stop: the function's companion, or None.
+    :param grace: seconds that a coroutine has to end by itself once it has seen the cancel.
+    :param data: the pickled call, for a backend that sends it.
     """
 
     function: Callable[..., Any]
@@ -31,12 +35,12 @@ class Call:
     callback: Callback
     stop: Callable[[], object] | None
     grace: float
-    data: bytes = b""  # of the pickled call, for whoever sends it
+    data: bytes = b""
 
     def run(self) -> Any:
-        """Make the call and return the function's value, whatever shape the function has."""
+        """Make the call in this thread; return the function's value, whatever its kind."""
         value = self.function(*self.args, **self.kwargs)
-        # A generator or a coroutine has only begun here, and is brought to its end.
+        # A generator or a coroutine has only been made so far, and is now run to its end.
         if inspect.isgenerator(value):
             return _drive_generator(value, self.callback)
         if inspect.isasyncgen(value):
@@ -45,52 +49,59 @@ class Call:
             return drive_coroutine(value, self.callback, self.grace)
         return value
 
+    def takes_callback(self) -> bool:
+        """Return whether the function takes the callback."""
+        arguments = (*self.args, *self.kwargs.values())
+        return any(argument is self.callback for argument in arguments)
+
 
 class Backend(abc.ABC):
-    """Where calls are made. One belongs to one operation, and is used by the threads of its jobs."""
+    """Where calls are made. It belongs to one operation; the threads of its jobs use it."""
 
     @property
     def closed(self) -> bool:
         """True once nothing can be run any more."""
         return False
 
-    def check(self, call: Call) -> None:
-        """Raise if a call cannot be made."""
+    def check(self, call: Call) -> None:  # noqa: B027  # most can make any call
+        """Raise if a call cannot be made. Called in the thread that starts the job."""
 
     def callback_of(self, call: Call) -> Callback:
-        """Return the callback that a call's job hears; where the code runs it may have a twin."""
+        """Return the callback that a call's job listens to; where the code runs is a twin."""
         return Callback()
 
     @abc.abstractmethod
-    def perform(self, job: Job, call: Call) -> Any:
-        """Make a call for a job; return its value once the code has ended."""
+    def perform(self, job: Job[Any], call: Call) -> Any:
+        """Make a call in the job's thread; return its value once its code has ended."""
 
-    def rungs(self, job: Job, call: Call) -> list[Rung]:
-        """Return what stops a job, beyond its callback: the companion, if there is one.
-
-        It is not kept waiting where there is no callback to stop the function.
-        """
+    def rungs(self, job: Job[Any], call: Call) -> list[Rung]:
+        """Return what stops a job beyond its callback: the companion, if there is one."""
         if call.stop is None:
             return []
-        reports = any(arg is call.callback for arg in (*call.args, *call.kwargs.values()))
         name = getattr(call.stop, "__name__", repr(call.stop))
-        # Looked up when it is called: what runs elsewhere has changed it to a message by then.
-        return [(reports, name, lambda: call.stop and call.stop())]
+        # The grace period is for the callback; without one the companion comes at once.
+        return [Rung(call.takes_callback(), name, lambda: _stop(call))]
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # a thread has nothing to close
         """End what runs, if it can be ended, and what was kept for the next call."""
 
 
 class ThreadBackend(Backend):
-    """Makes calls in this process, in the thread of the job."""
+    """Makes calls in this process, in the job's thread."""
 
     def callback_of(self, call: Call) -> Callback:
         """Return the very callback that the function is handed."""
         return call.callback
 
-    def perform(self, job: Job, call: Call) -> Any:
+    def perform(self, job: Job[Any], call: Call) -> Any:
         """Make the call in this thread."""
         return call.run()
+
+
+def _stop(call: Call) -> None:
+    # Read late: for code that runs elsewhere, `stop` has become a message since.
+    if call.stop is not None:
+        call.stop()
 
 
 def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:
@@ -112,7 +123,7 @@ async def _drain(generator: AsyncGenerator[Any, Any], callback: Callback) -> Non
 
 
 def _reporter(callback: Callback) -> Callable[[Any], None]:
-    """Return what reports an item: as its adapter has it, else with the count of the items."""
+    """Return what reports an item: its adapter if it has one, else with the count of items."""
     if isinstance(callback, AdaptedCallback):
         return callback
     steps = itertools.count(1)
@@ -120,23 +131,29 @@ def _reporter(callback: Callback) -> Callable[[Any], None]:
 
 
 def drive_coroutine(awaitable: Awaitable[Any], callback: Callback, grace: float) -> Any:
-    """Run it in a loop of its own. On a cancel its task is cancelled where it waits."""
+    """Run it in an event loop of its own, in this thread; return its value.
+
+    On a cancel its task is cancelled where it waits. If it has seen the cancel itself, it has
+    ``grace`` seconds to end first.
+    """
     import asyncio  # costs more than all of longop, and few need it
 
     async def main() -> Any:
-        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(awaitable)
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(awaitable)
 
-        def stop() -> None:
-            if callback.told:  # the callback has raised, here or in a task beside this one
+        def stop() -> None:  # in the loop
+            if callback.told:  # the callback has raised, here or in another task
                 loop.call_later(grace, task.cancel)
             else:
-                callback.told = task.cancel()  # False if it has ended
+                callback.told = task.cancel()  # False if the task has ended
 
+        # The hook is called in the thread that cancels.
         callback.on_cancel(lambda: loop.call_soon_threadsafe(stop))
         return await task
 
     try:
         return asyncio.run(main())
     except asyncio.CancelledError:
-        callback.check()
+        callback.check()  # raises OperationCancelled if it was our cancel
         raise

@@ -1,40 +1,58 @@
-"""What stops a job that does not stop by itself: its deadlines, and the ladder of a cancel.
+"""What stops a job that does not stop by itself: its deadlines, and a cancel's escalation.
 
-The first rung is the callback, which raises at its next call. The others are the executor's: the
-function's companion, and what only a process can be sent. Knows nothing of where the code runs.
+    cancel        ─┐
+    timeout       ─┼─▶ callback ─ grace ─▶ companion ─ grace ─▶ SIGTERM ─ grace ─▶ SIGKILL
+    stall_timeout ─┘   by Job.stop         the rungs, by Job.stop_by
+
+The callback raises at its next call. If the job has not stopped after the grace period, the
+executor's rungs follow, one after the other. Knows nothing of where the code runs.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Iterator, Sequence
 
 from .errors import DeadlineExceeded
 from .job import Job
 from .status import State, Status
 
-# A rung of the ladder: whether to wait for ``grace`` before it, what the job is said to have been
-# stopped by, and the doing.
-Rung = Tuple[bool, str, Callable[[], object]]
-NEVER = threading.TIMEOUT_MAX
+NEVER = threading.TIMEOUT_MAX  # seconds; the longest time that a thread can wait
 
 
 class Clock:
-    """Time that only goes forward, in seconds, so that a set clock changes nothing."""
+    """Monotonic time in seconds: a wall clock that is set changes no deadline."""
 
     now = staticmethod(time.monotonic)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait for an event, for so long at most; return whether it has come."""
+        """Wait for an event, at most for some seconds; return whether it is set."""
         return event.wait(min(seconds, NEVER))
 
 
 @dataclass(frozen=True)
+class Rung:
+    """A further means of stopping a job, after its callback."""
+
+    waits: bool  # whether the grace period comes before it
+    name: str  # what the job's error then names
+    act: Callable[[], object]
+
+
+@dataclass(frozen=True)
 class Guard:
-    """Guards jobs; ``save`` gets a status each ``interval``. Times are seconds, or `NEVER`."""
+    """Guards the jobs of one operation.
+
+    :param grace: seconds between a stop and the first rung, and between two rungs.
+    :param timeout: seconds that a job may run, or `NEVER`.
+    :param stall_timeout: seconds that it may run without a report, or `NEVER`.
+    :param interval: seconds between two saves of a job that changes, or infinity.
+    :param save: takes the status to save. Called in the guard's thread.
+    :param clock: tells the time.
+    """
 
     grace: float
     timeout: float
@@ -43,44 +61,92 @@ class Guard:
     save: Callable[[Status], object]
     clock: Clock
 
-    def __call__(self, job: Job, rungs: Sequence[Rung]) -> None:
-        """Guard a job that is about to run, in a thread if there is something to wait for."""
-        thread = threading.Thread(target=self._watch, args=(job, [*rungs], job.status().version),
-                                  name=f"longop-guard-{job.id}", daemon=True)
+    def __call__(self, job: Job[Any], rungs: Sequence[Rung]) -> None:
+        """Guard a job that is about to run. Called in the job's thread, and returns at once.
+
+        A thread of its own guards it, if there is something to wait for. If that can only be a
+        rung, the thread starts when the job is told to stop.
+        """
+        watch = _Watch(self, job, rungs)
+        thread = threading.Thread(target=watch.run, name=f"longop-guard-{job.id}", daemon=True)
         if min(self.timeout, self.stall_timeout, self.interval) < NEVER:
             thread.start()
         elif rungs:
             job.callback.on_cancel(thread.start)
 
-    def _watch(self, job: Job, rungs: list[Rung], version: int) -> None:
-        saved = began = self.clock.now()
-        told: float | None = None
-        heard, changed = deque([began], maxlen=1), threading.Event()
-        if self.stall_timeout < NEVER:
-            job.watch(lambda: heard.append(self.clock.now()))
-        job.callback.on_cancel(changed.set)
-        job.add_done_callback(lambda job: changed.set())
-        while not job.done():
-            changed.clear()  # before the look, so that what changes after it is not missed
-            status, now = job.status(), self.clock.now()
-            due = [(saved + self.interval, "save", "")]
-            if status.state is State.RUNNING:
-                due += [(began + self.timeout, "timeout", f"it ran longer than {self.timeout} s"),
-                        (heard[0] + self.stall_timeout, "stalled",
-                         f"it reported nothing for {self.stall_timeout} s")]
-            elif rungs:
-                told = now if told is None else told
-                due += [(told + self.grace * rungs[0][0], "climb", "")]
-            when, what, text = min(due)
-            if now < when:
-                self.clock.wait(changed, when - now)
-            elif what == "climb":
-                told = now
-                job.stop_by(*rungs.pop(0)[1:])
-            elif what == "save":
-                saved = now
-                if status.version != version:
-                    self.save(status)
-                version = status.version
-            elif not job.stop(what, DeadlineExceeded(text)):
-                return  # its code has just ended
+
+@dataclass(frozen=True)
+class _Deadline:
+    """Something to do once a time has come."""
+
+    at: float
+    act: Callable[[], None]
+
+
+class _Watch:
+    """Guards one job. All of it runs in the guard's thread, but for `__init__` and `_hear`."""
+
+    def __init__(self, guard: Guard, job: Job[Any], rungs: Sequence[Rung]) -> None:
+        self._guard = guard
+        self._job = job
+        self._rungs = [*rungs]  # those that were not tried yet
+        self._changed = threading.Event()  # the job was told to stop, or is done
+        # Taken before the thread starts: a report that comes first is a change to save.
+        self._saved_version = job.status().version
+        self._has_ended = False  # its code has, although the job may not be done yet
+
+    def run(self) -> None:
+        """Until the job is done: do what is due, sleep until the next deadline or change."""
+        clock = self._guard.clock
+        now = clock.now()
+        self._began = now
+        self._saved = now  # when it was last saved
+        self._heard = now  # when it last reported
+        self._stopped: float | None = None  # when it was told to stop, or the last rung tried
+        if self._guard.stall_timeout < NEVER:
+            self._job.watch(self._hear)
+        self._job.callback.on_cancel(self._changed.set)
+        self._job.add_done_callback(lambda job: self._changed.set())
+        while not (self._job.done() or self._has_ended):
+            self._changed.clear()  # before the look: a change after the look sets it again
+            status = self._job.status()
+            now = clock.now()
+            nearest = min(self._deadlines(status, now), key=lambda deadline: deadline.at)
+            if nearest.at <= now:
+                nearest.act()
+            else:
+                clock.wait(self._changed, nearest.at - now)
+
+    def _hear(self) -> None:
+        # In the thread that reports. One assignment, so the guard's thread needs no lock.
+        self._heard = self._guard.clock.now()
+
+    def _deadlines(self, status: Status, now: float) -> Iterator[_Deadline]:
+        """Yield what is still to come for a job with this status."""
+        guard = self._guard
+        yield _Deadline(self._saved + guard.interval, partial(self._save, status, now))
+        if status.state is State.RUNNING:
+            yield _Deadline(self._heard + guard.stall_timeout, partial(
+                self._expire, "stalled", f"it reported nothing for {guard.stall_timeout} s"))
+            yield _Deadline(self._began + guard.timeout, partial(
+                self._expire, "timeout", f"it ran longer than {guard.timeout} s"))
+        elif self._rungs:
+            if self._stopped is None:
+                self._stopped = now
+            grace = guard.grace if self._rungs[0].waits else 0
+            yield _Deadline(self._stopped + grace, partial(self._climb, now))
+
+    def _save(self, status: Status, now: float) -> None:
+        self._saved = now
+        if status.version != self._saved_version:
+            self._guard.save(status)
+        self._saved_version = status.version
+
+    def _expire(self, reason: str, text: str) -> None:
+        was_alive = self._job.stop(reason, DeadlineExceeded(text))
+        self._has_ended = not was_alive
+
+    def _climb(self, now: float) -> None:
+        self._stopped = now
+        rung = self._rungs.pop(0)
+        self._job.stop_by(rung.name, rung.act)

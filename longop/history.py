@@ -75,8 +75,9 @@ class HistoryBase(abc.ABC):
             queue_position=None,
             version=status.version + 1))
 
+    @abc.abstractmethod
     def close(self) -> None:
-        """Release what the history holds open; the default is nothing."""
+        """Release what the history holds open."""
 
 
 class History(HistoryBase):
@@ -161,6 +162,9 @@ class History(HistoryBase):
         text = self._parameters.get(id)
         return None if text is None else loads(text)
 
+    def close(self) -> None:
+        """Do nothing: a history in memory holds nothing open."""
+
     def _is_over_bounds(self) -> bool:
         return len(self._kept) > self._max_jobs or self._bytes > self._max_bytes
 
@@ -207,7 +211,7 @@ def _is_longer(value: Any, limit: int) -> bool:
 
 
 def _size_of(value: Any, limit: int) -> int:
-    """Return about how many bytes a value and its contents take; counting ends at the limit."""
+    """Return about how many bytes a value and its contents take, or the limit if more."""
     todo: list[Any] = [value]
     seen: set[int] = set()
     size = 0

@@ -1,4 +1,7 @@
-"""JSON text: strict when it is read; when it is written, any value at all, as well as it can be."""
+"""JSON text: strict when read; when written, it takes any value at all.
+
+JSON here is RFC 8259: NaN and the infinities, which Python's ``json`` knows, are not in it.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,23 @@ from dataclasses import is_dataclass
 from enum import Enum
 from typing import Any
 
-_MAX_DEPTH = 100  # of a value that json does not take as it is
+_MAX_DEPTH = 100  # levels that are written of a value that json cannot encode as it is
 
 
 def dumps(value: Any) -> str:
-    """Return a value as compact JSON, in ASCII; raise nothing.
+    """Return a value as compact JSON in ASCII; raise nothing.
 
-    Bytes become base64, sets and arrays lists, dataclasses objects, NaN and the infinities null
-    (as in JavaScript), and what is left its ``str``.
+    Bytes become base64, sets and arrays lists, dataclasses objects, NaN and the infinities
+    null (as in JavaScript), and anything else its ``str``.
     """
     try:
-        return _encode(value)
-    except Exception:  # NaN, a key that is no text, a ring: only then each part is looked at
+        return _encode(value)  # at the speed of C: most values need no more
+    except Exception:  # NaN, a key that is no string, a reference cycle
         return _encode(_simplify(value, ()))
 
 
 def loads(text: str) -> Any:
-    """Return the value of a JSON text; raise ``ValueError`` if it is none, NaN included."""
+    """Return the value of a JSON text; raise ``ValueError`` if it is none."""
     try:
         return json.loads(text, parse_constant=_refuse)
     except RecursionError:
@@ -36,28 +39,44 @@ def to_text(value: Any) -> str:
     """Return a value's ``str``, or its type's name if that raises; raise nothing."""
     with contextlib.suppress(Exception):
         return str(value)
-    return f"<{type(value).__name__}>"
+    return _type_name(value)
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not in JSON")
 
 
-def _plain(value: Any) -> Any:
-    with contextlib.suppress(Exception):  # an object of the function's own may be broken
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            return base64.b64encode(value).decode()
-        if isinstance(value, (set, frozenset)):
-            return list(value)
-        if is_dataclass(value) and not isinstance(value, type):
-            return vars(value)
-        if hasattr(value, "tolist"):  # as numpy's have
-            return value.tolist()
-        return value.value if isinstance(value, Enum) else str(value)
+def _type_name(value: Any) -> str:
     return f"<{type(value).__name__}>"
 
 
+def _plain(value: Any) -> Any:
+    """Return something simpler for a value that json does not know; raise nothing."""
+    with contextlib.suppress(Exception):  # a user's object may raise anything
+        return _to_plain(value)
+    return _type_name(value)
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode()
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return vars(value)
+    if hasattr(value, "tolist"):  # an array or a scalar of numpy
+        return value.tolist()
+    if isinstance(value, Enum):
+        return value.value
+    return str(value)
+
+
 def _simplify(value: Any, above: tuple[int, ...]) -> Any:
+    """Return a copy that json can encode, part by part.
+
+    :param above: the ``id`` of each object that contains this one. A cycle ends with "...",
+        and so does what is nested too deeply.
+    """
     if id(value) in above or len(above) > _MAX_DEPTH:
         return "..."
     inside = (*above, id(value))
@@ -70,7 +89,7 @@ def _simplify(value: Any, above: tuple[int, ...]) -> Any:
         return value
     except TypeError:
         return _simplify(_plain(value), inside)
-    except ValueError:  # NaN and the infinities, and whole numbers too long for str
+    except ValueError:  # NaN, an infinity, or an integer with too many digits for str
         return None if isinstance(value, float) else to_text(value)
 
 

@@ -34,6 +34,9 @@ from longop.guard import Clock
 from longop.jsontext import dumps, loads
 from longop.operation import close_all
 
+from .test_history import (  # noqa: F401  # with this module's own fixture `shared`
+    test_large_parameters_are_not_encoded, test_shared_by_operations,
+    test_used_from_several_threads)
 from .waiting import WAIT, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -136,6 +139,13 @@ def reporter():
     yield reporter
     for _ in range(100):
         reporter.todo.put("end")
+
+
+@pytest.fixture
+def shared(file):
+    """A history for fifty jobs, for the tests that hold for any history."""
+    with closing(FileHistory(file, max_jobs=50)) as history:
+        yield history
 
 
 # What survives
@@ -249,7 +259,8 @@ def test_requeue(file, annotation, value):
         return number
 
     function.__annotations__ = {"value": annotation}
-    with closing(LongOperation(function, history=file)) as operation:
+    history = FileHistory(file, requeue=True)
+    with closing(LongOperation(function, history=history)) as operation:
         jobs = [operation.start(value=value, number=number) for number in range(3)]
         left = copy(file)
         gate.set()
@@ -797,7 +808,7 @@ def test_deleted_file(file, caplog, delete):
         delete(file)
         assert kept(history, "xab") == "ab"
         history.add(job("c"))
-        assert "was deleted; it is written anew" in caplog.text
+        assert "was deleted and is written again" in caplog.text
         lefts = [copy(file)]
         history.add(job("d"))
         lefts.append(copy(file))
@@ -998,3 +1009,58 @@ def test_file_of_an_older_version_gets_a_salt(file):
             assert kept(history, "a") == "a"
     assert len(salts[0]) == 16
     assert salts[0] == salts[1]
+
+
+def stored(file):
+    """Return how many bytes the files of a history take."""
+    return sum(part.stat().st_size for part in file.parent.iterdir())
+
+
+@pytest.mark.parametrize("requeue", [False, True])
+def test_large_parameters_are_stored_only_to_be_requeued(file, reporter, requeue):
+    """A waiting job's large parameters are in the file only if it is to wait again."""
+    def function(callback, data: bytes = b"", text: str = "", number: int = 0):
+        reporter(callback)
+        return len(data), len(text), number
+
+    given = [{"data": bytes(10**6), "number": 1}, {"text": 10**6 * "x"}, {"number": 3}]
+    history = FileHistory(file, requeue=requeue)
+    with closing(LongOperation(function, history=history, name="waits")) as operation:
+        operation.start()
+        jobs = [operation.start(**parameters) for parameters in given]
+        assert (stored(file) > 2 * 10**6) is requeue
+        known = [operation.parameters(job.id) for job in jobs]
+        assert known == [{"number": 1}, None, {"number": 3}]
+        left = copy(file)
+        for _ in range(4):
+            reporter.todo.put("end")
+        jobs[-1].result(WAIT)
+    history = FileHistory(left, requeue=True)
+    with closing(LongOperation(function, history=history, name="waits")) as operation:
+        again = [job.id for job in jobs if job.id in operation.live]
+        for _ in again:
+            reporter.todo.put("end")
+        ends = [end_of(operation.live[id]) for id in again]
+        expected = [job.status().result for job in jobs if requeue or job is jobs[-1]]
+        assert [tuple(end.result) for end in ends] == expected
+        for job in jobs:
+            if job.id not in again:
+                assert operation.status(job.id).state is State.INTERRUPTED
+        assert [operation.parameters(job.id) for job in jobs] == known
+
+
+def test_parameters_of_an_older_version(file):
+    """A file whose jobs have no column for what is shown gets it, with the small parameters."""
+    filled(file, *map(job, "ab")).close()
+    with closing(sqlite3.connect(str(file))) as db, db:
+        db.execute("ALTER TABLE jobs RENAME TO new_jobs")
+        db.execute("CREATE TABLE jobs (id TEXT PRIMARY KEY, place INTEGER, total INTEGER, at REAL,"
+                   " status TEXT, result TEXT, parameters TEXT)")
+        db.execute("INSERT INTO jobs SELECT id, place, total, at, status, result, "
+                   "CASE id WHEN 'a' THEN ? ELSE ? END FROM new_jobs",
+                   (dumps({"n": 1}), dumps({"text": "x" * 5_000})))
+        db.execute("DROP TABLE new_jobs")
+    for _ in range(2):
+        with closing(FileHistory(file)) as history:
+            assert kept(history, "ab") == "ab"
+            assert [history.parameters(id) for id in "ab"] == [{"n": 1}, None]

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from longop import ForgottenJob, History, LongOperation, State, Status, UnknownJob
-from longop.archive import FileHistory
 
 WAIT = 10
 
@@ -183,13 +182,10 @@ def test_find():
     assert history.find(16 * "b") is None
 
 
-@pytest.fixture(params=["memory", "file"])
-def shared(request, tmp_path):
-    """A history for fifty jobs."""
-    history = (History(max_jobs=50) if request.param == "memory"
-               else FileHistory(tmp_path / "history.sqlite3", max_jobs=50))
-    with contextlib.closing(history):
-        yield history
+@pytest.fixture
+def shared():
+    """A history for fifty jobs; `test_archive` runs the tests that use it with a file."""
+    return History(max_jobs=50)
 
 
 def test_used_from_several_threads(shared):
@@ -275,9 +271,9 @@ LARGE = 30 * 1024 * 1024
     (list(range(LARGE // 30)), None), ({"a": [bytes(LARGE)]}, None),
     (array.array("d", bytes(LARGE)), None), (Holder("x" * LARGE), {"n": 1, "value": "a holder"})],
     ids=["upload", "bytearray", "text", "list", "nested", "array", "object"])
-def test_large_parameters_are_not_encoded(value, shown):
+def test_large_parameters_are_not_encoded(shared, value, shown):
     """A start does not encode a large parameter to find that it is too long to show."""
-    operation = LongOperation(lambda callback, value, n: n)
+    operation = LongOperation(lambda callback, value, n: n, history=shared)
     with peak_below(1_000_000):
         job = operation.start(value=value, n=1)
         assert job.result(WAIT) == 1

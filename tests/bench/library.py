@@ -139,8 +139,10 @@ def bench_history():
             history = histories[count] = FileHistory(Path(folder) / f"{count}.sqlite3")
             history._db.execute("PRAGMA synchronous = OFF")
             with history._db:
-                history._db.executemany("INSERT INTO jobs VALUES (?, ?, ?, 0, ?, ?, NULL)", (
-                    (f"{n:032x}", n + 1, n + 1, STATUS, '"done"') for n in range(count)))
+                history._db.executemany(
+                    "INSERT INTO jobs (id, place, total, at, status, result) "
+                    "VALUES (?, ?, ?, 0, ?, ?)",
+                    ((f"{n:032x}", n + 1, n + 1, STATUS, '"done"') for n in range(count)))
 
         def look_up(count):
             ids = [f"{n * 7919 % count:032x}" for n in range(1000)]
