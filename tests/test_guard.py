@@ -1,27 +1,25 @@
-"""What stops a job that does not stop by itself: deadlines, and the ladder of a cancel.
+"""`longop.guard`: deadlines, and the escalation of a cancel, of a job in a thread.
 
 Where time matters, it is the test's own: a clock that stands still until the test moves it.
+`workers/test_processes_ladder.py` runs the tests with the fixture `executor` in processes too.
 """
 
 import os
 import re
-import subprocess
 import sys
+import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from longop import LongOperation, State
+from longop import LongOperation, OperationCancelled, State
 from longop.errors import DeadlineExceeded
-from longop.guard import Clock
+from longop.guard import NEVER, Clock, Guard, Rung
 
-from .workers import far
-from .workers.far import is_alive
+from .test_job import job_in
 from .waiting import WAIT, end_of, wait_until
 
-ROOT = Path(__file__).parent.parent
-BOTH = pytest.mark.parametrize("executor", ["thread", "process"])
+STOP = threading.Event()
 
 
 class StandingClock(Clock):
@@ -60,73 +58,75 @@ def reported(job):
     return job.status().result
 
 
-# The ladder
+@pytest.fixture
+def executor():
+    return "thread"
 
 
-def test_ladder_to_its_end(make):
-    """A process that ignores SIGTERM, is off in C and has a child is gone, child and all, in time.
-
-    The bound is the issue's own: twice the grace and half a second. The best of three counts.
-    """
-    grace, took = 0.3, []
-    operation = make(far.stubborn, "process", grace=grace)
-    for _ in range(3):
-        job = operation.start(where="in C")
-        pids = reported(job)
-        waiting = operation.start(where="in C")
-        assert all(map(is_alive, pids))
-        began = time.monotonic()
-        job.cancel()
-        meanwhile = job.status()
-        wait_until(lambda pids=pids: not any(map(is_alive, pids)))
-        took.append(time.monotonic() - began)
-        assert (meanwhile.state, meanwhile.error) == (State.CANCELLING, None)
-        status = end_of(job)
-        assert (status.state, status.stop_reason) == (State.CANCELLED, "cancelled")
-        assert status.error == "stopped by SIGKILL"
-        assert status.cancel_requested_at == meanwhile.cancel_requested_at is not None
-        assert status.result == pids
-        assert not set(reported(waiting)) & set(pids)  # the next job has begun
-        waiting.cancel()
-        end_of(waiting)
-        if took[-1] < 2 * grace + 0.5:
-            break
-    assert 2 * grace <= min(took) < 2 * grace + 0.5
+@pytest.fixture
+def functions():
+    """The functions of this module; for processes it is a module that imports little."""
+    return sys.modules[__name__]
 
 
-def test_every_rung_in_its_time(make, clock, tmp_path):
-    """The companion, SIGTERM and SIGKILL come in this order, each after the grace."""
-    trace = tmp_path / "trace"
-    operation = make(far.deaf, "process", cancel=far.note, grace=5, clock=clock)
-    job = operation.start(trace=str(trace))
-    assert reported(job) == "partial"
-    job.cancel()
-    for tried in "companion ", "companion SIGTERM ":
-        clock.move(4)
-        assert clock.awaited == [clock.time + 1]
-        clock.move(1)
-        wait_until(lambda tried=tried: trace.exists() and trace.read_text() == tried)
-        assert job.state is State.CANCELLING
-    clock.move(5)
-    assert (end_of(job).state, job.status().error) == (State.CANCELLED, "stopped by SIGKILL")
-    assert (trace.read_text(), job.status().result) == (tried, "partial")
+# Functions
 
 
-def test_sigterm_is_enough(make, clock):
-    """A process that does not ignore SIGTERM is not killed with anything harder."""
-    job = make(far.dozes, "process", grace=5, clock=clock).start()
-    reported(job)
-    job.cancel()
-    clock.move(5)
-    status = end_of(job)
-    assert (status.state, status.error) == (State.CANCELLED, "stopped by SIGTERM")
-    assert (status.step, status.total, status.progress) == (1, 4, 0.25)
+def plain(callback):
+    pass
 
 
-@BOTH
-def test_companion_is_enough(make, clock, executor):
+def sleeps(callback, trace):
+    try:
+        callback("partial")
+        callback.wait(WAIT)
+    finally:
+        open(trace, "w").close()
+
+
+def gated(callback, folder):
+    """Take three steps, each when there is a file of its name."""
+    for step in 1, 2, 3:
+        callback(f"step {step}", step, 3)
+        wait_until(lambda step=step: os.path.exists(os.path.join(folder, str(step))))
+    return "value"
+
+
+def reports_twice(callback, go):
+    """Report, report once more when there is a file, and then wait to be stopped."""
+    callback("step 1")
+    wait_until(lambda: os.path.exists(go))
+    callback("step 2")
+    callback.wait(WAIT)
+
+
+def never_reports(callback, pid_file, leave):
+    """Write the process id to a file; return once another file is there."""
+    with open(pid_file, "w") as file:
+        file.write(str(os.getpid()))
+    wait_until(lambda: os.path.exists(leave))
+    return "value"
+
+
+def until_stopped(callback):
+    """Report once; return when `stop`, its companion, was called."""
+    STOP.clear()
+    callback(os.getpid())
+    assert STOP.wait(WAIT)
+    return "stopped"
+
+
+def stop():
+    STOP.set()
+
+
+# The escalation of a cancel
+
+
+def test_companion_is_enough(make, clock, executor, functions):
     """The companion is called after the grace, not before, and where the function runs."""
-    operation = make(far.until_stopped, executor, cancel=far.stop, grace=5, clock=clock)
+    operation = make(functions.until_stopped, executor, cancel=functions.stop, grace=5,
+                     clock=clock)
     pids = set()
     for _ in range(2):
         job = operation.start()
@@ -143,21 +143,10 @@ def test_companion_is_enough(make, clock, executor):
     assert (pids == {os.getpid()}) == (executor == "thread")
 
 
-def test_companion_in_vain(make, clock):
-    """A companion that raises in a process does not keep the next rungs from being tried."""
-    job = make(far.dozes, "process", cancel=far.stop_in_vain, grace=5, clock=clock).start()
-    reported(job)
-    job.cancel()
-    clock.move(5)
-    assert job.state is State.CANCELLING
-    clock.move(5)
-    assert end_of(job).error == "stopped by SIGTERM"
-
-
 def test_thread_that_never_reports(make, clock, tmp_path):
     """A thread that never reports is `cancelling` for as long as that is true."""
     leave = tmp_path / "leave"
-    operation = make(far.never_reports, "thread", grace=0, clock=clock)
+    operation = make(never_reports, "thread", grace=0, clock=clock)
     job = operation.start(pid_file=str(tmp_path / "pid"), leave=str(leave))
     wait_until((tmp_path / "pid").exists)
     waiting = operation.start(pid_file=str(tmp_path / "other"), leave=str(leave))
@@ -172,54 +161,75 @@ def test_thread_that_never_reports(make, clock, tmp_path):
     assert waiting.result(WAIT) == "value"
 
 
-HANGS = """
-import longop, os, sys, threading, time
+@pytest.mark.parametrize("waits", [True, False])
+def test_rungs_in_their_order(clock, waits):
+    """Each rung is tried once, after the grace or at once, until the job has ended."""
+    job, tried = job_in(State.RUNNING), []
 
-def work(callback):
-    callback("partial")
-    callback.wait(60)
+    def climb(name):
+        return Rung(waits, name, lambda: tried.append(name))
 
-if __name__ != "__main__" and os.path.exists("hang"):
-    open("hangs", "w").write(str(os.getpid()))
-    time.sleep(20)
-
-if __name__ == "__main__":
-    operation = longop.LongOperation(work, executor="process", limit=2, grace=0.1)
-    first = operation.start()
-    while not first.status().result:
-        time.sleep(0.01)
-    open("hang", "w").close()
-    second = operation.start()
-    while not os.path.exists("hangs") or not open("hangs").read():
-        time.sleep(0.01)
-    second.cancel()
-    for status in second.updates():
-        pass
-    print(status.state.value, status.error)
-    operation.close()
-"""
+    guard = Guard(5, NEVER, NEVER, float("inf"), lambda status: None, clock)
+    guard(job, [climb("first"), climb("second"), climb("third")])
+    assert [thread.name for thread in threading.enumerate() if job.id in thread.name] == []
+    job.cancel()
+    if waits:
+        for count in 0, 1:
+            assert len(tried) == count
+            clock.move(5)
+            wait_until(lambda count=count: len(tried) == count + 1)
+    else:
+        wait_until(lambda: len(tried) == 3)
+    job.finish(error=OperationCancelled())
+    expected = ["first", "second", "third"][:2 if waits else 3]
+    assert (tried, job.status().error) == (expected, f"stopped by {expected[-1]}")
 
 
-def test_process_that_hangs_before_it_begins(tmp_path):
-    """The ladder reaches a process that is stuck before it has come to the function."""
-    (tmp_path / "script.py").write_text(HANGS)
-    with subprocess.Popen([sys.executable, "script.py"], cwd=str(tmp_path),
-                          env={**os.environ, "PYTHONPATH": str(ROOT)},
-                          stdout=subprocess.PIPE, universal_newlines=True) as script:
-        try:
-            out, _ = script.communicate(timeout=WAIT / 2)
-        finally:
-            script.kill()
-    assert out.startswith("cancelled stopped by SIG")
+def test_saves_only_what_has_changed(clock):
+    """A job is saved once an interval, and only if it has changed since."""
+    job, saved = job_in(State.RUNNING), []
+    guard = Guard(5, NEVER, NEVER, 1, lambda status: saved.append(status.result), clock)
+    guard(job, [])
+    clock.move(1)
+    job.callback("first")
+    clock.move(1)
+    wait_until(lambda: saved == ["first"])
+    clock.move(1)
+    job.callback("second")
+    job.callback("third")
+    clock.move(1)
+    wait_until(lambda: saved == ["first", "third"])
+    job.finish()
+
+
+def test_deadline_of_a_job_that_is_ending(clock):
+    """A deadline that passes between the end of the code and the end of the job is nothing."""
+    ending, may_end = threading.Event(), threading.Event()
+
+    def record(status):
+        ending.set()
+        assert may_end.wait(WAIT)
+
+    job = job_in(State.RUNNING)
+    job._record = record
+    Guard(5, 10, NEVER, float("inf"), lambda status: None, clock)(job, [])
+    wait_until(lambda: clock.awaited)
+    thread = threading.Thread(target=job.finish, args=("value",))
+    thread.start()
+    assert ending.wait(WAIT)
+    clock.time += 10
+    wait_until(lambda: not any(job.id in one.name for one in threading.enumerate()))
+    may_end.set()
+    thread.join(WAIT)
+    assert (job.state, job.result(0)) == (State.COMPLETED, "value")
 
 
 # Deadlines
 
 
-@BOTH
-def test_timeout(make, clock, executor, tmp_path):
+def test_timeout(make, clock, executor, functions, tmp_path):
     """A job that runs longer than its ``timeout`` has failed; what it had reported is kept."""
-    operation = make(far.sleeps, executor, timeout=10, clock=clock)
+    operation = make(functions.sleeps, executor, timeout=10, clock=clock)
     job = operation.start(trace=str(tmp_path / "trace"))
     reported(job)
     clock.move(9)
@@ -235,11 +245,10 @@ def test_timeout(make, clock, executor, tmp_path):
         job.result(0)
 
 
-@BOTH
-def test_stall_timeout(make, clock, executor, tmp_path):
-    """A job that is silent longer than its ``stall_timeout`` has failed; a report postpones it."""
-    job = make(far.reports_twice, executor, stall_timeout=10, grace=20, clock=clock).start(
-        go=str(tmp_path / "go"))
+def test_stall_timeout(make, clock, executor, functions, tmp_path):
+    """A job silent for longer than its ``stall_timeout`` has failed; a report postpones it."""
+    operation = make(functions.reports_twice, executor, stall_timeout=10, grace=20, clock=clock)
+    job = operation.start(go=str(tmp_path / "go"))
     assert reported(job) == "step 1"
     clock.move(6)
     updates = job.updates()
@@ -256,10 +265,9 @@ def test_stall_timeout(make, clock, executor, tmp_path):
     assert status.result == "step 2"
 
 
-@BOTH
-def test_in_time(make, clock, executor, tmp_path):
+def test_in_time(make, clock, executor, functions, tmp_path):
     """A job that ends before its deadlines has nothing to do with them."""
-    job = make(far.gated, executor, timeout=100, stall_timeout=10, clock=clock).start(
+    job = make(functions.gated, executor, timeout=100, stall_timeout=10, clock=clock).start(
         folder=str(tmp_path))
     updates = job.updates()
     for step in 1, 2, 3:
@@ -269,43 +277,22 @@ def test_in_time(make, clock, executor, tmp_path):
     assert (end_of(job).state, job.result(0)) == (State.COMPLETED, "value")
 
 
-@pytest.mark.parametrize(("option", "reason"), [
-    ("timeout", "timeout"), ("stall_timeout", "stalled")])
-def test_deadline_goes_up_the_ladder(make, clock, option, reason):
-    """A deadline stops what does not want to stop as a cancel does, and the next job starts."""
-    operation = make(far.stubborn, "process", grace=0.25, clock=clock, **{option: 10})
-    job = operation.start(where="in C")
-    pids = reported(job)
-    waiting = operation.start(where="in C")
-    for seconds in 10, 0.25:
-        clock.move(seconds)
-        wait_until(lambda: job.state is State.CANCELLING)
-        assert all(map(is_alive, pids))
-    clock.move(0.25)
-    status = end_of(job)
-    assert (status.state, status.stop_reason) == (State.FAILED, reason)
-    assert re.fullmatch("DeadlineExceeded: .* 10 s; stopped by SIGKILL", status.error)
-    assert status.result == pids
-    assert isinstance(job.exception(0), DeadlineExceeded)
-    wait_until(lambda: not any(map(is_alive, pids)))
-    reported(waiting)
-
-
 def test_value_after_the_deadline(make, clock, tmp_path):
     """A thread that ends by itself after its deadline has failed; its value is shown."""
     (tmp_path / "leave").mkdir()
-    job = make(far.never_reports, "thread", timeout=10, clock=clock).start(
+    job = make(never_reports, "thread", timeout=10, clock=clock).start(
         pid_file=str(tmp_path / "pid"), leave=str(tmp_path / "leave" / "now"))
     clock.move(10)
     wait_until(lambda: job.state is State.CANCELLING)
     (tmp_path / "leave" / "now").touch()
     status = end_of(job)
-    assert (status.state, status.stop_reason, status.result) == (State.FAILED, "timeout", "value")
+    assert (status.state, status.stop_reason) == (State.FAILED, "timeout")
+    assert status.result == "value"
 
 
 def test_waiting_is_not_running(make, clock, tmp_path):
     """The deadlines of a job begin with its code, not while it waits."""
-    operation = make(far.sleeps, "thread", timeout=10, stall_timeout=20, clock=clock)
+    operation = make(sleeps, "thread", timeout=10, stall_timeout=20, clock=clock)
     first, second = [operation.start(trace=str(tmp_path / name)) for name in ("1", "2")]
     clock.move(10)
     assert end_of(first).stop_reason == "timeout"
@@ -316,9 +303,9 @@ def test_waiting_is_not_running(make, clock, tmp_path):
     assert end_of(second).stop_reason == "timeout"
 
 
-def test_first_reason_counts(make, clock, tmp_path):
+def test_first_reason_counts(make, clock, executor, functions, tmp_path):
     """A deadline that passes while a cancel is under way changes nothing."""
-    job = make(far.reports_twice, "process", timeout=10, grace=20, clock=clock).start(
+    job = make(functions.reports_twice, executor, timeout=10, grace=20, clock=clock).start(
         go=str(tmp_path / "go"))
     reported(job)
     clock.move(9)
@@ -326,14 +313,15 @@ def test_first_reason_counts(make, clock, tmp_path):
     clock.move(9)
     (tmp_path / "go").touch()
     status = end_of(job)
-    assert (status.state, status.stop_reason, status.error) == (State.CANCELLED, "cancelled", None)
+    assert (status.state, status.stop_reason) == (State.CANCELLED, "cancelled")
+    assert status.error is None
 
 
 @pytest.mark.parametrize("option", ["timeout", "stall_timeout"])
 def test_wrong_deadline(option):
     """A deadline before the beginning is an error where it is given."""
     with pytest.raises(ValueError, match=option):
-        LongOperation(far.plain, **{option: -1})
+        LongOperation(plain, **{option: -1})
 
 
 class NervousClock(Clock):
@@ -347,11 +335,10 @@ class NervousClock(Clock):
 
 
 @pytest.mark.parametrize("jump", [-86_400, 86_400])
-@BOTH
-def test_clock_that_is_set(make, executor, tmp_path, monkeypatch, jump):
+def test_clock_that_is_set(make, executor, functions, tmp_path, monkeypatch, jump):
     """A wall clock that is set a day back or on changes nothing about the deadlines."""
     clock, real = NervousClock(), time.time
-    job = make(far.gated, executor, timeout=60, stall_timeout=60, clock=clock).start(
+    job = make(functions.gated, executor, timeout=60, stall_timeout=60, clock=clock).start(
         folder=str(tmp_path))
     reported(job)
     monkeypatch.setattr(time, "time", lambda: real() + jump)
@@ -362,6 +349,6 @@ def test_clock_that_is_set(make, executor, tmp_path, monkeypatch, jump):
     for step in "123":
         (tmp_path / step).touch()
     assert end_of(job).state is State.COMPLETED
-    job = make(far.sleeps, executor, timeout=0.1).start(trace=str(tmp_path / "trace"))
+    job = make(functions.sleeps, executor, timeout=0.1).start(trace=str(tmp_path / "trace"))
     monkeypatch.setattr(time, "time", lambda: real() - jump)
     assert end_of(job).stop_reason == "timeout"

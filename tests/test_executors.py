@@ -1,0 +1,177 @@
+"""`longop.executors`: a call of a function of any kind, made in a thread."""
+
+import asyncio
+import pickle
+
+import pytest
+
+from longop import Callback, OperationCancelled
+from longop.callback import AdaptedCallback
+from longop.executors import Backend, Call, ThreadBackend
+from longop.status import State
+
+from .test_job import job_in
+
+
+def call_of(function, *args, callback=None, stop=None, grace=2.0, **kwargs):
+    callback = callback or Callback()
+    args = [callback if arg is Callback else arg for arg in args]
+    return Call(function, tuple(args), kwargs, callback, stop, grace)
+
+
+def returns(n):
+    return n
+
+
+def reports(callback, n):
+    callback("reported", n)
+    return n
+
+
+def generates(n):
+    yield from range(n)
+    return "end"
+
+
+async def awaits(n):
+    await asyncio.sleep(0)
+    return n
+
+
+async def drains(n):
+    for number in range(n):
+        await asyncio.sleep(0)
+        yield number
+
+
+@pytest.mark.parametrize(("function", "args", "value", "latest"), [
+    (returns, (3,), 3, (0, None, None, None, None)),
+    (reports, (Callback, 3), 3, (1, "reported", 3, None, None)),
+    (generates, (3,), "end", (3, 2, 3, None, None)),
+    (awaits, (3,), 3, (0, None, None, None, None)),
+    (drains, (3,), None, (3, 2, 3, None, None))])
+def test_every_kind_of_function(function, args, value, latest):
+    """A function of any kind is run to its end; what it yields is reported with a count."""
+    call = call_of(function, *args)
+    assert call.run() == value
+    assert call.callback.latest == latest
+
+
+def test_adapter_takes_what_is_yielded():
+    """An adapter decides how an item is reported, in place of the count."""
+    callback = AdaptedCallback(lambda item: {"step": item * 10})
+    assert call_of(generates, 3, callback=callback).run() == "end"
+    assert callback.latest == (3, None, 20, None, None)
+
+
+@pytest.mark.parametrize(("function", "reported"), [(generates, 1), (drains, 0)])
+def test_cancel_of_a_generator(function, reported):
+    """A generator is cancelled where it yields, or where it awaits before that."""
+    call = call_of(function, 3)
+    call.callback.cancel()
+    with pytest.raises(OperationCancelled):
+        call.run()
+    assert call.callback.latest[0] == reported
+
+
+def test_coroutine_is_cancelled_where_it_waits():
+    """A coroutine that never reports is cancelled in its await, and cleans up."""
+    trace = []
+
+    async def waits(callback):
+        callback.cancel()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            trace.append("cleaned up")
+
+    call = call_of(waits, Callback)
+    with pytest.raises(OperationCancelled):
+        call.run()
+    assert trace == ["cleaned up"]
+
+
+def test_coroutine_that_has_seen_the_cancel_has_its_grace():
+    """A coroutine that was told by its callback ends by itself, if it does so in time."""
+    async def sees(callback):
+        callback.cancel()
+        assert callback.cancelled
+        await asyncio.sleep(0.01)
+        return "in its own time"
+
+    assert call_of(sees, Callback, grace=60).run() == "in its own time"
+    with pytest.raises(OperationCancelled):
+        call_of(sees, Callback, grace=0).run()
+
+
+def test_cancelled_error_of_its_own():
+    """A coroutine's own CancelledError is not taken for a cancel of the job."""
+    async def cancels_itself():
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        call_of(cancels_itself).run()
+
+
+def test_pickled_call_has_a_new_callback():
+    """A call that was sent elsewhere has a new callback, among its arguments too."""
+    call = call_of(reports, Callback, 3)
+    call.callback("reported")
+    copy = pickle.loads(pickle.dumps(call))
+    assert copy.args[0] is copy.callback
+    assert copy.callback.latest[0] == 0
+    assert copy.run() == 3
+
+
+@pytest.mark.parametrize(("function", "args", "kwargs", "waits"), [
+    (returns, (3,), {}, False), (reports, (Callback, 3), {}, True)])
+def test_companion_is_a_rung(function, args, kwargs, waits):
+    """A companion is tried after the grace, or at once if there is no callback to stop by."""
+    stopped = []
+
+    def companion():
+        stopped.append(1)
+
+    call = call_of(function, *args, stop=companion, **kwargs)
+    [rung] = ThreadBackend().rungs(job_in(State.RUNNING), call)
+    assert (rung.waits, rung.name) == (waits, "companion")
+    rung.act()
+    assert stopped == [1]
+
+
+def test_companion_is_read_late():
+    """A backend may replace the companion by a message after the rungs were made."""
+    said = []
+    call = call_of(returns, 3, stop=lambda: said.append("here"))
+    [rung] = ThreadBackend().rungs(job_in(State.RUNNING), call)
+    call.stop = lambda: said.append("there")
+    rung.act()
+    assert said == ["there"]
+
+
+def test_call_without_a_companion():
+    """Without a companion there is no rung in a thread."""
+    assert ThreadBackend().rungs(job_in(State.RUNNING), call_of(returns, 3)) == []
+
+
+def test_thread_backend():
+    """In a thread the job listens to the function's callback, and any call can be made."""
+    backend, call = ThreadBackend(), call_of(reports, Callback, 3)
+    backend.check(call)
+    assert backend.callback_of(call) is call.callback
+    assert backend.perform(job_in(State.RUNNING), call) == 3
+    backend.close()
+    assert backend.closed is False
+
+
+def test_backend_is_abstract():
+    """A backend says at least how a call is made; the job listens to a twin by default."""
+    with pytest.raises(TypeError):
+        Backend()
+
+    class Elsewhere(Backend):
+        def perform(self, job, call):
+            return "value"
+
+    call = call_of(reports, Callback, 3)
+    assert Elsewhere().callback_of(call) is not call.callback

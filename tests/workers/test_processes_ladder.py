@@ -1,0 +1,174 @@
+"""The escalation of a cancel, and deadlines, of a job in a process: signals come after all.
+
+The functions are in ``far``. The tests that are the same for a thread are in `test_guard`.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from longop import State
+from longop.errors import DeadlineExceeded
+
+from ..test_guard import (  # noqa: F401  # with this module's own `executor` and `functions`
+    StandingClock, reported, test_clock_that_is_set, test_companion_is_enough,
+    test_first_reason_counts, test_in_time, test_stall_timeout, test_timeout)
+from ..waiting import WAIT, end_of, wait_until
+from . import far
+from .far import is_alive
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def clock():
+    return StandingClock()
+
+
+@pytest.fixture
+def executor():
+    return "process"
+
+
+@pytest.fixture
+def functions():
+    return far
+
+
+def test_ladder_to_its_end(make):
+    """A process that ignores SIGTERM, is in C code and has a child is gone in time, child and all.
+
+    The bound is the issue's own: twice the grace and half a second. The best of three counts.
+    """
+    grace, took = 0.3, []
+    operation = make(far.stubborn, "process", grace=grace)
+    for _ in range(3):
+        job = operation.start(where="in C")
+        pids = reported(job)
+        waiting = operation.start(where="in C")
+        assert all(map(is_alive, pids))
+        began = time.monotonic()
+        job.cancel()
+        meanwhile = job.status()
+        wait_until(lambda pids=pids: not any(map(is_alive, pids)))
+        took.append(time.monotonic() - began)
+        assert (meanwhile.state, meanwhile.error) == (State.CANCELLING, None)
+        status = end_of(job)
+        assert (status.state, status.stop_reason) == (State.CANCELLED, "cancelled")
+        assert status.error == "stopped by SIGKILL"
+        assert status.cancel_requested_at == meanwhile.cancel_requested_at is not None
+        assert status.result == pids
+        assert not set(reported(waiting)) & set(pids)  # the next job has begun
+        waiting.cancel()
+        end_of(waiting)
+        if took[-1] < 2 * grace + 0.5:
+            break
+    assert 2 * grace <= min(took) < 2 * grace + 0.5
+
+
+def test_every_rung_in_its_time(make, clock, tmp_path):
+    """The companion, SIGTERM and SIGKILL come in this order, each after the grace."""
+    trace = tmp_path / "trace"
+    operation = make(far.deaf, "process", cancel=far.note, grace=5, clock=clock)
+    job = operation.start(trace=str(trace))
+    assert reported(job) == "partial"
+    job.cancel()
+    for tried in "companion ", "companion SIGTERM ":
+        clock.move(4)
+        assert clock.awaited == [clock.time + 1]
+        clock.move(1)
+        wait_until(lambda tried=tried: trace.exists() and trace.read_text() == tried)
+        assert job.state is State.CANCELLING
+    clock.move(5)
+    assert (end_of(job).state, job.status().error) == (State.CANCELLED, "stopped by SIGKILL")
+    assert (trace.read_text(), job.status().result) == (tried, "partial")
+
+
+def test_sigterm_is_enough(make, clock):
+    """A process that does not ignore SIGTERM is not killed with anything harder."""
+    job = make(far.dozes, "process", grace=5, clock=clock).start()
+    reported(job)
+    job.cancel()
+    clock.move(5)
+    status = end_of(job)
+    assert (status.state, status.error) == (State.CANCELLED, "stopped by SIGTERM")
+    assert (status.step, status.total, status.progress) == (1, 4, 0.25)
+
+
+def test_companion_in_vain(make, clock):
+    """A companion that raises in a process does not keep the next rungs from being tried."""
+    job = make(far.dozes, "process", cancel=far.stop_in_vain, grace=5, clock=clock).start()
+    reported(job)
+    job.cancel()
+    clock.move(5)
+    assert job.state is State.CANCELLING
+    clock.move(5)
+    assert end_of(job).error == "stopped by SIGTERM"
+
+
+HANGS = """
+import longop, os, sys, threading, time
+
+def work(callback):
+    callback("partial")
+    callback.wait(60)
+
+if __name__ != "__main__" and os.path.exists("hang"):
+    open("hangs", "w").write(str(os.getpid()))
+    time.sleep(20)
+
+if __name__ == "__main__":
+    operation = longop.LongOperation(work, executor="process", limit=2, grace=0.1)
+    first = operation.start()
+    while not first.status().result:
+        time.sleep(0.01)
+    open("hang", "w").close()
+    second = operation.start()
+    while not os.path.exists("hangs") or not open("hangs").read():
+        time.sleep(0.01)
+    second.cancel()
+    for status in second.updates():
+        pass
+    print(status.state.value, status.error)
+    operation.close()
+"""
+
+
+def test_process_that_hangs_before_it_begins(tmp_path):
+    """The ladder reaches a process that is stuck before it has come to the function."""
+    (tmp_path / "script.py").write_text(HANGS)
+    with subprocess.Popen([sys.executable, "script.py"], cwd=str(tmp_path),
+                          env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          stdout=subprocess.PIPE, universal_newlines=True) as script:
+        try:
+            out, _ = script.communicate(timeout=WAIT / 2)
+        finally:
+            script.kill()
+    assert out.startswith("cancelled stopped by SIG")
+
+
+@pytest.mark.parametrize(("option", "reason"), [
+    ("timeout", "timeout"), ("stall_timeout", "stalled")])
+def test_deadline_goes_up_the_ladder(make, clock, option, reason):
+    """A deadline stops a stubborn function as a cancel does, and the next job starts."""
+    operation = make(far.stubborn, "process", grace=0.25, clock=clock, **{option: 10})
+    job = operation.start(where="in C")
+    pids = reported(job)
+    waiting = operation.start(where="in C")
+    for seconds in 10, 0.25:
+        clock.move(seconds)
+        wait_until(lambda: job.state is State.CANCELLING)
+        assert all(map(is_alive, pids))
+    clock.move(0.25)
+    status = end_of(job)
+    assert (status.state, status.stop_reason) == (State.FAILED, reason)
+    assert re.fullmatch("DeadlineExceeded: .* 10 s; stopped by SIGKILL", status.error)
+    assert status.result == pids
+    assert isinstance(job.exception(0), DeadlineExceeded)
+    wait_until(lambda: not any(map(is_alive, pids)))
+    reported(waiting)
