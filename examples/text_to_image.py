@@ -3,9 +3,9 @@
 python3 -m pip install diffusers transformers torch pillow
 python3 -m longop.serve examples.text_to_image
 
-``model`` is a folder that `save_pretrained` has written. The model stays loaded for the next job.
-A picture is a ``data:`` URL of a PNG, which the page shows. A cancel takes hold at the end of a
-step.
+``model`` is a folder that `save_pretrained` has written. The model stays loaded for the next
+job. A picture is a ``data:`` URL of a PNG, which the page shows. A cancel takes hold at the end
+of a step.
 """
 
 import base64
