@@ -9,11 +9,13 @@ import longop
 
 from .long_process import a_long_process
 
+operation = longop.LongOperation(a_long_process)
+
 
 class Handler(longop.Handler):
     """Serves longop's paths; all other paths go to the methods below."""
 
-    operations = [longop.LongOperation(a_long_process)]
+    operations = (operation,)
     page = "/jobs"
 
     def do_GET(self):

@@ -1,4 +1,4 @@
-"""``python -m longop``: one command in front of all the others, which are found by their names.
+"""``python -m longop``: one command in front of the others, which are found by their names.
 
     longop work.py        the same as  longop serve work.py
     longop run work.py    the same as  python -m longop.run work.py
@@ -38,8 +38,8 @@ commands:
   client URL [OPERATION]   list or run the operations of a server
   codeproject TARGET       run as a module of CodeProject.AI Server
 
-A TARGET is package.module, module:name or path/to/file.py[:name]. Without a command it is served.
-{prog} COMMAND --help tells more.
+A TARGET is package.module, module:name or path/to/file.py[:name].
+Without a command it is served. {prog} COMMAND --help tells more.
 
 examples:
   {prog} work.py
@@ -56,8 +56,8 @@ options:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit code.
 
-    Without `arguments` those of the command line are taken, and the process exits with the code:
-    what zipapp writes calls this and ignores what it returns.
+    Without `arguments`, take those of the command line and exit with the code: the
+    ``__main__.py`` that zipapp writes calls this, and ignores what it returns.
     """
     if arguments is None:
         sys.exit(main(sys.argv[1:]))
@@ -92,8 +92,8 @@ def _program() -> str:
 def _add_working_folder() -> None:
     """Let a TARGET be a module in the working folder, however this was called.
 
-    ``python -m`` does that by itself; a zip and an installed command do not. Not in isolated mode,
-    where Python does not either.
+    ``python -m`` does that by itself; a zip and an installed command do not. In isolated mode
+    Python does not do it, and neither does this.
     """
     folder = os.getcwd()
     is_isolated = sys.flags.isolated or getattr(sys.flags, "safe_path", False)  # since 3.11
@@ -106,8 +106,8 @@ def _choose(arguments: list[str]) -> tuple[str, list[str]]:
     first = arguments[0]
     if first in _COMMANDS:
         return first, arguments[1:]
-    # A single word is most likely a command that was misspelled. Everything else is for `serve`,
-    # which says what is wrong with it.
+    # A single word is most likely a misspelled command. Everything else is for `serve`, which
+    # says what is wrong with it.
     if first.isidentifier() and importlib.util.find_spec(first) is None:
         raise LongOperationError(
             f"there is no command {first} (there are {', '.join(_COMMANDS)}), and no target "

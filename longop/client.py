@@ -22,8 +22,9 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 from . import wings
-from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError, KeyReused,
-                     LongOperationError, RequestError, TargetError, UnknownJob, WorkerLost)
+from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError,
+                     KeyReused, LongOperationError, RequestError, TargetError, UnknownJob,
+                     WorkerLost)
 from .job import Job
 from .jsontext import dumps, loads
 from .status import State, Status
@@ -83,7 +84,8 @@ class RemoteServer:
         """Return the job of this id. Whether there is one shows when it is used."""
         return RemoteJob(self, id)
 
-    def ask(self, path: str, parameters: Mapping[str, Any] | None = None, **headers: str) -> Any:
+    def ask(self, path: str, parameters: Mapping[str, Any] | None = None,
+            **headers: str) -> Any:
         """Return the JSON at a path, or the answer to parameters that are posted there.
 
         :param headers: further headers, with ``_`` for ``-``.
@@ -184,9 +186,10 @@ class RemoteJob:
         return not status.state.is_terminal or status.state is State.CANCELLED
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return the function's value; raise its error, ``CancelledError`` or ``TimeoutError``.
+        """Return the function's value; raise its error, or ``CancelledError``.
 
-        The function's error is raised as a `LongOperationError` that says what it was.
+        The function's error is raised as a `LongOperationError` that says what it was. Raises
+        ``concurrent.futures.TimeoutError`` if the job has not ended in time.
 
         :param timeout: how many seconds to wait at most.
         """
@@ -205,7 +208,8 @@ class RemoteJob:
         return _read_status(self._server.ask(self._path + query))
 
     def _open_events(self, seen: str) -> HTTPResponse:
-        return self._server.open(f"{self._path}/events", lambda answer: answer, Last_Event_ID=seen)
+        return self._server.open(f"{self._path}/events", lambda answer: answer,
+                                 Last_Event_ID=seen)
 
 
 # What the server answers
@@ -233,8 +237,8 @@ def _read_status(record: Mapping[str, Any]) -> Status:
     return Status(**known)
 
 
-#: The errors that a server may answer with, by the last part of a problem's type. All of these are
-#: made of their message; those with more to them are made in `_read_error`.
+#: Errors that are made of a message alone, by the last part of a problem's type. `_read_error`
+#: makes the others.
 _PLAIN_ERRORS = {kind.__name__: kind for kind in (
     LongOperationError, DeadlineExceeded, ForgottenJob, HistoryError, KeyReused, TargetError,
     UnknownJob, WorkerLost)}

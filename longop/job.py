@@ -24,7 +24,13 @@ from .status import (TRANSITIONS, State, Status, Updates, describe, estimate, ju
 
 logger = logging.getLogger("longop")
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    # Every type checker brings this module along. The default lets ``Job`` stand for ``Job[Any]``.
+    import typing_extensions
+
+    T = typing_extensions.TypeVar("T", default=Any)
+else:
+    T = TypeVar("T")
 if TYPE_CHECKING or sys.version_info >= (3, 9):
     _Future = Future
 else:

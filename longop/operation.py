@@ -30,19 +30,20 @@ from .status import Status
 
 __all__ = ["WHEN_BUSY", "LongOperation", "Owner", "close_all", "long_operation"]
 
-T = TypeVar("T")
 if TYPE_CHECKING:
     # Every type checker brings this module along; at run time it is not needed.
     import typing_extensions
 
     # The defaults let ``LongOperation`` stand for ``LongOperation[..., Any]``.
     P = typing_extensions.ParamSpec("P", default=...)
+    T = typing_extensions.TypeVar("T", default=Any)
     V = typing_extensions.TypeVar("V", covariant=True, default=Any)
 
     class _Generic(Generic[P, V]):
         pass
 else:
     P = TypeVar("P")
+    T = TypeVar("T")
     V = TypeVar("V")
 
     class _Generic:
@@ -355,7 +356,7 @@ def _make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
         remote = wings.require("workers.remote", f"executor={executor!r}")
         backend = remote.ExecutorBackend(executor, report_to)
     else:
-        raise ValueError("executor must be 'thread', 'process' or a "
+        raise ValueError("executor must be one of 'thread', 'process' or a "
                          f"concurrent.futures.Executor, not {executor!r}")
     return backend
 

@@ -100,7 +100,7 @@ def test_cancel(operations):
 
 
 def test_errors(operations):
-    """What went wrong there is raised here, by the same name."""
+    """An error of the server is raised here, by the same name."""
     with serving(operations) as server:
         there = client.connect(server.url)
         with pytest.raises(longop.LongOperationError, match="ValueError: no good"):
@@ -119,7 +119,7 @@ def test_errors(operations):
 
 
 def test_no_server():
-    """Where nobody serves, that is said at once."""
+    """If there is no server, that is an error at once."""
     with serving([]) as server:
         url = server.url
     with pytest.raises(OSError, match="refused"):
@@ -151,7 +151,7 @@ def test_dropped_stream(steps, operations):
 
 
 def test_restarted_server(steps, operations):
-    """A server that goes and comes back, with its jobs, is not noticed; nothing starts twice."""
+    """A restart of the server goes unnoticed, and nothing starts twice."""
     with serving(operations) as server:
         there = client.connect(server.url)
         port = int(server.url.rpartition(":")[2][:-1])
@@ -168,7 +168,7 @@ def test_restarted_server(steps, operations):
 
 
 def test_version_that_comes_twice(steps, operations):
-    """A job that another server has begun anew may end with the version that was seen last."""
+    """A job that another server began again may end with the version that was seen last."""
     with serving(operations) as server:
         job = client.connect(server.url).steps.start(n=0)
         wait_until(lambda: job.status().state.is_terminal)
@@ -179,7 +179,8 @@ def test_version_that_comes_twice(steps, operations):
             if others:
                 return answer(request)
             others.append(request)
-            return Response(200, f"data: {json.dumps(shown)}\n\n".encode(), "text/event-stream")
+            event = f"data: {json.dumps(shown)}\n\n".encode()
+            return Response(200, event, "text/event-stream")
 
         server.api.answer = other
         assert [status.state.value for status in job.updates()] == ["running", "completed"]
@@ -216,7 +217,7 @@ class Cut(Response):
     Cut(200, b"{}" + b" " * 100), Response(200, b'data: {"id": "x', "text/event-stream"),
     Cut(200, b":" * 100, "text/event-stream")])
 def test_cut_answer(steps, operations, cut):
-    """What is cut off in the middle is asked for again."""
+    """An answer that is cut off is requested again."""
     with serving(operations) as server:
         job = client.connect(server.url).steps.start(n=0)
         answer, cuts = server.api.answer, [cut]
@@ -230,7 +231,7 @@ def test_cut_answer(steps, operations, cut):
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"no"', b'{"detail": "it is another server"}'])
 def test_error_of_another_server(operations, body):
-    """An error that is not longop's is told too."""
+    """An error that is not longop's is raised too."""
     with serving(operations) as server:
         there = client.connect(server.url)
         server.api.answer = lambda request: Response(404, body)
@@ -240,7 +241,7 @@ def test_error_of_another_server(operations, body):
 
 
 def test_no_http():
-    """What is no HTTP server is said to be none."""
+    """A server that does not speak HTTP is an error."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def answer():
             with listener.accept()[0] as one:
@@ -315,7 +316,7 @@ def test_newer_server(steps, operations):
 
 
 def test_no_such_operation_in_a_copy(operations):
-    """A copy of a server that is made without its operations is an error, and does not hang."""
+    """A server object without operations, as copying makes one, does not hang."""
     empty = client.RemoteServer.__new__(client.RemoteServer)
     with pytest.raises(AttributeError):
         _ = empty.steps

@@ -179,11 +179,11 @@ def test_missing_feature(tmp_path, folder, feature):
 def test_client_without_cli(tmp_path):
     """Without `cli` the client is a library still, and its command says what is missing."""
     _, path = missing(tmp_path, "cli", "run", "serve", "codeproject", "__main__.py")
-    code, out, err = run(([sys.executable, "-m", "longop.client"], path), "http://127.0.0.1:9/",
-                         cwd=tmp_path)
+    client = [sys.executable, "-m", "longop.client"], path
+    code, out, err = run(client, "http://127.0.0.1:9/", cwd=tmp_path)
     assert (code, out) == (2, "")
-    assert err == ("longop.client: python -m longop.client needs longop.cli.client, which is not "
-                   "in this copy of longop\n")
+    assert err == ("longop.client: python -m longop.client needs longop.cli.client, which is "
+                   "not in this copy of longop\n")
     script = "import longop.client; print(longop.client.connect.__name__)"
     assert run(([sys.executable, "-c", script], path), cwd=tmp_path)[:2] == (0, "connect\n")
 
@@ -199,9 +199,10 @@ def test_run(place, folder, form, target):
 
 
 @pytest.mark.parametrize(("form", "flags"), [
-    ("folder", ()), ("zip", ()), ("pyz", ()), ("script", ()), ("pyz", ("-I",)), ("pyz", ("-S",)),
-    ("pyz", ("-O",)), ("pyz", ("-OO",)), ("zip", ("-S",)), ("zip", ("-OO",)), ("folder", ("-S",)),
-    ("folder", ("-O",)), ("folder", ("-OO",))])
+    ("folder", ()), ("zip", ()), ("pyz", ()), ("script", ()),
+    ("pyz", ("-I",)), ("pyz", ("-S",)), ("pyz", ("-O",)), ("pyz", ("-OO",)),
+    ("zip", ("-S",)), ("zip", ("-OO",)),
+    ("folder", ("-S",)), ("folder", ("-O",)), ("folder", ("-OO",))])
 def test_processes(place, folder, form, flags):
     """A process finds longop again in each form, and has Python's flags."""
     line = command(place, form, *flags)
@@ -218,14 +219,15 @@ def test_isolated(place, folder):
     assert "cannot import work" in err
 
 
-@pytest.mark.parametrize("arguments", [["serve", "work.py"], ["work.py"], ["--port=0", "work"]])
+@pytest.mark.parametrize("arguments", [
+    ["serve", "work.py"], ["work.py"], ["--quiet", "work"]])
 @pytest.mark.parametrize("form", ["folder", "pyz"])
 def test_serve(place, folder, form, arguments):
-    """A target alone is served, as by the command, with its options, the page and processes."""
+    """A target alone is served as by the command: options, the page, processes."""
     line, path = command(place, form)
-    with subprocess.Popen([*line, *arguments, "--port=0", "--executor=process"], cwd=str(folder),
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          env={**os.environ, "PYTHONPATH": path}) as process:
+    with subprocess.Popen([*line, *arguments, "--port=0", "--executor=process"],
+                          cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, env={**os.environ, "PYTHONPATH": path}) as process:
         try:
             said = process.stdout.readline()
             assert said.startswith("work/work at "), process.stderr.read()

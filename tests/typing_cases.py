@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from http.server import ThreadingHTTPServer
-from typing import Any, AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from typing import Any, AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Optional
 from urllib.request import urlretrieve
 from wsgiref.simple_server import make_server
 
@@ -142,7 +142,7 @@ async def is_awaited() -> None:
 
 
 assert_type(nothing.start(), Job[Any])
-assert_type(perhaps.start(), Job[int | None])
+assert_type(perhaps.start(), Job[Optional[int]])
 assert_type(coroutine.start(), Job[int])
 assert_type(coroutine_of_nothing.start(), Job[Any])
 assert_type(generator.start(n=1), Job[str])
@@ -175,7 +175,7 @@ ThreadingHTTPServer(("", 0), longop.handler(plain))
 
 
 class Handler(longop.Handler):
-    operations = [plain, coroutine]
+    operations = (plain, coroutine)
     page = "/jobs"
     gate = longop.Gate()
     limits = longop.Limits()
@@ -187,7 +187,7 @@ class Handler(longop.Handler):
 ThreadingHTTPServer(("", 0), Handler)
 make_server("", 0, longop.wsgi(plain, limits=longop.Limits()))
 assert_type(longop.progress(plain.start(n=1)), Status)
-assert_type(longop.connect("http://localhost"), longop.client.Connection)
+assert_type(longop.connect("http://localhost"), longop.client.RemoteServer)
 longop.connect(1)  # type: ignore
 long_operation(history=longop.FileHistory("jobs.sqlite3"))
 print(longop.nope)  # type: ignore

@@ -1,6 +1,6 @@
-"""``python -m longop.client URL [operation name=value ...]``: an operation of a server, from here.
+"""``python -m longop.client URL [operation name=value ...]``: run an operation of a server.
 
-Handed `connect` by ``longop.client``, which it does not import.
+``longop.client``, which is not imported here, hands over its `connect`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ..errors import LongOperationError
 from . import command
 from .terminal import clean
 
-_DESCRIPTION = ("Run an operation of a server. Ctrl-C cancels the job; a second Ctrl-C leaves it "
-                "to the server.")
+_DESCRIPTION = ("Run an operation of a server. Ctrl-C cancels the job; a second Ctrl-C leaves "
+                "it to the server.")
 
 
 def main(connect: Callable[[str, str], Any], arguments: list[str] | None, prog: str) -> int:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from io import TextIOWrapper
-from typing import IO, Any, Callable, Iterable, Protocol
+from typing import IO, Any, Callable, Iterable, NoReturn, Protocol
 
 from ..jsontext import dumps
 from ..status import State, Status
@@ -29,10 +29,11 @@ class Cancellable(Watchable, Protocol):
 
     def cancel(self) -> bool:
         """Ask the job to stop."""
+        ...
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that each such command takes. They go with ``parse_intermixed_args``."""
+    """Add the arguments that each such command takes, for ``parse_intermixed_args``."""
     parser.add_argument("parameters", nargs="*", metavar="name=value",
                         help="a parameter of the function; name=@path sends a file")
     parser.add_argument("--json", action="store_true",
@@ -44,8 +45,8 @@ def parse_parameters(texts: Iterable[str], schema: Any) -> dict[str, list[Any]]:
 
     :param schema: the JSON Schema of all parameters. It tells which of them take files.
 
-    Raises ``ValueError`` for a text that is no parameter, and ``OSError`` for a file that cannot be
-    read.
+    Raises ``ValueError`` for a text that is no parameter, and ``OSError`` for a file that
+    cannot be read.
     """
     found: dict[str, list[Any]] = {}
     for text in texts:
@@ -71,14 +72,14 @@ def _takes_file(schema: Any) -> bool:
 def claim_stdout() -> TextIOWrapper:
     """Return a file that writes to standard output, which from now on is standard error.
 
-    So what a module, a function or a program that it starts prints does not mix with the result.
+    So what a module, a function or a program that it starts prints is kept out of the result.
     """
     _open_missing_streams()
     sys.stdout.flush()
     result = open(os.dup(1), "w", encoding="utf-8", errors="replace")  # noqa: SIM115
     os.dup2(2, 1)
-    if hasattr(sys.stdout, "reconfigure"):
-        # It may be a pipe, whose lines would wait in a buffer until the end.
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Standard error may be a pipe: without this, what is printed comes at the end.
         sys.stdout.reconfigure(line_buffering=True)
     return result
 
@@ -107,13 +108,13 @@ def run(start: Callable[[], Cancellable], kill: Callable[[], object], result: Te
     :param json: write each status as a line of JSON instead of the result.
     """
     job = start()
+    try:
+        status = _show(job, result if json else None)
+    except KeyboardInterrupt:
+        kill()
+        _exit_now()
     # A broken pipe: the reader, such as `head`, has seen enough.
     with contextlib.suppress(BrokenPipeError), result:
-        try:
-            status = _show(job, result if json else None)
-        except KeyboardInterrupt:
-            kill()
-            _exit_now()
         if not json:
             _write(status.result, result)
     return _EXIT_CODES.get(status.state, CANCELLED)
@@ -122,8 +123,8 @@ def run(start: Callable[[], Cancellable], kill: Callable[[], object], result: Te
 def _show(job: Cancellable, json: IO[str] | None) -> Status:
     """Show a job until its end; raise ``KeyboardInterrupt`` for a second Ctrl-C.
 
-    :param json: the file for lines of JSON. If nobody reads them any more, the job is cancelled,
-        and its end is shown on standard error.
+    :param json: the file for lines of JSON, if they are wanted. If nobody reads them any more,
+        the job is cancelled, and its end is shown on standard error.
     """
     is_interrupted = False
     while True:
@@ -138,7 +139,7 @@ def _show(job: Cancellable, json: IO[str] | None) -> Status:
         job.cancel()
 
 
-def _exit_now() -> None:
+def _exit_now() -> NoReturn:
     """End the process without waiting for threads, which may run for ever."""
     if os.isatty(2):
         os.write(2, b"\n")  # the prompt gets a line of its own

@@ -23,8 +23,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "stall_timeout": {"type": float, "metavar": "SECONDS",
                       "help": "how long a job may run without a report (default: any time)"},
     "grace": {"type": float, "metavar": "SECONDS",
-              "help": "how long a job may take to stop before the next means is tried, such as a "
-                      "signal to its process (default: 2)"},
+              "help": "how long a job may take to stop before the next means is tried, such "
+                      "as a signal to its process (default: 2)"},
     "history": {"metavar": "FILE",
                 "help": "an sqlite3 file that remembers finished jobs (default: memory)"},
     "requeue": {"action": "store_true",
@@ -51,8 +51,8 @@ def override(operations: Iterable[LongOperation],
              options: argparse.Namespace) -> list[LongOperation]:
     """Return the operations with the options that were given.
 
-    Raises ``ValueError`` for a value that does not fit, and `LongOperationError` if the history
-    cannot be used.
+    Raises ``ValueError`` for a value that does not fit, and `LongOperationError` if the
+    history cannot be used.
     """
     changes = _changes(options)
     return [operation.replace(**changes) for operation in operations]

@@ -1,6 +1,6 @@
 """A job in a terminal: one line that shows its progress until it has ended.
 
-    follower's thread ── job.updates() ─▶ latest status ─▶ main thread: draws it ten times a second
+    follower's thread ── job.updates() ─▶ latest status ─▶ main thread, ten times a second
 
 The same for a `Job` and for one of `client`'s. Where the output is not a terminal, it is plain
 lines: one for each state, and one a second.
@@ -37,9 +37,11 @@ class Watchable(Protocol):
 
     def status(self) -> Status:
         """Return a snapshot."""
+        ...
 
     def updates(self) -> Iterator[Status]:
         """Yield the status now, and at each change until the end."""
+        ...
 
 
 def progress(job: Watchable, file: IO[str] | None = None, json: bool = False) -> Status:
@@ -55,7 +57,8 @@ def progress(job: Watchable, file: IO[str] | None = None, json: bool = False) ->
     follower.start()
     while not follower.ended.is_set():
         line.show(follower.latest)
-        follower.ended.wait(PERIOD)  # with a limit: on Windows Ctrl-C does not end another wait
+        # With a timeout, because on Windows Ctrl-C does not end a wait without one.
+        follower.ended.wait(PERIOD)
     if follower.error is not None:
         raise follower.error
     line.show(follower.latest)
@@ -63,7 +66,7 @@ def progress(job: Watchable, file: IO[str] | None = None, json: bool = False) ->
 
 
 class _Follower(threading.Thread):
-    """Keeps the latest status of a job. A thread of its own, because waiting for one may block."""
+    """Keeps the latest status of a job: a thread, because waiting for the next one blocks."""
 
     def __init__(self, job: Watchable) -> None:
         super().__init__(daemon=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator
 
 from ..operation import LongOperation
 

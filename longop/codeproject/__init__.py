@@ -1,4 +1,7 @@
-"""What adapters of CodeProject.AI Server import, by the names of that server's SDK.
+"""What adapters of CodeProject.AI Server import, by the names of its SDK.
+
+Here, *CodeProject* is short for that server; *the queue* is the one in which it keeps requests
+for modules.
 
 An adapter runs with its import line changed and nothing else::
 
@@ -10,15 +13,15 @@ request      `RequestData`, what an adapter gets
 system       what an adapter may ask about its machine
 settings     ``modulesettings.json``
 checkpoints  where a long command reports, and where a cancel takes hold of it
-module       operations under one name, and what is said of them in that server's words
-hosted       ... that the server can start, with a ``ModuleRunner``
-functions    ... made of functions
-adapter      ... made of an adapter
-explorer     what that server's pages ask for
-openapi      that server's commands in the OpenAPI document
-routes       that server's HTTP routes, for `longop.web`
+module       operations under one name, and what CodeProject's clients are told about them
+hosted       a module that CodeProject can start: the base of the next two
+functions    a module of plain functions
+adapter      a module made of an adapter
+explorer     what CodeProject's pages ask for
+openapi      CodeProject's commands in the OpenAPI document
+routes       CodeProject's HTTP routes, for `longop.web`
 loader       adapters as targets on a command line, for `longop.cli`
-queue        a module that gets its work from the server
+queue        a module that gets its work from the queue
 scaffold     the folder of a new module
 ===========  =========================================================================
 """
@@ -34,14 +37,15 @@ __all__ = ["JSON", "LogMethod", "LogVerbosity", "ModuleOptions", "ModuleRunner",
 
 
 def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None) -> int:
-    """Run a module until the server says to quit, test it, or write a new one.
+    """Run a module until CodeProject tells it to quit, or test it, or write a new one.
 
     :param arguments: those of ``python -m longop.codeproject``; by default ``sys.argv[1:]``.
     :param adapter: the module to run, in place of a target among the arguments.
 
     Returns the exit code.
     """
-    # Loaded late: it loads http.client and argparse, which an adapter on longop.serve never needs.
+    # Imported late: it loads http.client and argparse, which longop.serve does not need for an
+    # adapter.
     from .__main__ import main as run
 
     return run(arguments, adapter)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Sequence
 
+from ..cli.options import TARGET_HELP
 from ..cli.target import load
 from ..errors import LongOperationError
 from ..operation import LongOperation
@@ -23,14 +24,14 @@ commands:
   new DIR TARGET     write the folder of a new module for a function
 
 examples:
-  python -m longop.codeproject adapter.py
-  python -m longop.codeproject work.py:train --selftest
-  python -m longop.codeproject new PythonLongProcess examples/long_process.py"""
+  {prog} adapter.py
+  {prog} work.py:train --selftest
+  {prog} new PythonLongProcess examples/long_process.py"""
 
 
 def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None,
          prog: str = "python -m longop.codeproject") -> int:
-    """Run a module until the server says to quit, test it, or write a new one.
+    """Run a module until CodeProject tells it to quit, or test it, or write a new one.
 
     :param arguments: by default ``sys.argv[1:]``.
     :param adapter: the module to run, in place of a target among the arguments.
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None
             # Loaded late, because a module that runs does not need it.
             from .scaffold import write
 
-            return write(arguments[1:])
+            return write(arguments[1:], f"{prog} new")
         else:
             operations = load(_parse(arguments, prog).target)
         module = _module_of(operations)
@@ -81,10 +82,9 @@ def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
         prog=prog,
         usage="%(prog)s [-h] TARGET [--selftest]\n       %(prog)s new DIR TARGET",
         description="Run an adapter, or any function, as a module of CodeProject.AI Server.",
-        epilog=_COMMANDS,
+        epilog=_COMMANDS.format(prog=prog),
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", metavar="TARGET",
-                        help="package.module, module:name or path/to/file.py[:name]")
+    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument("--selftest", action="store_true",
                         help="test the module: exit with 0 if it works, else 1")
     return parser.parse_args(arguments)

@@ -3,15 +3,15 @@
     request ──▶ ModuleRunner.process ─┬─ a mapping ──▶ the answer
                                       └─ a function ──▶ a job, which calls it
 
-Each route of the settings is an operation. The adapter knows nothing of jobs: what it does at its
-`checkpoints` is reported.
+Each route in the settings is an operation. The adapter knows nothing of jobs: it reports, and
+is stopped, at `checkpoints`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from typing import Any, Callable, Dict, Iterator, Mapping
+from typing import Any, Callable, Dict, Iterator, Mapping, Sequence
 
 from ..callback import Callback
 from ..errors import Busy, TargetError
@@ -26,7 +26,7 @@ from .request import RequestData
 from .sdk import ModuleRunner
 from .settings import Inputs, RouteMap
 
-#: What only longop says of a job, whatever the adapter says.
+#: The keys that an adapter cannot set.
 _RESERVED = ("commandId", "commandStatus")
 
 
@@ -38,7 +38,7 @@ class Adapter(HostedModule):
 
     def __init__(self, runner: ModuleRunner) -> None:
         super().__init__(runner)
-        # Its operations, and those that they were made of by `LongOperation.replace`.
+        # All its operations, also those that `LongOperation.replace` has made others of.
         self._adopted: list[LongOperation] = []
         with beginning(type(runner)):
             if type(runner).initialize is not ModuleRunner.initialize:
@@ -57,14 +57,9 @@ class Adapter(HostedModule):
         routes = list(by_path.values())
         if not routes:
             routes = [RouteMap(f"{self.id}/run", self.name, "run", "", Inputs())]
-        last_parts = [_last_part(route) for route in routes]
-        operations = []
-        for route, name in zip(routes, last_parts):
-            if last_parts.count(name) > 1:
-                name = route.path.replace("/", "_")
-            command = Command(self, route, name)
-            operations.append(LongOperation(command, when_busy="reject", owner=self))
-        return operations
+        commands = [Command(self, route, name)
+                    for route, name in zip(routes, _names_of(routes))]
+        return [LongOperation(command, when_busy="reject", owner=self) for command in commands]
 
     # As the owner of its operations: an adapter has one long command at a time.
 
@@ -84,24 +79,25 @@ class Adapter(HostedModule):
     # As a module
 
     def paths(self, operation: LongOperation) -> list[str]:
-        """Return the path in the settings, then ours."""
+        """Return the path from the settings, then our own."""
         return [operation.function.route.path, *super().paths(operation)]
 
     def begin(self, operation: LongOperation, request: StartRequest) -> Begun:
         """Ask the adapter; start a job if that takes long, or to ask it once for a key."""
         if request.key or request.must_be_job:
-            return super().begin(operation, request)  # the job asks the adapter
-        operation.signature.parse(request.values)  # the adapter itself gets them as they came
+            return super().begin(operation, request)  # its job asks the adapter
+        operation.signature.parse(request.values)  # only a check: it gets them as they came
         command = operation.function.route.command
         data = RequestData.of(request.values, command, request.segments, request.id)
         return self._ask(data, operation)
 
     def process(self, data: RequestData) -> Begun:
-        """Ask the adapter what a request from the queue asks for."""
+        """Ask the adapter for what a request from the queue wants."""
         for operation in self.operations:
             if operation.function.route.command == data.command:
                 return self._ask(data, operation)
-        return self._ask(data, self.operations[0])  # process() may know the command still
+        # No route has this command, but process() may know it.
+        return self._ask(data, self.operations[0])
 
     def progress(self, status: Status) -> dict[str, Any]:
         """Return what the adapter says of a job that is alive."""
@@ -112,7 +108,7 @@ class Adapter(HostedModule):
             return {}
 
     def outcome(self, status: Status) -> dict[str, Any]:
-        """Return what a long command has returned, or, if it has not, what it last reported."""
+        """Return what a long command returned, or, if it did not, what it last reported."""
         if status.result is None:
             return {}
         if not isinstance(status.result, dict):
@@ -142,7 +138,7 @@ class Adapter(HostedModule):
                 return answer
         except BaseException as error:  # SystemExit too: a request does not end the module
             self.runner.report_error(error, self.id)
-            with contextlib.suppress(Exception):  # an update_statistics() may have raised just now
+            with contextlib.suppress(Exception):  # it may be update_statistics() that raised
                 self.count({"success": False})
             return say_unable(data.request_id)
         return operation.submit(_Prepared(data, output), data.request_id or None)
@@ -155,13 +151,13 @@ class Command:
         self.adapter = adapter
         self.route = route
         self.signature = route.inputs
-        # What an operation is called after. A dot would be read as that of a package.
+        # The operation is named after these. A dot would be read as one of a package's name.
         self.__module__ = adapter.id.replace(".", "_")
         self.__name__ = name
         self.__doc__ = route.description or route.name
 
     def __call__(self, callback: Callback, values: Mapping[str, Any]) -> Any:
-        """Run what `process` said takes long, or, if it was not asked yet, ask it."""
+        """Run the function that `process` returned; if it was not asked yet, ask it first."""
         if isinstance(values, _Prepared):
             return self.adapter.run(values.method, values.data, callback)
         lists = {name: value if isinstance(value, list) else [value]
@@ -174,7 +170,7 @@ class Command:
 
 
 class _Prepared(Dict[str, Any]):
-    """The values of a request that `process` was asked about, with what it said is to be called."""
+    """The values of a request, with the request, and the function that `process` returned."""
 
     def __init__(self, data: RequestData, method: Callable[..., Any]) -> None:
         super().__init__()
@@ -186,7 +182,7 @@ class _Prepared(Dict[str, Any]):
 
 @contextlib.contextmanager
 def beginning(kind: type) -> Iterator[None]:
-    """Turn what goes wrong at the beginning of an adapter into a `TargetError`."""
+    """Turn an error at the beginning of an adapter into a `TargetError`."""
     try:
         yield
     except (Exception, SystemExit) as error:
@@ -194,8 +190,11 @@ def beginning(kind: type) -> Iterator[None]:
         raise TargetError(f"{kind.__name__} cannot begin: {what}") from error
 
 
-def _last_part(route: RouteMap) -> str:
-    return route.path.rpartition("/")[2]
+def _names_of(routes: Sequence[RouteMap]) -> list[str]:
+    """Return a name for each route: the last part of its path, or the whole if others share it."""
+    last_parts = [route.path.rpartition("/")[2] for route in routes]
+    return [route.path.replace("/", "_") if last_parts.count(last_part) > 1 else last_part
+            for route, last_part in zip(routes, last_parts)]
 
 
 def _call(method: Callable[..., Any], data: RequestData, force: Callback) -> Any:
@@ -207,7 +206,7 @@ def _call(method: Callable[..., Any], data: RequestData, force: Callback) -> Any
 
 
 def _as_answer(output: Any) -> dict[str, Any]:
-    """Return what an adapter returned as an answer, which has a ``success``."""
+    """Return an adapter's output as an answer, which has a ``success``."""
     if output is None:
         raise ValueError("process() returned None")
     if not isinstance(output, dict):

@@ -6,9 +6,8 @@
     timer thread             after a cancel: cancel_command_task(), then, or after the
                              grace period, the next checkpoint raises OperationCancelled
 
-The command reports by setting attributes of its adapter. Reading or setting any of them, in the
-thread of the command, is a checkpoint at which a cancel takes hold. Other threads that use the
-adapter are not affected.
+The command reports by setting attributes of its adapter. Each use of an attribute, to set or
+to read it, is a checkpoint at which a cancel takes hold; but only in the command's thread.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ running = threading.local()
 
 
 class Commanded(Protocol):
-    """What is used here of an adapter."""
+    """What is used of an adapter here."""
 
     force_shutdown: bool
 
@@ -52,10 +51,10 @@ def checkpoint() -> None:
 class Checkpoints:
     """Makes each use of an adapter in this thread a checkpoint, while it is entered.
 
-    :param callback: the one of the job: gets the reports, and brings the cancel.
+    :param callback: the job's callback. It gets the reports, and brings the cancel.
 
-    Entering returns another callback, ``force``. It is cancelled as soon as longop may stop the
-    command itself: at once, or, where the adapter has set ``force_shutdown`` to False because it
+    Entering returns another callback, ``force``. It is cancelled once longop may stop the
+    command itself: at once, or, if the adapter has set ``force_shutdown`` to False because it
     stops the command, after `GRACE` seconds.
     """
 
@@ -67,8 +66,9 @@ class Checkpoints:
         # Set by the thread of the command, cleared by the timer's: a look is on its way.
         self._will_look = False
         self._turns = itertools.count(1)  # next() of it is atomic
-        self._looking = threading.Lock()  # guards the next one, and the callback's latest report
-        self._last_turn = 0  # of the newest look that was reported
+        # Guards the number of the last look that reported, and the callback's latest report.
+        self._reporting = threading.Lock()
+        self._last_turn = 0
         callback.on_cancel(self._cancel)
 
     def __enter__(self) -> Callback:
@@ -83,8 +83,8 @@ class Checkpoints:
         """Be a checkpoint. Called in the thread of the command, at each use of the adapter."""
         if not self._will_look:
             self._will_look = True
-            # Later, because a command sets several attributes that belong together, and because
-            # a look at each would be too many.
+            # Later: a command sets several attributes that belong together, and to look after
+            # each of them would cost too much.
             call_later(REPORT_DELAY, self._look)
         if self._force.cancelled and time.monotonic() >= self._raises_at:
             # While the exception is on its way out, ``finally`` blocks may use the adapter. A
@@ -95,21 +95,21 @@ class Checkpoints:
     def _look(self) -> None:
         """Report what the adapter says of its command, if it says something new.
 
-        Called in the threads of timers, and at the end in the command's own. Looks may overlap:
-        one that is overtaken by a later one reports nothing.
+        Called in the threads of timers, and at the end in that of the command. Looks may
+        overlap: one that a later look has overtaken reports nothing.
         """
         # Cleared before the look, so that a change after it causes another one.
         self._will_look = False
         turn = next(self._turns)
-        with contextlib.suppress(Exception):  # a command_status() may not be ready to answer yet
+        with contextlib.suppress(Exception):  # command_status() may not be ready to answer
             said = self._runner.command_status() or {}
-            with self._looking:
+            with self._reporting:
                 if turn > self._last_turn:
                     self._last_turn = turn
                     self._report(said)
 
     def _report(self, said: Any) -> None:
-        """Hand what is new to the job. Called with the lock ``_looking`` held."""
+        """Pass on what is new to the job. Called with the lock held."""
         count, *old = self._callback.latest
         new = [said.get(key) for key in ("result", "step", "total", "message")]
         new = [before if now is None else now for before, now in zip(old, new)]
@@ -119,8 +119,8 @@ class Checkpoints:
 
     def _cancel(self) -> None:
         """Have the command stop. Called once, in the thread that cancels; must not block."""
-        # The command sees a cancel only through ``force``: here it counts as told at once, so
-        # that it is cancelled, and not completed, even if it ends by itself.
+        # The command sees only ``force``. Setting this makes the job end as cancelled, not as
+        # completed, even if the command then ends by itself.
         self._callback.told = True
         call_later(GRACE, self._force.cancel)
         call_later(0, self._cancel_task)  # in a thread: it may wait for the command's end

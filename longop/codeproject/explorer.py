@@ -1,4 +1,4 @@
-"""What CodeProject.AI Server's pages ask for: its Explorer, and a module's own ``explore.html``.
+"""What CodeProject's pages ask for: its Explorer, and a module's own ``explore.html``.
 
 The scripts and styles that such a page loads are ours, in ``assets``.
 """
@@ -31,11 +31,11 @@ _ASSETS = {
     "/assets/dashboard.css": ("server.css", _CSS),
 }
 _VERSION_PATHS = ("/v1/status/ping", "/v1/server/status/ping", "/v1/server/status/version")
-# A module's page is its author's: it may run scripts of its own, but reach this server only.
+# A page may run scripts of its own, but may reach nothing but this server.
 _POLICY = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; media-src blob: data:; "
-    "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; "
+    "media-src blob: data:; script-src 'self' 'unsafe-inline'; "
+    "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 #: What the Explorer cuts out of a module's page, and the mark around each; {} is START or END.
 _PARTS = {
@@ -116,7 +116,7 @@ def _reply(**fields: Any) -> Response:
 
 
 def _describe(module: Module) -> dict[str, Any]:
-    """Return what the Explorer reads of a module. It takes for granted that all of it is there."""
+    """Return what the Explorer reads of a module; all of it must be there."""
     return {
         "moduleId": module.id,
         "name": module.name,
@@ -129,7 +129,7 @@ def _describe(module: Module) -> dict[str, Any]:
 
 
 def _describe_routes(module: Module) -> list[Mapping[str, Any]]:
-    """Return the routes in a module's settings, or, if there are none, those of its operations."""
+    """Return the routes in a module's settings, or else one for each operation."""
     found = [(route.path, route.name, route.command, route.description)
              for route in module.settings.routes]
     if not found:
@@ -160,7 +160,7 @@ def _cut(text: str, mark: str) -> str:
 
 
 def _read_page(module: Module) -> str:
-    """Return a module's page, with its own names, and our address for that server's."""
+    """Return a module's page with its own prefix, and with our address for CodeProject's."""
     try:
         with open(_page_file(module), encoding="utf-8-sig", errors="replace") as source:
             text = source.read()

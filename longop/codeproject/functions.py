@@ -1,4 +1,4 @@
-"""`Functions`: a module of functions that know nothing of that server."""
+"""`Functions`: a module of plain functions, which know nothing of CodeProject."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .request import RequestData
 
 
 class Functions(HostedModule):
-    """A module of functions: a command starts the operation of its name, or the only one."""
+    """A module of functions. A command starts the operation of that name, or the only one."""
 
     def paths(self, operation: LongOperation) -> list[str]:
-        """Return the paths in the settings, then ours."""
+        """Return the paths from the settings, then our own."""
         is_only_one = len(self.operations) == 1
         of_server = [route.path for route in self.settings.routes
                      if is_only_one or route.command == operation.name]

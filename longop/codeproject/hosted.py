@@ -13,10 +13,10 @@ from .settings import read, set_environment
 
 
 class HostedModule(Module, abc.ABC):
-    """A module that the server can start: with settings, and with a ``ModuleRunner``.
+    """A module that CodeProject can start: with settings, and a ``ModuleRunner``.
 
-    Sets the variables of its settings in the environment. Raises `TargetError` if the settings
-    cannot be used.
+    Sets its settings' variables in the environment. Raises `TargetError` if there is an error
+    in the settings.
     """
 
     def __init__(self, runner: ModuleRunner) -> None:
@@ -29,7 +29,7 @@ class HostedModule(Module, abc.ABC):
 
     @abc.abstractmethod
     def process(self, data: RequestData) -> Begun:
-        """Begin what a request from the queue asks for.
+        """Start a job for a request from the queue, or answer it.
 
         Called in the threads of the polls, several at once. Raises `LongOperationError`.
         """

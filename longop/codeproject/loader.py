@@ -1,7 +1,7 @@
 """Adapters, and functions with a ``modulesettings.json`` beside them, as targets.
 
-A loader of `longop.cli`. It is imported for each target, so it loads little: what makes modules
-is loaded only where there is one to be made.
+A loader for `longop.cli`. It is imported for every target, so it imports what makes a module
+only when there is one to make.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .sdk import ModuleRunner
 
 
 def prepare(folder: str) -> None:
-    """Set the variables that the settings in a folder ask for.
+    """Set the environment variables from the settings in a folder.
 
     Raises `TargetError` if they cannot be read.
     """
@@ -32,8 +32,8 @@ def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
     if not kinds:
         return []
     if len(kinds) > 1:
-        names = sorted(kind.__name__ for kind in kinds)
-        raise TargetError(f"{place} has several adapters: name one, such as {place}:{names[0]}")
+        first = min(kind.__name__ for kind in kinds)
+        raise TargetError(f"{place} has several adapters: name one, such as {place}:{first}")
     from .adapter import Adapter, beginning
 
     with beginning(kinds[0]):
@@ -42,7 +42,7 @@ def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
 
 
 def adopt(module: ModuleType, operations: list[LongOperation]) -> list[LongOperation]:
-    """Return operations as those of the module that the settings beside them describe, if any."""
+    """Return the operations as a module's own, if there are settings beside their file."""
     folder = os.path.dirname(getattr(module, "__file__", None) or "")
     if not os.path.exists(os.path.join(folder, settings.FILE)):
         return operations

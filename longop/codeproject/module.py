@@ -1,8 +1,8 @@
-"""`Module`: operations under one name, and what that server's clients are told about them.
+"""`Module`: operations under one name, and what CodeProject's clients are told about them.
 
-What is said is said in that server's words, so that its clients work. What it says that is not
-true, such as ``cancelled`` of code that still runs, is said as it is. Knows nothing of HTTP, nor
-of the server's queue.
+The answers have the keys and texts that CodeProject's SDK uses, so that its clients work.
+They differ where the SDK says something untrue, such as ``cancelled`` of code that still runs.
+Knows nothing of HTTP, nor of the queue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ..status import State, Status
 from ..web.jobs import Found, cancel, find
 from .settings import Settings
 
-# That server's words. Its page polls until a status is `completed`, `failed` or not a success.
+# The texts of CodeProject's SDK. Its page polls until a status is `completed`, `failed`, or
+# not a success.
 _STARTED = "Command is running in the background"
 _NOTHING_RUNS = "No long running command is currently in progress"
 _OTHER_ID = "The command ID provided does not match the current long running command"
@@ -31,18 +32,19 @@ _MESSAGES = {
     State.INTERRUPTED: "The command was interrupted: its server ended",
 }
 
-#: What comes of a start: a job, or the answer of an adapter that needed none.
+#: The outcome of a start: a job, or the answer of an adapter that needed no job.
 Begun = Union["Job[Any]", Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class StartRequest:
-    """A request to start something: the values of each name, and how to start it.
+    """A request to start something.
 
-    :param id: the id of the job, if there is one; by default a new one.
-    :param key: starts with the same key are one start.
+    :param values: the values that were given for each name.
+    :param id: the id that the job is to have; by default it gets a new one.
+    :param key: starts with the same key start one job.
     :param segments: what follows the route in the path.
-    :param must_be_job: whether a job is wanted even where the answer could come at once.
+    :param must_be_job: whether a job is needed even where the module could answer at once.
     """
 
     values: Mapping[str, list[Any]]
@@ -59,9 +61,9 @@ class Module(Owner):
         super().__init__()
         self.id = id
         self.name = name or id
-        #: What its ``modulesettings.json`` says. A plain module has none.
+        #: The contents of its ``modulesettings.json``; a plain module has no such file.
         self.settings = Settings(id, self.name)
-        #: The folder that its files are in, or an empty text.
+        #: The folder of its files, or an empty string.
         self.folder = ""
         #: Those of its operations that are served: see `modules_of`.
         self.operations: list[LongOperation] = []
@@ -82,7 +84,7 @@ class Module(Owner):
     def begin(self, operation: LongOperation, request: StartRequest) -> Begun:
         """Start a job, or answer at once.
 
-        Raises `BadParameters`, `Busy` and what else `LongOperation.start_once` may raise.
+        Raises `BadParameters`, `Busy`, and whatever else `LongOperation.start_once` raises.
         """
         typed = operation.signature.parse(request.values)
         if request.key:
@@ -92,12 +94,12 @@ class Module(Owner):
     # Answers
 
     def say_begun(self, begun: Begun, is_new: bool = True) -> Mapping[str, Any]:
-        """Answer a start. ``is_new`` is False if the job may have been started before."""
+        """Answer a start. ``is_new`` is False if the job may have been started earlier."""
         if not isinstance(begun, Job):
             return begun
         state = begun.state
         if is_new and state is not State.QUEUED:
-            state = State.RUNNING  # if it has ended since, its status says so
+            state = State.RUNNING  # even if it has just ended: its status will say so
         return {
             "success": True,
             "message": _STARTED if state is State.RUNNING else _MESSAGES[state],
@@ -132,11 +134,11 @@ class Module(Owner):
         }
 
     def progress(self, status: Status) -> dict[str, Any]:
-        """Return what is said of a job that is alive, beside its state."""
+        """Return the keys about the progress of a job that is alive."""
         return {"result": "" if status.result is None else status.result}
 
     def outcome(self, status: Status) -> dict[str, Any]:
-        """Return what is said of a job that has ended, beside its state."""
+        """Return the keys about the outcome of a job that has ended."""
         milliseconds = int((status.elapsed or 0) * 1000)
         return {
             "result": status.result,
@@ -146,12 +148,12 @@ class Module(Owner):
         }
 
     def wrap(self, answer: Mapping[str, Any], command: str, request_id: str) -> dict[str, Any]:
-        """Return an answer with what a module adds to each."""
+        """Return an answer with the keys that every answer of a module has."""
         return {
             **answer,
             "moduleId": self.id,
             "moduleName": self.name,
-            # Compared with 1, as that server's SDK does: True counts, and "true" does not.
+            # Compared with 1, as CodeProject's SDK does: True counts, and "true" does not.
             "code": 200 if answer.get("success") == 1 else 500,
             "command": command,
             "requestId": request_id,
@@ -166,11 +168,11 @@ class Module(Owner):
             "error": _error_of(status),
             **self.outcome(status),
         }
-        # An outcome may have a success of its own, but not that of a job that has failed.
+        # An outcome may have a ``success`` of its own, but a failed job is no success.
         return answer if is_completed else {**answer, "success": False}
 
     def _find(self, id: str) -> Found:
-        """Find the job of a commandId; raise `UnknownJob` in that server's words."""
+        """Find the job of a commandId; raise `UnknownJob` with the SDK's text."""
         if not id:
             raise UnknownJob("No command ID provided")
         try:
@@ -181,15 +183,15 @@ class Module(Owner):
 
 
 def is_rejection(error: LongOperationError) -> bool:
-    """Return whether a start was refused because of a job that runs, as that server refuses it.
+    """Return whether a start was refused because a job is running, as CodeProject's SDK does.
 
-    It knows no other refusals: one because a queue is full, for example, is ours.
+    It knows no other refusal. One because too many jobs wait, for example, is longop's own.
     """
     return isinstance(error, Busy) and error.status == 409
 
 
 def say_error(error: LongOperationError) -> dict[str, Any]:
-    """Answer that a request was refused; say which job is in the way, if one is."""
+    """Answer that a request was refused; name the job that is running, if that is why."""
     answer: dict[str, Any] = {"success": False}
     if isinstance(error, Busy) and is_rejection(error):
         answer["commandId"] = error.job_id
@@ -197,16 +199,15 @@ def say_error(error: LongOperationError) -> dict[str, Any]:
 
 
 def say_unable(request_id: str) -> dict[str, Any]:
-    """Answer that something has raised, in that server's words."""
+    """Answer that the module raised an exception."""
     return {"success": False, "error": f"unable to process the request (#reqid {request_id})"}
 
 
 def modules_of(operations: Iterable[LongOperation]) -> list[Module]:
     """Return the modules of operations that are served together.
 
-    Each module gets those that are its own as ``operations``. Operations that no module owns are
-    in one that is called as their Python module. Raises ``ValueError`` if two modules have the
-    same id.
+    Sets ``operations`` of each. Operations without an owner are put into a module that is
+    named after their Python module. Raises ``ValueError`` if two modules have the same id.
     """
     found: dict[str, Module] = {}
     plain: dict[str, Module] = {}
@@ -226,7 +227,7 @@ def modules_of(operations: Iterable[LongOperation]) -> list[Module]:
 
 
 def _words(status: Status) -> dict[str, Any]:
-    """Return a job's state in that server's words."""
+    """Return the keys about a job's state."""
     return {
         "message": _MESSAGES[status.state],
         "commandId": status.id,
@@ -239,5 +240,5 @@ def _error_of(status: Status) -> str | None:
         return _MESSAGES[State.CANCELLED]
     if not status.error:
         return status.error
-    # That server's SDK says the text of the error without its type.
+    # CodeProject's SDK says the error without its type.
     return status.error.partition(": ")[2] or status.error

@@ -1,4 +1,4 @@
-"""That server's routes in the OpenAPI document: ``/openapi.json`` of `longop.web`."""
+"""CodeProject's routes in the OpenAPI document, ``/openapi.json`` of `longop.web`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _COMMANDS = ("get_command_status", "cancel_command")
 
 
 def document(whole: dict[str, Any], operations: Sequence[LongOperation]) -> None:
-    """Add that server's routes to the whole document, which has the plain ones."""
+    """Add CodeProject's routes to the document, which already has the plain ones."""
     ours = loads((pkgutil.get_data(__package__, "openapi.json") or b"").decode())
     paths = whole["paths"]
     paths.update(ours["paths"])
     whole["components"]["schemas"].update(ours["components"]["schemas"])
     for operation in operations:
-        # The same start. Without a preference it is answered in that server's words.
+        # The same start; without a ``Prefer`` header it is answered as CodeProject does.
         paths[quote(start_path(operation))]["post"].update(ours["x-start"])
         for command in _COMMANDS:
             paths[quote(f"/v1/{operation.module}/{command}")] = ours[f"x-{command}"]

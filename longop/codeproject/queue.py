@@ -1,13 +1,13 @@
-"""A module of CodeProject.AI Server: gets its work from the server's queue.
+"""A module of CodeProject.AI Server: it gets its work from the server's queue.
 
-    server's queue ── GET, held until there is work ──▶ module ── POST, the answer ──▶ server
+    queue ── GET, held until there is work ──▶ module ── POST, the answer ──▶ server
 
-It only dials out, to ``http://localhost:$CPAI_PORT/v1/``. The threads:
+The module only dials out, to ``http://localhost:$CPAI_PORT/v1/``. Its threads are:
 
 - the main thread, in `Polling.run`: starts the others, waits for the end, and cleans up;
-- ``$CPAI_MODULE_PARALLELISM`` poll threads: each gets one request, answers it, and polls again;
-- one that reports the module's status, and passes on what was logged;
-- one for each job, which is the operation's.
+- ``$CPAI_MODULE_PARALLELISM`` poll threads: each gets a request, answers it, and polls again;
+- one that sends the module's status, and what was logged;
+- one for each job: that is the operation's.
 """
 
 from __future__ import annotations
@@ -49,22 +49,22 @@ Answer = Mapping[str, Any]
 
 
 class Polling:
-    """Does for a module what the server says, until that, or a signal, says to quit."""
+    """Does what the server asks of a module, until the server, or a signal, says to quit."""
 
     def __init__(self, module: HostedModule) -> None:
         self._module = module
         self._runner = module.runner
-        # Set once, by a poll thread that was told to quit, or because of a signal. From then on:
-        # no new poll begins, and what is still taken from the queue is answered with an error;
-        # `run` ends the polls that wait, and then the jobs and the module.
+        # Set once: by a poll thread that was told to quit, or because of a signal. From then
+        # on no poll begins, and a request that is still taken from the queue is answered with
+        # an error. `run` waits for the event, and then ends the polls, the jobs and the module.
         self._over = threading.Event()
-        # Connections whose poll waits. Each is added and removed by its own thread; `run` reads
-        # a copy. Sets do both atomically.
+        # The connections whose polls are waiting. Each poll thread adds and removes its own;
+        # `run` reads a copy. A set does each of these atomically.
         self._parked: set[_Server] = set()
         # Log entries: appended by any thread, removed by the one that holds the lock.
         self._unsent_log: deque[dict[str, str]] = deque(maxlen=_LOG_ENTRIES)
         self._sending_log = threading.Lock()
-        # Whether it was printed that polls fail. Shared by the poll threads without a lock: at
+        # Whether it was printed that polls fail. The poll threads share it without a lock: at
         # worst it is printed twice.
         self._is_troubled = False
 
@@ -88,7 +88,8 @@ class Polling:
 
     def _end_on_signals(self) -> None:
         def end(*ignored: object) -> None:
-            # In a thread: the main thread, in which this runs, may hold the lock that `set` needs.
+            # In another thread: the main thread, which is interrupted here, waits for the
+            # event, and may hold the lock that `set` needs.
             threading.Thread(target=self._over.set).start()
 
         with contextlib.suppress(ValueError):  # this is not the main thread
@@ -108,7 +109,7 @@ class Polling:
     # In the poll threads
 
     def _poll(self) -> None:
-        """Get a request and answer it, again and again."""
+        """Get a request and answer it, until the end."""
         server = _Server(self._runner.port)
         queue = quote(self._runner.queue_name.lower())
         path = f"queue/{queue}?moduleId={quote(self._module.id)}"
@@ -124,12 +125,12 @@ class Polling:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _get_entry(self, server: _Server, path: str) -> tuple[int, str]:
-        """Return the status and the text of a poll; of one that failed, 0 and the error."""
-        # `run` may miss a poll that begins just when it hangs up. It waits for its thread, as for
-        # the others, and what that poll gets is answered with an error.
+        """Return the status and the text of a poll, or 0 and the error if it failed."""
+        # `run` may miss a poll that begins just as it hangs up. That does no harm: what this
+        # poll gets is answered with an error, and `run` does not wait for it for long.
         self._parked.add(server)
         try:
-            # Without a time limit: an entry that came just when it is over would be lost.
+            # Without a time limit: an entry that came just as the time is up would be lost.
             return server.ask("GET", path)
         except (OSError, http.client.HTTPException) as error:
             return 0, repr(error)
@@ -137,7 +138,7 @@ class Polling:
             self._parked.discard(server)
 
     def _say_trouble(self, status: int, text: str) -> None:
-        """Print that there is no work; once, until there is work again."""
+        """Print why there is no work, once for each time that there is none."""
         if not (self._is_troubled or self._over.is_set()):
             print(f"no work from the server: {status or text}", file=sys.stderr, flush=True)
         self._is_troubled = True
@@ -161,7 +162,7 @@ class Polling:
         return True
 
     def _send(self, server: _Server, path: str, request_id: str, answer: Answer) -> None:
-        """Send an answer. One that is not taken is lost, as the server wants it."""
+        """Send an answer. If the server does not take it, it is lost."""
         try:
             status, said = server.ask("POST", path, dumps(answer), "application/json")
             if status != 200:
@@ -199,14 +200,14 @@ class Polling:
         return {**self._runner.selftest()}
 
     def _quit(self, data: RequestData) -> Answer:
-        """Agree to quit, if it is this module that is meant."""
+        """Agree to quit, if this module is meant."""
         given = to_text(data.get_value("moduleId", ""))
         if given.lower() != self._module.id.lower():
             raise LongOperationError(
                 f"it is {given or 'no module'} that is to quit, and not {self._module.id}")
         return {"success": True}
 
-    #: What a module does itself. All other commands are for its operations.
+    #: The commands that every module knows. All others are for its operations.
     _commands: Mapping[str, Callable[[Polling, RequestData], Answer]] = {
         "get_command_status": _say_status,
         "cancel_command": _cancel,
@@ -219,7 +220,7 @@ class Polling:
     # In the thread that reports
 
     def _tell(self) -> None:
-        """Report the module's status, again and again; the first one before there is work."""
+        """Send the module's status and its log, until the end."""
         server = _Server(self._runner.port)
         path = f"queue/updatemodulestatus/{quote(self._module.id)}"
         while not self._over.is_set():
@@ -230,7 +231,7 @@ class Polling:
             self._over.wait(STATUS_INTERVAL)
 
     def _send_log(self, server: _Server) -> None:
-        """Pass on what was logged. Called by the thread that reports, and at the end by `run`."""
+        """Send what was logged. Called by the thread that reports, and by `run` at the end."""
         with self._sending_log, contextlib.suppress(OSError, http.client.HTTPException):
             while self._unsent_log:
                 server.ask("POST", "log/", urlencode(self._unsent_log[0]))
@@ -257,26 +258,25 @@ class _Server(http.client.HTTPConnection):
             content_type: str = _FORM) -> tuple[int, str]:
         """Return the status and the text of an answer; one with a body has `REPLY_TIMEOUT`.
 
-        Raises ``OSError`` or ``http.client.HTTPException``. A body is sent once more if the
-        connection was kept from an earlier request, and is broken: the server may have closed it.
+        Raises ``OSError`` or ``http.client.HTTPException``. If a connection that was kept from
+        an earlier request is broken, since the server has closed it, a body is sent once more.
         """
         was_kept = self.sock is not None
         try:
-            self._set_timeout(REPLY_TIMEOUT if body else None)
-            if body:
-                self.request(method, f"/v1/{path}", body.encode(), {"Content-Type": content_type})
-            else:
-                self.request(method, f"/v1/{path}")
+            self._set_timeout(None if body is None else REPLY_TIMEOUT)
+            headers = {} if body is None else {"Content-Type": content_type}
+            data = None if body is None else body.encode()
+            self.request(method, f"/v1/{path}", data, headers)
             answer = self.getresponse()
             return answer.status, answer.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             self.close()
-            if was_kept and body:
+            if was_kept and body is not None:
                 return self.ask(method, path, body, content_type)
             raise
 
     def hang_up(self) -> None:
-        """Ask for nothing more; what is on its way may still come. Called in another thread."""
+        """Send nothing more; an answer that is on its way still comes. Called by `run`."""
         with contextlib.suppress(OSError, AttributeError):  # it may be closed, or not yet open
             self.sock.shutdown(socket.SHUT_WR)
 

@@ -1,7 +1,8 @@
 """`RequestData`: a request to a module, as the SDK's adapters see it.
 
-An uploaded file is kept as bytes. It becomes base64, as that server writes it, only when an
-adapter looks at the payload itself; in an entry of the server's queue it is decoded only once.
+In CodeProject's payload a file is base64. An uploaded file is kept as bytes, and is encoded
+only if an adapter looks at the payload itself. A file that came from the queue is
+decoded once.
 """
 
 from __future__ import annotations
@@ -24,25 +25,26 @@ _YES = ("y", "yes", "t", "true", "on", "1")
 class RequestData:
     """A request to a module: its command, values and files.
 
-    :param text: an entry of the server's queue, as JSON. Without one the request is empty.
+    :param text: an entry of the queue, as JSON. Without one the request is empty.
 
-    Raises ``ValueError`` or ``AttributeError`` if the text is no such entry. A request is used by
-    one thread at a time: the one that calls ``process()``, then the one of the job.
+    Raises ``ValueError`` or ``AttributeError`` if the text is not such an entry.
+
+    One thread uses it at a time: the one that calls ``process()``, and then that of the job.
     """
 
     def __init__(self, text: str | None = None) -> None:
         entry = {} if text is None else json.loads(text)
         self.request_id: str = entry.get("reqid") or ""
         self._payload: dict[str, Any] = entry.get("payload") or _empty_payload()
-        # The files as they were uploaded, by their names; None once they are in the payload.
+        # The uploaded files with their names; None once they are in the payload.
         self._uploads: list[tuple[str, bytes]] | None = None
-        # What is in the files of the payload, by its base64 text.
+        # The contents of the payload's files, by their base64 text.
         self._contents: dict[str, bytes] = {}
 
     @classmethod
     def of(cls, values: Mapping[str, list[Any]], command: str, segments: Sequence[str],
            id: str = "") -> RequestData:
-        """Return a request that was not on the server's queue.
+        """Return a request that did not come from the queue.
 
         :param values: the values of each name; those that are ``bytes`` are uploaded files.
         :param segments: what follows the route in the path.
@@ -61,7 +63,7 @@ class RequestData:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The request as that server writes it, with the files in base64."""
+        """The request as CodeProject writes it, with the files in base64."""
         if self._uploads is not None:
             self._payload["files"] = [self._entry_of(*upload) for upload in self._uploads]
             # From here on the payload is what counts: an adapter may change it.
@@ -82,7 +84,7 @@ class RequestData:
             found.setdefault(name, []).append(upload)
         return found
 
-    # The parts of the payload. The server may send null for each.
+    # The parts of the payload. CodeProject may send null for each.
 
     @property
     def queue(self) -> Any:
@@ -161,7 +163,7 @@ class RequestData:
         return self._converted(float, key, defaultValue)
 
     def get_bool(self, key: str, defaultValue: Any = None) -> Any:  # noqa: N803
-        """Return whether a value is one of the words for yes, or the default without a value."""
+        """Return whether a value is one of the words for yes; without a value, the default."""
         value = self.get_value(key)
         if value is None:
             return defaultValue
@@ -249,8 +251,7 @@ def unfold(payload: Mapping[str, Any],
 
     :param decode: decodes base64; by default the standard library's function.
 
-    Raises ``KeyError``, ``TypeError`` or ``ValueError`` if the payload is not in that server's
-    form.
+    Raises ``KeyError``, ``TypeError`` or ``ValueError`` if it is not such a payload.
     """
     decode = decode or base64.b64decode
     found: dict[str, list[Any]] = {}

@@ -1,7 +1,7 @@
-"""That server's HTTP routes over operations: an extension of `longop.web`.
+"""CodeProject's HTTP routes over operations: an extension of `longop.web`.
 
-Each answers as that server does, with status 200, and with what a module says of an error. A start
-with a ``Prefer`` header is answered as `longop.web` does.
+They answer as CodeProject.AI Server does: with its keys, and with status 200 where it has
+that. A start with a ``Prefer`` header is answered as `longop.web` does.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ from .request import unfold
 
 __all__ = ["describe", "document", "routes"]
 
+_ESCAPED_SLASH = re.compile("%2F", re.IGNORECASE)
+
 
 def routes(operations: Sequence[LongOperation]) -> list[Route]:
-    """Return the routes of operations in that server's words.
+    """Return CodeProject's routes over operations.
 
     Raises ``ValueError`` if two modules have the same id.
     """
     modules = modules_of(operations)
-    # By the form in which paths are compared: two names of a module may be one path.
+    # By the form in which paths are compared: a module's two names may be the same path.
     found: dict[str, Route] = {}
     for path, view in explorer.views(modules).items():
         found[key_of(path)] = Route(path, {"GET": view})
@@ -84,7 +86,7 @@ def _start_routes(module: Module) -> list[Route]:
 def _start(module: Module, operation: LongOperation, depth: int, request: Request) -> Answer:
     """Start a job, or answer at once if the module does.
 
-    :param depth: how many parts of the path are the route; what follows is for the function.
+    :param depth: how many parts of the path are the route; the rest is for the module.
     """
     preference = start.preference_of(request)
     key = start.key_of(request)
@@ -100,7 +102,7 @@ def _start(module: Module, operation: LongOperation, depth: int, request: Reques
 
     if preference is not None:
         job = begin()
-        assert isinstance(job, Job)  # because it must be one
+        assert isinstance(job, Job)  # as the request says it must be
         return start.answer(job, preference)
     return _reply(module, operation.name, id,
                   lambda: module.say_begun(begin(), is_new=not key), is_start=True)
@@ -120,7 +122,10 @@ def _cancel(module: Module, request: Request) -> Response:
 
 def _reply(module: Module, command: str, id: str, ask: Callable[[], Mapping[str, Any]],
            is_start: bool = False) -> Response:
-    """Answer what a module says to a request with this id, and what that server adds."""
+    """Answer with what a module says to the request ``id``, and what CodeProject adds to it.
+
+    :param ask: asks the module; it may raise `LongOperationError`.
+    """
     began = time.perf_counter()
     code = 200
     headers: Mapping[str, str] = {}
@@ -133,7 +138,7 @@ def _reply(module: Module, command: str, id: str, ask: Callable[[], Mapping[str,
         answer = say_error(error)
         if isinstance(error, BadParameters):
             answer["errors"] = error.errors
-        if not is_rejection(error):  # which that server answers with 200
+        if not is_rejection(error):  # CodeProject answers that with 200
             code = error.status
             headers = error.headers
     whole = module.wrap(answer, command, id)
@@ -146,7 +151,7 @@ def _reply(module: Module, command: str, id: str, ask: Callable[[], Mapping[str,
 
 
 def _location(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return where the status of the job that an answer names is; an adapter may name anything."""
+    """Return the ``Location`` of the job that an answer names; it may be an adapter's."""
     if answer["success"] is not True or "commandId" not in answer:
         return {}
     return {"Location": f"/v1/jobs/{quote(str(answer['commandId']))}"}
@@ -156,21 +161,22 @@ def _location(answer: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _values_of(request: Request) -> dict[str, list[Any]]:
-    """Return the values of a request; in JSON they may be in that server's own form."""
+    """Return the values of a request. JSON may be a payload of CodeProject's."""
     values = parameters(request)
     if not _is_payload(values):
         return values
     try:
         return unfold({name: given[0] for name, given in values.items()})
     except (KeyError, TypeError, ValueError) as error:
-        raise RequestError(400, "the values or the files are not as that server has them: "
-                                f"{error!r}") from error
+        raise RequestError(400, "the values or the files are not as CodeProject.AI Server has "
+                                f"them: {error!r}") from error
 
 
 def _is_payload(values: Mapping[str, list[Any]]) -> bool:
-    """Return whether values are ``{"values": [{"key": ..., "value": [...]}], "files": [...]}``.
+    """Return whether values are a payload of CodeProject's.
 
-    A function may have a parameter of its own that is called ``values``, and is a list.
+    That is ``{"values": [{"key": ..., "value": [...]}, ...], "files": [...]}``. A function may
+    have a list called ``values`` among its own parameters.
     """
     for given in values.get("values", ()):
         if not isinstance(given, list) or not (given or "files" in values):
@@ -182,11 +188,11 @@ def _is_payload(values: Mapping[str, list[Any]]) -> bool:
 
 
 def _segments_of(request: Request, depth: int) -> list[str]:
-    """Return what follows the route in the path, as that server reads it: %2F stays as it is."""
+    """Return what follows the route in the path. As in CodeProject, %2F is not decoded."""
     rest = request.path.split("/")[depth:]
     if rest in ([], [""]):
         return []
-    return [unquote(re.sub("%2f", "%252F", part, flags=re.IGNORECASE)).strip() for part in rest]
+    return [unquote(_ESCAPED_SLASH.sub("%252F", part)).strip() for part in rest]
 
 
 def _command_id_of(request: Request) -> str:

@@ -1,6 +1,6 @@
 """``python -m longop.codeproject new DIR TARGET``: writes the folder of a new module.
 
-It holds all that the module needs, longop too, so that the server installs nothing.
+The folder holds all that the module needs, including longop, so the server installs nothing.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ _TYPES = {"integer": "Integer", "number": "Float", "boolean": "Boolean"}
 _FIELDS = {"Integer": "number", "Float": "number", "Boolean": "checkbox", "File": "file"}
 
 
-def write(arguments: list[str]) -> int:
+def write(arguments: list[str], prog: str = "python -m longop.codeproject new") -> int:
     """Write the folder; return the exit code, 0.
+
+    :param prog: how the command was called, for its usage message.
 
     Raises `TargetError` if it cannot be written; then nothing is left of it.
     """
-    options = _parse(arguments)
+    options = _parse(arguments, prog)
     folder = os.path.abspath(options.dir)
     id = _id_of(options.dir)
     if os.path.exists(folder) and os.listdir(folder):
@@ -58,14 +60,14 @@ def write(arguments: list[str]) -> int:
             os.rmdir(folder)  # if it exists, and is empty
         os.rename(whole, folder)
     adapter = shlex.quote(f"{options.dir}/{words['adapter']}")
-    print(f"{folder} is a module of CodeProject.AI Server: copy it into that server's modules "
+    print(f"{folder} is a module of CodeProject.AI Server: copy it into the server's modules "
           f"folder, or try it with python3 -m longop.serve {adapter}")
     return 0
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m longop.codeproject new",
+        prog=prog,
         description="Write the folder of a module of CodeProject.AI Server for a function.")
     parser.add_argument("dir", metavar="DIR", help="a new folder; its name is the module's id")
     parser.add_argument("target", metavar="TARGET",
@@ -77,7 +79,8 @@ def _id_of(folder: str) -> str:
     """Return the module's id: the letters and digits of the folder's name."""
     id = re.sub("[^A-Za-z0-9]", "", os.path.basename(os.path.abspath(folder)))
     if not id[:1].isalpha():
-        raise TargetError(f"{folder}: its name, which is the module's id, must begin with a letter")
+        raise TargetError(f"{folder}: its name, which is the module's id, must begin with a "
+                          "letter")
     return id
 
 
@@ -138,7 +141,8 @@ def _check_function(operation: LongOperation, target: str) -> Any:
     is_in_file = inspect.isfunction(function) and os.path.exists(inspect.getfile(function))
     is_found = function in (found, getattr(found, "function", None))
     if not (is_in_file and is_found):
-        raise TargetError(f"{target} is not a function that stands in a file under its own name")
+        raise TargetError(f"{target} is not a function that stands in a file under its own "
+                          "name")
     return found
 
 
@@ -147,8 +151,8 @@ def _check_file(operation: LongOperation, adapter: str, target: str) -> str:
     file = os.path.basename(inspect.getfile(operation.function))
     module, _ = os.path.splitext(file)
     if not module.isidentifier() or keyword.iskeyword(module) or module == adapter:
-        raise TargetError(f"{target}: its file, {module}.py, needs a name that can be imported, "
-                          f"and that is not {adapter}.py")
+        raise TargetError(f"{target}: its file, {module}.py, needs a name that can be "
+                          f"imported, and that is not {adapter}.py")
     return module
 
 

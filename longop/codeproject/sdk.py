@@ -1,6 +1,7 @@
-"""What an adapter of CodeProject.AI Server is written with, by the names of that server's SDK.
+"""What an adapter is written with: `ModuleRunner`, and how it logs.
 
-The names, and what they do, are those of https://pypi.org/project/codeproject-ai-sdk/.
+The names, and what they do, are those of CodeProject's SDK,
+https://pypi.org/project/codeproject-ai-sdk/.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _LOG_LEVELS = {
 
 
 class LogMethod(Flag):
-    """Where a log entry goes. Here all go to Python's `logging`, and from there to the server."""
+    """Where a log entry goes. Here all go to Python's `logging`; a module passes them on."""
 
     Unknown = 0
     Info = 1
@@ -56,11 +57,11 @@ class LogVerbosity(Enum):
 class ModuleRunner:
     """The base class of adapters. Each method may be overridden; only `process` must be.
 
-    Its attributes are what that server says in the environment, with the SDK's defaults. A value
-    that makes no sense is as if it were not there.
+    Its attributes come from the environment that CodeProject sets, with the SDK's defaults.
+    A value that makes no sense is ignored.
 
-    :param folder: the module's folder, if the environment does not say it; by default the one of
-        the file in which the adapter is written.
+    :param folder: the module's folder, unless the environment names it; by default the folder
+        of the file in which the adapter is written.
 
     Each use of an attribute is a checkpoint of a long command: see `checkpoints`.
     """
@@ -73,7 +74,7 @@ class ModuleRunner:
         self.inference_library = ""
         self.can_use_GPU = False
         self.selftest_check_pkgs = False
-        #: False says, also when `cancel_command_task` sets it, that a command ends by itself soon.
+        #: Set to False, by `cancel_command_task` too, it says that a command stops by itself.
         self.force_shutdown = True
         self._successful_inferences = 0
         self._failed_inferences = 0
@@ -88,7 +89,7 @@ class ModuleRunner:
         return object.__getattribute__(self, name)
 
     def start_loop(self) -> None:
-        """Run until the server says to quit, or test with ``--selftest``; then exit."""
+        """Run until CodeProject says to quit, or, with ``--selftest``, test; then exit."""
         # By its name, because that module imports this one.
         commands: Any = wings.require("codeproject.__main__", "start_loop()")
         sys.exit(commands.main(adapter=self))
@@ -96,16 +97,18 @@ class ModuleRunner:
     # What an adapter overrides
 
     def initialise(self) -> None:
-        """Begin. Called once, before anything else."""
+        """Begin. Called once, before any request."""
 
     def initialize(self) -> None:
-        """Begin, in the other spelling. Called in place of `initialise` if it is overridden."""
+        """Begin: the other spelling. If overridden, it is called in place of `initialise`."""
 
     def process(self, data: RequestData) -> Any:
         """Answer a request.
 
-        Returns a mapping, or, if the command takes long, a function to call with the data. Both
-        this and that function may be coroutine functions. It is called in several threads at once.
+        Return a mapping, or, if the command takes long, a function to call with the data. Both
+        this method and that function may be coroutine functions.
+
+        Called in several threads at once.
         """
         raise NotImplementedError
 
@@ -125,7 +128,7 @@ class ModuleRunner:
         """Have the long command stop."""
 
     def update_statistics(self, response: Any) -> None:
-        """Count an answer; that of a long command at its end. Never called twice at once."""
+        """Count an answer: of a long command, at its end. Called by one thread at a time."""
         if response.get("success") is not True:
             self._failed_inferences += 1
             return
@@ -138,7 +141,7 @@ class ModuleRunner:
         return {"success": True}
 
     def cleanup(self) -> None:
-        """End. Called once, after everything else."""
+        """Clean up. Called once, after the last job."""
 
     # What an adapter calls
 
@@ -176,12 +179,13 @@ class ModuleRunner:
         self.module_path = os.path.normpath(folder)
         self.module_id = os.path.basename(os.path.abspath(self.module_path))
         self.module_name = self.module_id
-        with contextlib.suppress(TargetError):  # it is raised as soon as the module runs
+        with contextlib.suppress(TargetError):  # raised again when the module is made
             self.module_id, self.module_name = read_identity(self.module_path)
 
     def _read_environment(self) -> None:
         variable = os.environ.get
-        self.queue_name = variable("CPAI_MODULE_QUEUENAME") or f"{self.module_id.lower()}_queue"
+        usual_name = f"{self.module_id.lower()}_queue"
+        self.queue_name = variable("CPAI_MODULE_QUEUENAME") or usual_name
         self.port = _read_port()
         self.base_api_url = f"http://localhost:{self.port}/v1/"
         self.server_root_path = variable("CPAI_APPROOTPATH")

@@ -1,7 +1,7 @@
 """``modulesettings.json``: a module's name, routes and environment.
 
-It is read as CodeProject.AI Server reads it: comments, trailing commas and a byte order mark are
-accepted, and the case of a key does not matter.
+It is read as CodeProject.AI Server reads it: comments, trailing commas and a byte order mark
+are accepted, and the case of a key does not matter.
 https://codeproject.github.io/codeproject.ai/devguide/module_settings.html
 """
 
@@ -58,7 +58,7 @@ class Settings:
 class Inputs(Parameters):
     """The inputs of a route: parameters that are passed together, as one mapping.
 
-    None is required. What the file does not name is accepted as well, as that server does.
+    None is required, and what the file does not name is accepted too, as in CodeProject.
     """
 
     def __init__(self, records: Iterable[Parameter] = ()) -> None:
@@ -70,7 +70,10 @@ class Inputs(Parameters):
 
 
 def read(folder: str) -> Settings:
-    """Return the settings in a folder; raise `TargetError` that says where the file is wrong."""
+    """Return the settings in a folder.
+
+    Raises `TargetError`, which says what is wrong in the file, and where.
+    """
     file = os.path.join(folder, FILE)
     if not os.path.exists(file):
         name = os.path.basename(os.path.abspath(folder))
@@ -90,7 +93,7 @@ def set_environment(settings: Settings) -> None:
 
 
 def read_identity(folder: str) -> tuple[str, str]:
-    """Return a module's id and name: what the server says, or else the file in the folder."""
+    """Return a module's id and name: from the environment, or else from the file."""
     id = os.environ.get("CPAI_MODULE_ID")
     name = os.environ.get("CPAI_MODULE_NAME")
     if not (id and name):
@@ -221,12 +224,15 @@ class _Part:
         return str(self.get(key, str, *default).value)
 
     def number(self, key: str) -> float | None:
-        """Return a number, which may be written as a text, or None if there is none."""
+        """Return a number, which may be written as text, or None if there is none."""
         part = self.get(key, object, None)
+        if part.value is None:
+            return None
         try:
-            return None if part.value is None else float(part.value)
+            return float(part.value)
         except (TypeError, ValueError):
-            raise ValueError(f"{part.place} must be a number, not {part.value!r:.40}") from None
+            what = f"must be a number, not {part.value!r:.40}"
+            raise ValueError(f"{part.place} {what}") from None
 
     def parts(self) -> list[_Part]:
         """Return the objects in a list."""

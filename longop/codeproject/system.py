@@ -8,12 +8,12 @@ import platform
 from importlib import import_module
 from typing import Any
 
-#: The packages that know of a device, by the attribute that asks for it.
+#: The packages that know about a device, by the attribute that asks for it.
 _DEVICES = {"hasTorchCuda": "torch.cuda", "hasTorchMPS": "torch.backends.mps"}
 
 
 class ModuleOptions:
-    """What that server tells a module in its environment."""
+    """What CodeProject tells a module in its environment."""
 
     @staticmethod
     def getEnvVariable(name: str, default: Any = "") -> Any:  # noqa: N802
@@ -24,8 +24,8 @@ class ModuleOptions:
 class SystemInfo:
     """What is known about this machine.
 
-    Each ``has...`` is an attribute too: whether there is such a device. Without the package that
-    could tell, there is none.
+    Attributes such as ``hasTorchCuda`` say whether there is such a device. Without the package
+    that could tell, there is none.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""``python -m longop.run TARGET [name=value ...]``: run an operation here and show its progress."""
+"""``python -m longop.run TARGET [name=value ...]``: run one job here, and show it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from ..cli.target import load
 from ..errors import LongOperationError
 from ..operation import LongOperation
 
-_DESCRIPTION = ("Run a function that takes long. Its result goes to standard output, everything "
-                "else to standard error. Ctrl-C cancels the job; a second Ctrl-C kills it.")
+_DESCRIPTION = ("Run a function that takes long. Its result goes to standard output, "
+                "everything else to standard error. Ctrl-C cancels the job; a second Ctrl-C "
+                "kills it.")
 _OPTIONS = ("executor", "timeout", "stall_timeout", "grace")
 
 
@@ -41,14 +42,14 @@ def main(arguments: list[str] | None = None, prog: str = "python -m longop.run")
 def _load(options: argparse.Namespace) -> LongOperation:
     """Return the operation that TARGET names, with the options that were given."""
     found = load(options.target)
-    # After the import: a module may set up logging of its own. On a terminal a message begins a
-    # new line, because the progress stands in the current one.
+    # After the import, because the module may set up logging itself. On a terminal a message
+    # begins a new line, because the progress stands in the current one.
     line_break = "\n" if sys.stderr.isatty() else ""
     logging.basicConfig(format=line_break + "%(message)s")
     if len(found) > 1:
         known = ", ".join(operation.name for operation in found)
-        raise LongOperationError(f"{options.target} has several operations: name one of {known}, "
-                                 f"such as {options.target}:{found[0].name}")
+        raise LongOperationError(f"{options.target} has several operations: name one of "
+                                 f"{known}, such as {options.target}:{found[0].name}")
     [operation] = job_options.override(found, options)
     return operation
 

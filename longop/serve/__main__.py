@@ -58,8 +58,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m longop.serve
     try:
         for target in options.target:
             operations += load(target)
-        # First the port is taken, and only then the operations get their history: that may start
-        # the jobs that were queued, which a server that cannot listen must not do.
+        # The port is taken before the operations get their history. That may start jobs that
+        # were queued, which a server that cannot listen must not do.
         server = Server(options.host, options.port, _load_certificate(options))
         operations = job_options.override(operations, options)
         server.api = _make_api(operations, options, token)
@@ -79,10 +79,10 @@ def main(arguments: list[str] | None = None, prog: str = "python -m longop.serve
 
 
 class _Signals:
-    """SIGINT and SIGTERM, which are turned into bytes that a thread can wait for.
+    """SIGINT and SIGTERM, turned into bytes that a thread can wait for.
 
-    A handler that raised an exception would raise it anywhere in the main thread, in the middle of
-    a clean end too. The interpreter writes the number of each signal to a socket instead.
+    A handler that raises would do so anywhere in the main thread, also in the middle of a
+    clean end. Instead, the interpreter writes the number of each signal to a socket.
     """
 
     def __init__(self) -> None:
@@ -157,7 +157,8 @@ def _end_at_once(signals: _Signals, operations: list[LongOperation]) -> None:
 def _parse(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=prog, usage="%(prog)s [options] [TARGET ...]", description=_DESCRIPTION,
-        epilog=_EXAMPLES.format(prog=prog), formatter_class=argparse.RawDescriptionHelpFormatter)
+        epilog=_EXAMPLES.format(prog=prog),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", nargs="*", metavar="TARGET", default=[TOUR],
                         help=f"{job_options.TARGET_HELP} (default: a small tour)")
     parser.add_argument("--quiet", action="store_true",
@@ -177,21 +178,23 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=32168,
         help="port to listen on, 0 for any free one (default: %(default)s)")
     add("--token", default=os.environ.get("LONGOP_TOKEN"),
-        help="token every request must send (default: $LONGOP_TOKEN); generated and printed when "
-             "--host is not loopback ('' disables it)")
+        help="token every request must send (default: $LONGOP_TOKEN); generated and printed "
+             "when --host is not loopback ('' disables it)")
     add("--allow-host", action="append", default=[], metavar="NAME",
         help="host name that requests without a token may use; may be repeated")
     add("--allow-origin", action="append", default=[], metavar="URL",
-        help="site whose pages may use the server, such as https://example.com; may be repeated")
+        help="site whose pages may use the server, such as https://example.com; may be "
+             "repeated")
     add("--tls-cert", metavar="FILE", help="certificate (PEM); serves https")
     add("--tls-key", metavar="FILE", help="its private key, if not in the same file")
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("what a client may send, and how long it may take").add_argument
+    group = parser.add_argument_group("what a client may send, and how long it may take")
     for limit in fields(Limits):
-        add("--" + limit.name.replace("_", "-"), type=type(limit.default), default=limit.default,
-            metavar="N", help=f"{limit.metadata['help']} (default: %(default)s)")
+        group.add_argument("--" + limit.name.replace("_", "-"), metavar="N",
+                           type=type(limit.default), default=limit.default,
+                           help=f"{limit.metadata['help']} (default: %(default)s)")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Which clients watch which job, so that a change of the job reaches all of them.
 
-    function's thread ── job changes ─▶ Audience.notify ── Loop.call ─▶ loop's thread: each client
+    function's thread ── Audience.notify ── Loop.call ─▶ loop's thread ── each client looks
 
 A job has one watcher here, however many clients look at it. Knows nothing of HTTP.
 """
@@ -53,22 +53,24 @@ class Audience:
     def __init__(self, loop: Loop) -> None:
         self.looks: set[Look] = set()
         self._loop = loop
-        self._notified = False  # a look is due: the loop was called, or waits for the end of a rest
-        self._rests_until = 0.0
+        # True while a look is due: the loop was called, or a rest must end first. Set in any
+        # thread, reset in the loop's.
+        self._notified = False
+        self._rests_until = 0.0  # on the clock of `Loop.now`
 
     def notify(self) -> None:
         """Note that the job has changed. The thread that changed it runs this, at each report.
 
         It must be quick, because the function waits for it: of many changes only the first one
-        calls the loop. Two threads may both find the flag unset; then one look is in vain.
+        calls the loop. If two threads find the flag unset, both call it; that does no harm.
         """
         if not self._notified:
             self._notified = True
             self._loop.call(self._look)
 
     def _look(self) -> None:
-        """Have all clients look at the job, now or after the rest. The loop's thread runs this."""
-        if not self._notified:
+        """Have all clients look at the job, now or after the rest. For the loop's thread."""
+        if not self._notified:  # two threads called the loop for the same change
             return
         if self._rests_until > self._loop.now:
             self._loop.call_at(self._rests_until, self._look)

@@ -3,8 +3,8 @@
     bytes ─▶ Reader ─ Request ─▶ Api ─▶ Response ─▶ bytes
                                      └▶ Held ──▶ Response, and more whenever the job changes
 
-The loop's thread runs everything in here. The one exception is the search for an answer that may
-have to wait for a disk or a process: a thread of the pool does that.
+The loop's thread runs everything in here, with one exception: a thread of the pool makes the
+answers that may have to wait for a disk or a process.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ class Shared:
 class Connection(Task):
     """A client.
 
-    The conversation is a generator. Where it has to wait it yields until when, and it is resumed
-    when the socket is ready, when that moment has come, when the watched job has changed, or
-    without any cause. So each `yield` stands in a loop that looks again whether it may go on.
+    The conversation is a generator. Where it has to wait, it yields the moment until which it
+    waits at most. It is resumed at that moment, when the socket is ready, when the watched job
+    has changed, or without any cause. So each `yield` stands in a loop that checks whether it
+    may go on. (The one exception is in `_send`, where going on too early does no harm.)
     """
 
     #: What the socket raises if nothing can be read or sent now.
@@ -137,7 +138,7 @@ class Connection(Task):
                 request = yield from self._receive()
                 keep_alive = yield from self._answer(request)
         except RequestError as error:
-            # The rest of the request was not read, so the connection cannot go on.
+            # Where the next request begins is not known, so the connection cannot go on.
             yield from self._send(problem(error).render())
         yield from self._hang_up()
 
@@ -149,8 +150,8 @@ class Connection(Task):
     def _hang_up(self) -> Generator[float, None, None]:
         """Let the client read the last answer, and then close.
 
-        If bytes that were not read are left at the close, TCP sends a reset, and the client loses
-        the answer. So what still comes is read and dropped for a while.
+        If unread bytes are left when a socket is closed, TCP sends a reset, and the client may
+        lose the answer. So what still comes is read and dropped for a while.
         """
         self._end_output()
         end = self._loop.now + LINGER
@@ -221,12 +222,12 @@ class Connection(Task):
         """Send what a held answer gives; return whether another request may follow."""
         keep_alive = False
         for item in held.items:
-            if isinstance(item, float):
-                yield from self._wait_for_change(item)
+            if isinstance(item, Response):
+                keep_alive = yield from self._respond(request, item)
             elif isinstance(item, bytes):
                 yield from self._send(item)
             else:
-                keep_alive = yield from self._respond(request, item)
+                yield from self._wait_for_change(item)
         return keep_alive
 
     def _wait_for_change(self, seconds: float) -> Generator[float, None, None]:
@@ -240,10 +241,10 @@ class Connection(Task):
         self._job_changed = False
 
     def _respond(self, request: Request, answer: Response) -> Generator[float, None, bool]:
-        """Send an answer, or the head of a stream; return whether another request may follow."""
+        """Send an answer, or the head of a stream; return whether a request may follow."""
         is_stream = answer.body is None
         if is_stream:
-            # A slow watcher gets the newest status only, so little should wait on the way to it.
+            # A slow watcher gets the newest status only: little should wait on the way to it.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER)
         keep_alive = request.keep_alive and not (is_stream or self._shared.closing)
         yield from self._send(answer.render(request, keep_alive))
@@ -251,8 +252,8 @@ class Connection(Task):
 
     def _send(self, data: bytes) -> Generator[float, None, None]:
         """Send bytes; raise ``ConnectionError`` if the client takes none for the idle time."""
-        # All answers of a turn are sent at its end, one after the other. To wake a client costs
-        # more than to make an answer: while the first client wakes, the others get theirs.
+        # All answers of a turn are sent at its end, one after the other. Waking a client costs
+        # more than making an answer: while the first client wakes, the others get theirs.
         self._loop.resume_last(self)
         yield NEVER
         since = self._loop.now

@@ -1,10 +1,10 @@
 """An event loop in one thread: sockets, deadlines, and calls that come from other threads.
 
     function's thread ─┐
-    pool's thread ─────┼─ call() ─▶ a queue, and a byte that wakes the loop ─▶ the loop's thread
+    pool's thread ─────┼─ call() ─▶ a queue, and a byte that wakes the loop's thread
     main thread ───────┘
 
-Only `call` may be used in other threads. Nothing here takes a lock, and nothing here blocks except
+Only `call` may be used in other threads. Nothing here takes a lock, and nothing blocks except
 the wait for events. Knows nothing of HTTP or jobs.
 """
 
@@ -42,26 +42,28 @@ class Task(abc.ABC):
 
 
 class Loop:
-    """Waits for sockets, deadlines and calls, and runs what they ask for, one after the other."""
+    """Waits for sockets, deadlines and calls, and handles them one after the other."""
 
     def __init__(self) -> None:
-        #: When this turn began, in monotonic seconds. One reading of the clock serves all tasks.
+        #: When this turn began, in monotonic seconds: one reading of the clock for all tasks.
         self.now = time.monotonic()
         #: The tasks whose deadlines count. A task adds itself and removes itself.
         self.tasks: set[Task] = set()
-        #: Not later than the first deadline of all tasks. It may be earlier, because a task that
-        #: gets a later deadline does not raise it; then the loop looks at the tasks in vain once.
+        #: Not later than the first deadline of all tasks. It may be earlier: a task that gets
+        #: a later deadline does not raise it. Then the loop looks at the tasks once in vain.
         self.next_deadline = NEVER
         self._last: deque[Task] = deque()
         self._timers: list[tuple[float, int, Callable[[], object]]] = []  # a heap
-        self._count = itertools.count()  # breaks ties in the heap: functions cannot be compared
-        self._calls: deque[Callable[[], object]] = deque()  # its ends may be used in any thread
+        self._count = itertools.count()  # for the heap, because functions cannot be compared
+        # Filled in any thread, emptied in the loop's: a deque's append and popleft are atomic.
+        self._calls: deque[Callable[[], object]] = deque()
         self._selector = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self.register(self._woken, READ, self._run_calls)
 
-    def register(self, sock: socket.socket, events: int, handler: Callable[[int], object]) -> None:
+    def register(self, sock: socket.socket, events: int,
+                 handler: Callable[[int], object]) -> None:
         """Call a handler with the events that a socket is ready for, until `unregister`."""
         self._selector.register(sock, events, handler)
 
@@ -70,10 +72,10 @@ class Loop:
         self._selector.unregister(sock)
 
     def call(self, function: Callable[[], object]) -> None:
-        """Call a function in the loop's thread. This may be used in any thread, and never blocks.
+        """Call a function in the loop's thread. For any thread; never blocks.
 
-        The function is queued before the byte is sent: the loop reads the byte first and the queue
-        after it, so the function is either seen in that turn or has a byte of its own to come.
+        The function is queued before the byte is sent, and the loop reads the bytes before the
+        queue. So the function is either seen in that turn, or its byte is still to come.
         """
         self._calls.append(function)
         # The socket is full: the loop will wake anyway. Or it is closed: the loop is over.
@@ -93,8 +95,8 @@ class Loop:
         ready = self._selector.select(self._time_left())
         self.now = time.monotonic()
         for key, events in ready:
-            # A handler may unregister a socket that is also in `ready`. Its handler is called all
-            # the same, which is harmless: see `Task.resume`.
+            # A handler may unregister a socket that is also in `ready`. Its own handler is
+            # still called, which is harmless: see `Task.resume`.
             key.data(events)
         if self._timers:
             self._run_timers()

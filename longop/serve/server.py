@@ -1,4 +1,4 @@
-"""The server that ``longop.serve`` runs: all connections in one loop, and none waits for another.
+"""The server of ``longop.serve``: all connections in one loop, and none waits for another.
 
     listener ─▶ Connection ─┐
                 Connection ─┼─ Loop, Audiences, and a pool of threads for answers that may wait
@@ -59,7 +59,7 @@ class Server:
 
     @property
     def connections(self) -> set[Task]:
-        """The clients that are connected now. For the loop's thread; elsewhere, a copy of it."""
+        """The clients that are connected now. It changes in the loop's thread."""
         return self.loop.tasks
 
     def serve(self) -> None:
@@ -98,7 +98,7 @@ class Server:
         try:
             client, _ = self._listener.accept()
         except OSError:
-            # The client has gone again, or there is no descriptor left. In that case the listener
+            # The client has gone again, or there is no file descriptor left. Then the listener
             # stays ready, and the loop would spin.
             time.sleep(0.001)
             return
@@ -112,7 +112,7 @@ class Server:
         # Answers are sent in one piece, so there is nothing that Nagle's algorithm could join.
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         surplus = 1 + len(self.connections) - self._max_connections()
-        # Over TLS a refusal would need a handshake first, so a surplus client is closed at once.
+        # Over TLS a refusal needs a handshake first, so a surplus client is closed at once.
         if surplus > (0 if self._tls else SURPLUS):
             client.close()
             return
@@ -142,6 +142,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         message = f"cannot listen on {host}:{port}: {error}"
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            message += ": stop the program that does, or choose another --port (0: any free port)"
+            message += (": stop the program that does, or choose another --port "
+                        "(0 for any free one)")
         raise OSError(message) from error
     return listener

@@ -31,7 +31,8 @@ class TlsConnection(Connection):
     def __init__(self, shared: Shared, api: Api, client: socket.socket, refuse: bool,
                  context: ssl.SSLContext) -> None:
         """Wrap a socket that was accepted; raise ``OSError`` if the client has gone."""
-        self._tls = context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+        self._tls = context.wrap_socket(client, server_side=True,
+                                        do_handshake_on_connect=False)
         super().__init__(shared, api, self._tls, refuse)
 
     def _read(self) -> bool:

@@ -1,171 +1,193 @@
-"""Calls in processes of their own, which can be killed. Each operation keeps its processes warm.
+"""Runs calls in processes, which can be killed. Each operation keeps its processes warm.
 
-    job ── call ──▶ ┌─────────┐   one connection for each process, a thread of the job that always
-        ◀─ reports ─┤ process │   drains it, and no lock that a killed process could hold
-        ── cancel ▶ └─────────┘
+    the job's thread ── perform ──▶ ┌──────┐ ── take ──▶ a process that is idle, or a new one
+                                    │ pool │
+    the job's guard ─── SIGTERM ──▶ └──────┘ ── kill ──▶ the process that has the job
 
-A process leads a session of its own, so that it can be ended with all that it has started.
+A job has a process to itself. Its thread alone reads the pipe from there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing.util
-import os
 import pickle
 import signal
-import subprocess
 import threading
+from functools import partial
 from typing import Any, Iterator
 
 from ..errors import TargetError, WorkerLost
 from ..executors import Backend, Call
 from ..guard import Rung
 from ..job import Job
-from .worker import PICKLE, Channel, attend, main, revive, settle
+from .attend import attend
+from .messages import Check, Checked, Start
+from .outcome import SentError
+from .process import KILL, WorkerProcess
 
-PATIENCE = 5.0  # seconds that a first start waits to hear that the function can be imported
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # which Windows has not
+CHECK_TIMEOUT = 5.0  # seconds a first start waits to hear that the function can be imported
 
 
 class ProcessBackend(Backend):
     """Runs calls in warm processes, one for each job that runs at the same time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards the processes
-        self._idle: list[_Process] = []
-        self._busy: dict[object, _Process] = {}  # by what they are for
-        self._checking = threading.Lock()  # one start at a time finds out
-        self._checked = False
-        # Called by close, else when this is dropped, else before multiprocessing waits for them;
-        # not in a copy of this process.
-        self._end = multiprocessing.util.Finalize(
-            self, _end_all, (self._lock, self._idle, self._busy), exitpriority=100)
-
-    def check(self, call: Call) -> None:
-        """Raise `TargetError` if a call cannot be made in another process."""
-        try:
-            call.data = pickle.dumps(call)
-            with self._checking:
-                if not self._checked:
-                    self._check_import(call.data)
-                self._checked = True
-        except Exception as error:
-            raise TargetError(
-                f"{call.function!r} cannot run in another process, which must be able to import "
-                f"the function by its name and to be sent its parameters: {error}") from error
-
-    def _check_import(self, data: bytes) -> None:
-        """Have a process import the function; it is the one that the job then gets."""
-        errors: Any = ()
-        with self._process("check") as process:
-            process.send("check", "check", data)
-            if process.connection.poll(PATIENCE):
-                errors = process.receive()[5:]
-                process.doomed = bool(errors)  # a part of the module is loaded there
-        for error in errors:
-            raise revive(*error)
-
-    def perform(self, job: Job, call: Call) -> Any:
-        """Make a call in an idle process, or in a new one."""
-        with self._process(job) as process:
-            process.send("call", job.id, call.data)
-            outcome = attend(job, call, process)
-        return settle(job, outcome)
-
-    def rungs(self, job: Job, call: Call) -> list[Rung]:
-        """Return the companion, which is called where the function runs, and two signals."""
-        return [*super().rungs(job, call),
-                Rung(True, "SIGTERM", lambda: self._kill(job, signal.SIGTERM)),
-                Rung(True, "SIGKILL", lambda: self._kill(job, KILL))]
-
-    def close(self) -> None:
-        """End all processes, even those that still run a job."""
-        self._end()
+        self._pool = _Pool()
+        # Held during a check, so that starts at the same time wait for one result.
+        self._checking = threading.Lock()
+        self._is_checked = False  # guarded by `_checking`
+        # Ends the processes once: when `close` is called; or when this object is dropped,
+        # which is why the pool must not refer to it; or at exit, before multiprocessing would
+        # wait for the processes in vain (hence the priority). In a forked copy of this process
+        # it does nothing.
+        self._end_pool = multiprocessing.util.Finalize(self, self._pool.end, exitpriority=100)
 
     @property
     def closed(self) -> bool:
         """True once nothing can be run any more."""
-        return not self._end.still_active()
+        return self._pool.is_closed
+
+    def close(self) -> None:
+        """End all processes, even those that still run a job."""
+        self._end_pool()
+
+    def check(self, call: Call) -> None:
+        """Raise `TargetError` if a call cannot be made in another process.
+
+        The first time, a process is asked to import the function; the job then gets this
+        process.
+        """
+        try:
+            call.data = pickle.dumps(call)
+            with self._checking:
+                if not self._is_checked:
+                    self._check_import(call.data)
+                self._is_checked = True
+        except Exception as error:
+            raise TargetError(
+                f"{call.function!r} cannot run in another process, which must be able to "
+                "import the function by its name and to be sent its parameters: "
+                f"{error}") from error
+
+    def perform(self, job: Job, call: Call) -> Any:
+        """Make a call in an idle process, or in a new one; return its value.
+
+        Runs in the job's thread.
+        """
+        with self._pool.use(job) as process:
+            process.channel.send(Start(job.id, call.data))
+            outcome = attend(job, call, process.channel)
+        # The process is free for the next job by now. An error that the function has raised
+        # comes from here, so that an OSError of its own is not taken for a lost process.
+        assert outcome is not None
+        return outcome.settle(job)
+
+    def rungs(self, job: Job, call: Call) -> list[Rung]:
+        """Return the companion, which is called where the function runs, and two signals."""
+        return [*super().rungs(job, call),
+                Rung(True, "SIGTERM", partial(self._pool.kill, job, signal.SIGTERM)),
+                Rung(True, "SIGKILL", partial(self._pool.kill, job, KILL))]
+
+    def _check_import(self, data: bytes) -> None:
+        """Have a process import the function; raise what that raises there."""
+        with self._pool.use(None) as process:
+            error = _import_in(process, data)
+            if error is not None:
+                process.is_doomed = True  # it holds a module that is half imported
+        # Not above: an OSError of the module's own is not a lost process.
+        if error is not None:
+            raise error.revive()
+
+
+def _import_in(process: WorkerProcess, data: bytes) -> SentError | None:
+    process.channel.send(Check(data))
+    if not process.channel.connection.poll(CHECK_TIMEOUT):
+        return None  # if it fails later, the job fails
+    answer = process.channel.receive()
+    assert isinstance(answer, Checked)
+    return answer.error
+
+
+class _Pool:
+    """The processes of one operation, each idle or busy with one job."""
+
+    def __init__(self) -> None:
+        # Guards what is below, and so decides who may signal a process. The guard of a job
+        # signals a busy one with the lock held, so that it cannot become another job's in
+        # between. One that was taken out of both belongs to a single thread, which may end it
+        # without the lock.
+        self._lock = threading.Lock()
+        self._idle: list[WorkerProcess] = []
+        self._busy: dict[Job | None, WorkerProcess] = {}  # None is the check
+        self.is_closed = False  # changed with the lock held; read without it
 
     @contextlib.contextmanager
-    def _process(self, job: object) -> Iterator[_Process]:
-        """Have a process to oneself, an idle one or a new one; what goes wrong ends it."""
-        with self._lock:
-            if self.closed:
-                raise WorkerLost("its operation was closed")
-            process = self._idle.pop() if self._idle else _Process()
-            if not process.worker.is_alive():
-                process.end()
-                process = _Process()
-            self._busy[job] = process
-        fine = lost = False
+    def use(self, job: Job | None) -> Iterator[WorkerProcess]:
+        """Give a job a process to itself.
+
+        The process is ended if anything is raised meanwhile. If the process is what was lost,
+        `WorkerLost` is raised in its place and says how it ended.
+        """
+        process = self._take(job)
         try:
             yield process
-            fine = True
         except (EOFError, OSError):
-            lost = True
-        finally:
-            with self._lock:  # after which it is sent no signal; but one may be on its way
-                del self._busy[job]
-                fine = fine and not (process.doomed or self.closed)
-                if fine:
-                    self._idle.append(process)
-            how = None if fine else process.end()
-        if lost and how:
-            raise how
+            self._release(job)
+            raise process.end() from None
+        except BaseException:
+            self._release(job)
+            process.end()
+            raise
+        self._give_back(job)
 
-    def _kill(self, job: Job, number: int) -> None:
-        with self._lock:  # so that it is given to no other job meanwhile
+    def kill(self, job: Job, number: int) -> None:
+        """Send a signal to a job's process, if it has one. Called by the job's guard."""
+        with self._lock:
             if job in self._busy:
                 self._busy[job].kill(number)
 
+    def end(self) -> None:
+        """End the idle processes, and kill the busy ones with their jobs."""
+        with self._lock:
+            self.is_closed = True
+            for process in self._idle:
+                process.end()
+            self._idle.clear()
+            for job, process in self._busy.items():
+                _kill_with_job(job, process)
 
-class _Process(Channel):
-    """A process that makes calls, and the channel to it."""
+    def _take(self, job: Job | None) -> WorkerProcess:
+        with self._lock:
+            if self.is_closed:
+                raise WorkerLost("its operation was closed")
+            process = self._idle.pop() if self._idle else WorkerProcess()
+            if not process.is_alive():  # it was killed while it was idle
+                process.end()
+                process = WorkerProcess()
+            self._busy[job] = process
+            return process
 
-    def __init__(self) -> None:
-        here, there = multiprocessing.Pipe()
-        self.doomed = False  # it was sent a signal
-        self.worker = multiprocessing.get_context("spawn").Process(
-            target=main, args=(there,), name="longop", daemon=True)
-        with there:
-            self.worker.start()
-        super().__init__(here, PICKLE)
+    def _give_back(self, job: Job | None) -> None:
+        """Keep a job's process for the next job, unless it was sent a signal."""
+        with self._lock:
+            process = self._busy.pop(job)
+            is_fit = not (process.is_doomed or self.is_closed)
+            if is_fit:
+                self._idle.append(process)
+        if not is_fit:
+            process.end()  # a signal may still be on its way to it
 
-    def kill(self, number: int) -> None:
-        """Send a signal to the process and to all that it has started."""
-        self.doomed = True
-        pid = self.worker.pid or 0
-        if not hasattr(os, "killpg"):
-            subprocess.call(["taskkill", "/F", "/T", "/PID", str(pid)], stdout=subprocess.DEVNULL)
-            return
-        try:
-            os.killpg(pid, number)
-        except OSError:  # there is none of them left, or its session has not begun
-            (self.worker.kill if number == KILL else self.worker.terminate)()
-
-    def end(self) -> WorkerLost:
-        """End the process; return how it ended, by itself perhaps."""
-        self.kill(KILL)
-        self.worker.join()
-        self.connection.close()
-        code = self.worker.exitcode or 0
-        del self.worker  # and what it has open, which errors may hold
-        if code >= 0:
-            return WorkerLost(f"its process ended with exit code {code}")
-        name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
-        lost = WorkerLost(f"its process was killed by {name}")
-        lost.means = name
-        return lost
+    def _release(self, job: Job | None) -> None:
+        """Take a job's process out of everybody's reach, so that its thread can end it."""
+        with self._lock:
+            del self._busy[job]
 
 
-def _end_all(lock: threading.Lock, idle: list[_Process], busy: dict[object, _Process]) -> None:
-    with lock:
-        for process in idle:
-            process.end()
-        for job, process in busy.items():
-            if isinstance(job, Job):
-                job.stop("interrupted")
-                job.stop_by("SIGKILL", lambda: None)
-            process.kill(KILL)  # the thread that attends it does the rest
+def _kill_with_job(job: Job | None, process: WorkerProcess) -> None:
+    # The thread that attends the job, or the check, sees the pipe close and does the rest.
+    if job is None:
+        process.kill(KILL)
+    else:
+        job.stop("interrupted")
+        job.stop_by("SIGKILL", partial(process.kill, KILL))

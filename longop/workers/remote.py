@@ -1,128 +1,170 @@
-"""Calls in any ``concurrent.futures.Executor``: a pool, Dask's cluster, MPI.
+"""Runs calls in any ``concurrent.futures.Executor``: a pool, Dask's cluster, MPI.
 
-The executor carries a call there and its outcome back. Reports and the cancel take a connection of
-their own, which the worker makes to the operation. Each side proves to the other that it has the
-operation's secret, which travels with the call; the messages are JSON.
+    the job's thread ─── the call ──▶ ┌──────────┐ ──▶ worker
+                     ◀── the outcome ─┤ executor │ ◀──   │
+                                      └──────────┘       │
+    the line's thread ◀── Hello, Begun, Reports, Ended ──┤   a connection of the worker's own,
+                      ─── Welcome, Cancel, Companion ──▶ ┘   which `listener` takes in
+
+The executor carries the call, with the operation's secret in it, and brings the outcome back.
+What passes in between takes the line. The two may disagree: an executor can lose a worker that
+still runs, try a call again, or keep silent for ever. `_Line` and `_await_outcome` decide who
+is right.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
-import socket
 import threading
 from concurrent import futures
-from multiprocessing.connection import Listener, answer_challenge, deliver_challenge
-from multiprocessing.util import register_after_fork
-from typing import Any, Iterator
+from typing import Any, Callable
 
-from ..errors import LongOperationError, OperationCancelled, WorkerLost
+from ..errors import OperationCancelled, WorkerLost
 from ..executors import Backend, Call
 from ..job import Job
 from ..status import State
-from .worker import JSON, Channel, attend, perform_for, settle
+from .attend import attend
+from .channel import Channel
+from .listener import Address, ReportListener
+from .messages import Hello, Welcome
+from .outcome import Outcome
+from .worker import perform_for
 
-PATIENCE = 5.0  # seconds that an executor has to say why a worker is lost
+OUTCOME_TIMEOUT = 5.0  # seconds an executor has to say what became of a worker that was lost
 
 
 class ExecutorBackend(Backend):
-    """Runs calls in an executor; listens at ``(host, port)`` for what is reported."""
+    """Runs calls in an executor; listens at ``report_to``, a host and a port, for workers."""
 
-    def __init__(self, executor: futures.Executor, report_to: tuple[str, int]) -> None:
-        self._executor, self._report_to = executor, report_to
+    def __init__(self, executor: futures.Executor, report_to: Address) -> None:
+        self._executor = executor
         self._key = os.urandom(32)
-        self._lock = threading.Lock()  # guards the listener, which is there while there are jobs
-        self._listener: Any = None  # a Listener
-        self._thread = threading.Thread()
-        self._jobs = 0
-        # Each with its line, a Future that runs from when its worker comes to when that is gone,
-        # and tells whether the code had ended by then.
-        self._waiting: dict[str, tuple[Job, Call, futures.Future[bool]]] = {}
+        self._listener = ReportListener(report_to, self._key, self._attend)
+        # The lines of the jobs whose worker has not come yet, by the job's id. Without a lock:
+        # a dict's own `pop` decides which of two workers gets a line.
+        self._lines: dict[str, _Line] = {}
 
     def perform(self, job: Job, call: Call) -> Any:
-        """Have the executor make a call, and wait for its outcome."""
-        line: futures.Future[bool] = futures.Future()
-        with self._listening() as address:
-            self._waiting[job.id] = job, call, line
+        """Have the executor make a call, and return its value.
+
+        Runs in the job's thread.
+        """
+        line = _Line(job, call)
+        with self._listener.listening() as address:
+            self._lines[job.id] = line
             try:
-                outcome = self._submit(job, call, line, address)
+                outcome = self._submit(line, address)
             except BaseException:
-                job.callback.cancel()  # of what the executor has lost, but still runs
+                # The executor may have lost a worker that still runs: tell it to stop.
+                job.callback.cancel()
                 raise
             finally:
-                self._waiting.pop(job.id, None)
-        if outcome[1] and job.state is State.RUNNING:
-            raise WorkerLost("the connection to its worker broke")  # which is why it stopped
-        return settle(job, outcome)
+                self._lines.pop(job.id, None)
+        if outcome.told and job.state is State.RUNNING:
+            # The function was stopped, but not by the job: its worker lost the connection.
+            raise WorkerLost("the connection to its worker broke")
+        return outcome.settle(job)
 
-    def _submit(self, job: Job, call: Call, line: futures.Future[bool], address: Any) -> Any:
-        future = self._executor.submit(perform_for, address, self._key, job.id, copy.copy(call))
-        over = threading.Event()
-        for one in line, future:
-            one.add_done_callback(lambda one: over.set())
-        job.callback.on_cancel(line.cancel)  # which does nothing once a worker has come
-        over.wait()
-        is_alone = line.cancel()
-        if is_alone and not future.done():
+    def _submit(self, line: _Line, address: Address) -> Outcome:
+        # A copy, because `attend` replaces the companion of this side's call.
+        sent = copy.copy(line.call)
+        future = self._executor.submit(perform_for, address, self._key, line.job.id, sent)
+        # A cancel gives the line up, unless a worker has come: that one is then told to stop.
+        line.job.callback.on_cancel(line.give_up)
+        _wait_for_either(line, future)
+        if line.give_up() and not future.done():
             future.cancel()
             raise OperationCancelled("it had not begun")
-        # What an executor calls cancelled may run on.
-        ended = is_alone or ((line.done() or future.cancelled()) and line.result())
-        try:
-            return future.result(None if ended and job.state is State.RUNNING else PATIENCE)
-        except (futures.CancelledError, futures.TimeoutError, WorkerLost) as error:
-            if not ended:
-                raise WorkerLost("the connection to its worker broke") from error
-            if future.cancelled():
-                raise WorkerLost("its executor has cancelled it") from error
-            if future.done():
-                raise
-            raise OperationCancelled("it has stopped, whatever became of its outcome") from error
+        return _await_outcome(line, future)
 
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[tuple[str, int]]:
-        with self._lock:
-            if self._listener is None:
-                try:
-                    self._listener = Listener(self._report_to, backlog=128)
-                except OSError as error:
-                    raise LongOperationError(f"report_to={self._report_to}: {error}") from error
-                register_after_fork(self._listener, Listener.close)  # or a pool would keep the port
-                self._thread = threading.Thread(target=self._listen, args=(self._listener,),
-                                                daemon=True)
-                self._thread.start()
-            self._jobs += 1
-            address = self._listener.address
+    def _attend(self, channel: Channel) -> None:
+        """Attend a worker that has connected. Runs in a thread of the connection's own."""
+        hello = channel.receive()
+        if not isinstance(hello, Hello):
+            return
+        # A job's line is given out once: another worker that gets the same call, because the
+        # executor has lost the first one, is refused.
+        line = self._lines.pop(hello.job_id)
+        if not line.open():
+            return
+        code_has_ended = False
         try:
-            yield self._report_to[0], address[1]
+            channel.send(Welcome(hello.job_id))
+            attend(line.job, line.call, channel)
+            code_has_ended = True
         finally:
-            with self._lock:
-                self._jobs -= 1
-                if not self._jobs:
-                    self._listener = None
-                    with contextlib.suppress(OSError), socket.create_connection(address):
-                        self._thread.join()  # which waits for a connection, and has one now
+            line.close(code_has_ended)
 
-    # In threads of their own
 
-    def _listen(self, listener: Listener) -> None:
-        with listener, contextlib.suppress(OSError):
-            while self._listener is listener:
-                connection = listener.accept()
-                threading.Thread(target=self._attend, args=(connection,), daemon=True).start()
+class _Line:
+    """A job's line to its worker: it waits for the worker, then is open, then is closed.
 
-    def _attend(self, connection: Any) -> None:
-        with connection, contextlib.suppress(Exception):  # whoever it is that connects
-            deliver_challenge(connection, self._key)
-            answer_challenge(connection, self._key)
-            channel = Channel(connection, JSON)
-            # Once only: a worker that is started anew, after one was lost, is refused.
-            job, call, line = self._waiting.pop(channel.receive()[1])
-            if line.set_running_or_notify_cancel():
-                ended = False
-                with contextlib.suppress(Exception):  # of what is no message too
-                    channel.send("run", job.id)
-                    attend(job, call, channel)
-                    ended = True
-                line.set_result(ended)
+    It is given up instead if it is not needed any more before a worker has come. Which of the
+    two happens first decides whether the function runs at all, so both take one step of a
+    Future, whose lock lets one of them win.
+    """
+
+    def __init__(self, job: Job, call: Call) -> None:
+        self.job = job
+        self.call = call
+        # Runs while the line is open. Its result says whether the code had ended when it
+        # closed.
+        self._future: futures.Future[bool] = futures.Future()
+
+    def open(self) -> bool:
+        """Take a worker in; return False if the line was given up. Called once."""
+        return self._future.set_running_or_notify_cancel()
+
+    def close(self, code_has_ended: bool) -> None:
+        """Say that the worker's connection is gone, and whether its code had ended by then."""
+        self._future.set_result(code_has_ended)
+
+    def give_up(self) -> bool:
+        """Refuse any worker; return False if one has come already."""
+        return self._future.cancel()
+
+    def is_over(self) -> bool:
+        """Return whether it is closed or was given up."""
+        return self._future.done()
+
+    def when_over(self, callback: Callable[[object], object]) -> None:
+        """Call a callback, with one argument that says nothing, once the line is over."""
+        self._future.add_done_callback(callback)
+
+    def wait_for_end_of_code(self) -> bool:
+        """Wait until the line is over; return whether the code has ended, or never began."""
+        if self._future.cancelled():
+            return True
+        return self._future.result()
+
+
+def _wait_for_either(line: _Line, future: futures.Future[Outcome]) -> None:
+    """Wait until a line is over, or the executor has an answer."""
+    over = threading.Event()
+    line.when_over(lambda ignored: over.set())
+    future.add_done_callback(lambda ignored: over.set())
+    over.wait()
+
+
+def _await_outcome(line: _Line, future: futures.Future[Outcome]) -> Outcome:
+    """Return the outcome that the executor brings, or raise why there is none."""
+    # What an executor calls cancelled may run on, as with Dask: then the line tells when it
+    # ends. If the executor has any other answer while the line is open, that answer counts.
+    code_has_ended = False
+    if line.is_over() or future.cancelled():
+        code_has_ended = line.wait_for_end_of_code()
+    timeout: float | None = OUTCOME_TIMEOUT
+    if code_has_ended and line.job.state is State.RUNNING:
+        timeout = None  # it is on its way, and a large one takes long
+    try:
+        return future.result(timeout)
+    except (futures.CancelledError, futures.TimeoutError, WorkerLost) as error:
+        if not code_has_ended:
+            raise WorkerLost("the connection to its worker broke") from error
+        if future.cancelled():
+            raise WorkerLost("its executor has cancelled it") from error
+        if future.done():
+            raise  # the worker says that it could not reach the job
+        # Its outcome does not come in time; but its code has ended, as a cancel wanted it to.
+        raise OperationCancelled("it has stopped, whatever became of its outcome") from error

@@ -1,11 +1,11 @@
-"""Code that runs elsewhere, in another process or on another machine: both ends of it.
+"""Where the code runs: a worker makes a call, sends its reports, and obeys the operation.
 
-    job ── call ─────────────▶ worker     each with the job's id, so that none that comes late is
-        ◀─ begun, report, ended           taken for another job's
-        ── cancel, companion, bye ▶
+A process that `process` started runs `serve_calls`, one call after the other. An executor runs
+`perform_for`, once for each call. Both use a `_RunningCall`:
 
-What `processes` starts is `main`, which makes one call after the other; what `remote` sends out is
-`perform_for`.
+    the thread that makes the call ── run() ──▶ the function ── callback() ──▶ Report
+    the flusher ────────────────── a report that was held back ──────────────▶ Report
+    the reader ◀────────────────────────────────────────────── Cancel, Companion, Bye
 """
 
 from __future__ import annotations
@@ -18,227 +18,234 @@ import socket
 import sys
 import threading
 import time
-import traceback
-from functools import partial
 from multiprocessing import AuthenticationError, current_process, parent_process
-from multiprocessing.connection import Client, Connection
-from typing import Any, Callable, Tuple
+from multiprocessing.connection import Client
+from typing import TYPE_CHECKING, Any
 
-from .. import jsontext
 from ..callback import Callback
-from ..errors import LongOperationError, WorkerLost
+from ..errors import WorkerLost
 from ..executors import Call
-from ..job import Job
+from .channel import JSON, PICKLE, Channel
+from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello, Report,
+                       Start, Welcome)
+from .outcome import Outcome, PortableOutcome, SentError
 
-PERIOD = 0.002  # seconds between reports that are sent: of those that come faster, the newest is
-Codec = Tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
-
-class Channel:
-    """A connection that carries messages."""
-
-    def __init__(self, connection: Connection, codec: Codec) -> None:
-        self.connection = connection
-        self._encode, self._decode = codec
-        self._lock = threading.Lock()  # one message at a time
-
-    def send(self, *message: Any) -> bool:
-        """Send a message: its kind, the job's id, and what belongs to it; return whether it went.
-
-        That the other side is gone shows when its next message is waited for.
-        """
-        data = self._encode(message)
-        with self._lock, contextlib.suppress(OSError):
-            self.connection.send_bytes(data)
-            return True
-        return False
-
-    def receive(self) -> Any:
-        """Wait for a message; raise ``OSError`` or ``EOFError`` if the other side is gone."""
-        return self._decode(self.connection.recv_bytes())
+# Seconds between two reports that are sent. Of those that come faster, the newest is sent.
+REPORT_INTERVAL = 0.002
 
 
-def _pickled(message: Any) -> bytes:
-    try:
-        return pickle.dumps(message)
-    except Exception:  # better as JSON has it than lost
-        return pickle.dumps(jsontext.loads(jsontext.dumps(message)))
+# In a process of its own
 
 
-PICKLE: Codec = _pickled, pickle.loads
-# What comes over a network is never unpickled.
-JSON: Codec = (lambda message: jsontext.dumps(message).encode(),
-               lambda data: jsontext.loads(data.decode()))
+def serve_calls(connection: Connection) -> None:
+    """Make the calls that come through a connection until it is closed.
 
-
-def attend(job: Job, call: Call, channel: Channel) -> Any:
-    """Take in a job's reports, and send its cancel, until its code has ended; return the outcome.
-
-    Raises ``EOFError`` or ``OSError`` if the worker is lost.
+    Runs in the main thread of a process that was just spawned.
     """
-    call.stop = partial(channel.send, "companion", job.id)
-    while True:
-        kind, id, *rest = channel.receive()
-        if id != job.id:
-            continue
-        if kind == "report":
-            job.callback.receive(tuple(rest))
-        elif kind == "begun":
-            job.callback.on_cancel(partial(channel.send, "cancel", id))
-        else:
-            channel.send("bye", id)
-            return rest
-
-
-def settle(job: Job, outcome: Any) -> Any:
-    """Return the value that a call has ended with, or raise its error."""
-    latest, told, value, error = outcome
-    job.callback.receive(latest)
-    job.callback.told = job.callback.told or told
-    if error is not None:
-        raise revive(*error)
-    return value
-
-
-def describe(error: BaseException) -> tuple[BaseException | None, str, str, str]:
-    """Return what is sent of an error; `revive` takes it."""
-    lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    whole: BaseException | None = error
-    try:
-        pickle.loads(pickle.dumps(error))  # for an error of one's own often fails only when read
-    except Exception:
-        whole = None
-    return whole, type(error).__name__, jsontext.to_text(error), lines
-
-
-def revive(error: BaseException | None, name: str, text: str, lines: str) -> BaseException:
-    """Return an error that was raised elsewhere, or one of the same name if it did not survive."""
-    revived = error or type(name, (LongOperationError,), {})(text)
-    revived.__cause__ = RuntimeError(f"\n{lines}")
-    return revived
-
-
-# Where the code runs
-
-
-class _Run:
-    """One call: its reports go out through a channel, a cancel comes in."""
-
-    def __init__(self, channel: Channel, id: str, call: Call) -> None:
-        self._channel, self._id, self._call = channel, id, call
-        self._callback = call.callback
-        self._callback.notify = self._report
-        self._lock = threading.Lock()  # one report at a time, and none after the end
-        self._due = threading.Event()  # a report waits to be sent
-        self._ended = threading.Event()
-        self._next = 0.0
-
-    def __call__(self, send_outcome: bool) -> tuple[Any, ...]:
-        """Make the call; return the last report, whether it was told to stop, value and error."""
-        value, error, callback = None, None, self._callback
-        reader, flush = (threading.Thread(target=target, daemon=True)
-                         for target in (self._obey, self._flush))
-        reader.start()
-        flush.start()
-        try:
-            self._channel.send("begun", self._id)
-            value = self._call.run()
-        except BaseException as raised:  # SystemExit too: whatever it is, the code has ended
-            error = describe(raised)
-        self._ended.set()
-        self._due.set()
-        flush.join()
-        for stream in sys.stdout, sys.stderr:
-            with contextlib.suppress(Exception):  # the function may have closed it
-                stream.flush()
-        outcome = callback.latest, callback.told, value, error
-        if self._channel.send("ended", self._id, *(outcome if send_outcome else ())):
-            reader.join()
-        return outcome
-
-    def _obey(self) -> None:
-        """Do what comes through the channel, until the operation knows that the code has ended."""
-        kind = ""
-        try:
-            while kind != "bye":
-                kind, id = self._channel.receive()
-                if id == self._id and kind == "cancel":
-                    self._callback.cancel()
-                elif id == self._id and kind == "companion":
-                    threading.Thread(target=self._call.stop, daemon=True).start()
-        except (EOFError, OSError):
-            self._callback.cancel()  # the operation is gone
-
-    def _report(self) -> None:
-        # In the function's own thread, unless there was a report just now: it may be off in C code
-        # the next moment, where no other thread gets a turn.
-        if time.monotonic() >= self._next:
-            self._send_report()
-        else:
-            self._due.set()
-
-    def _flush(self) -> None:
-        while not self._ended.is_set():
-            self._due.wait()
-            self._ended.wait(PERIOD)
-            self._send_report()
-
-    def _send_report(self) -> None:
-        with self._lock:
-            self._due.clear()
-            if not self._ended.is_set():
-                self._next = time.monotonic() + PERIOD
-                self._channel.send("report", self._id, *self._callback.latest)
-
-
-def main(connection: Connection) -> None:
-    """Make the calls that come through a connection, in a process that leads its own session."""
     if hasattr(os, "setsid"):
+        # A session of its own: a signal to its group reaches all that the function has
+        # started, and Ctrl-C in the terminal does not reach it.
         os.setsid()
-        os.register_at_fork(after_in_child=connection.close)  # the job is not the copy's
-    current_process().daemon = False  # or the function could not use multiprocessing
+        # If the function forks, the copy has no part in the job. Open there, the connection
+        # would also hide from the operation that this process has died.
+        os.register_at_fork(after_in_child=connection.close)
+    # A daemonic process may not start processes; the function may want to.
+    current_process().daemon = False
     threading.Thread(target=_end_with_parent, daemon=True).start()
     channel = Channel(connection, PICKLE)
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(EOFError, OSError):  # the operation is gone
         while True:
-            kind, id, *data = channel.receive()
-            if not data:
-                continue  # a cancel that came late
-            try:
-                call = pickle.loads(*data)
-            except BaseException as error:  # what it imports may raise anything
-                channel.send("ended", id, Callback().latest, False, None, describe(error))
-            else:
-                _Run(channel, id, call)(True) if kind == "call" else channel.send("ended", id)
+            # While a call runs its reader receives; it has ended before `_make` returns. So
+            # there is never more than one thread that reads.
+            message = channel.receive()
+            if isinstance(message, Check):
+                channel.send(Checked(_check(message.call)))
+            elif isinstance(message, Start):
+                _make(channel, message)
+            # Anything else came late, for a call that has ended.
+
+
+def _check(data: bytes) -> SentError | None:
+    try:
+        pickle.loads(data)
+    except BaseException as error:  # a module may raise anything while it is imported
+        return SentError.describe(error)
+    return None
+
+
+def _make(channel: Channel, start: Start) -> None:
+    try:
+        call = pickle.loads(start.call)
+    except BaseException as error:
+        outcome = Outcome(Callback().latest, told=False, error=SentError.describe(error))
+        # The Bye that answers it is dropped by `serve_calls`.
+        channel.send(Ended(start.job_id, outcome))
+        return
+    running = _RunningCall(channel, start.job_id, call)
+    running.end(running.run())
 
 
 def _end_with_parent() -> None:
-    parent_process().join()  # type: ignore[union-attr]
-    os.killpg(0, signal.SIGKILL) if hasattr(os, "killpg") else os._exit(1)
+    """Kill this process, and all it has started, once the operation's process has died."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)  # on Windows
 
 
-def perform_for(address: Any, key: bytes, id: str, call: Call) -> tuple[Any, ...]:
-    """Make a call for the job of this id, whose operation listens at an address."""
+# In an executor
+
+
+def perform_for(address: Any, key: bytes, job_id: str, call: Call) -> Outcome:
+    """Make the call of a job whose operation listens at an address; return its outcome.
+
+    Runs in a thread or a process of the executor's, on any machine. ``key`` is the operation's
+    secret; each side proves to the other that it has it.
+
+    Raises `WorkerLost`, without having made the call, if the job cannot be reached or has
+    ended.
+    """
     try:
         connection = Client(address, authkey=key)
     except (OSError, EOFError, AuthenticationError) as error:
         raise WorkerLost(f"the worker cannot reach the job at {address}: {error!r}; "
                          "report_to=(host, port) must say where it can") from error
-    channel = Channel(connection, JSON)
     with connection:
-        # On Windows it cannot be told, and small messages wait a bit.
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as tcp:
+        _send_at_once(connection)
+        channel = Channel(connection, JSON)
+        _ask_for_admission(channel, job_id)
+        running = _RunningCall(channel, job_id, call)
+        outcome = running.run()
+        running.end(None)
+    return PortableOutcome(*outcome)
+
+
+def _send_at_once(connection: Connection) -> None:
+    """Turn Nagle's algorithm off, which holds small messages back for up to 40 ms."""
+    # A second descriptor of the same socket sets the option for both. Windows has none of a
+    # connection: there, messages wait.
+    with contextlib.suppress(OSError):
+        tcp = socket.socket(fileno=os.dup(connection.fileno()))
+        with tcp:
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _ask_for_admission(channel: Channel, job_id: str) -> None:
+    """Wait until the operation lets the call be made.
+
+    It does so once for each job: not for one that has ended, nor when an executor tries a call
+    again on another worker.
+    """
+    answer = None
+    channel.send(Hello(job_id))
+    with contextlib.suppress(OSError, EOFError):  # it has hung up
+        answer = channel.receive()
+    if not isinstance(answer, Welcome):
+        raise WorkerLost("the worker cannot reach the job, which has ended")
+
+
+# In both
+
+
+class _RunningCall:
+    """One call in progress. Its reports go out through a channel; a cancel comes in."""
+
+    def __init__(self, channel: Channel, job_id: str, call: Call) -> None:
+        self._channel = channel
+        self._job_id = job_id
+        self._call = call
+        self._callback = call.callback
+        self._callback.notify = self._report
+        # Held while a report is taken from the callback and sent: reports leave in the order
+        # in which they were made, whichever thread sends them.
+        self._lock = threading.Lock()
+        self._due = threading.Event()  # a report waits for the flusher
+        self._ended = threading.Event()  # the code has ended: send no further report
+        self._next_report_at = 0.0  # on the monotonic clock
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._flusher = threading.Thread(target=self._flush, daemon=True)
+
+    def run(self) -> Outcome:
+        """Make the call in this thread, and return its outcome."""
+        value = None
+        error = None
+        self._reader.start()
+        self._flusher.start()
+        self._channel.send(Begun(self._job_id))
         try:
-            channel.send("call", id)
-            channel.receive()
-        except (OSError, EOFError):
-            raise WorkerLost("the worker cannot reach the job, which has ended") from None
-        return _Outcome(_Run(channel, id, call)(False))
+            value = self._call.run()
+        except BaseException as raised:  # even SystemExit only means that the code has ended
+            error = SentError.describe(raised)
+        self._ended.set()
+        self._due.set()  # wakes the flusher, so that it ends
+        self._flusher.join()
+        _flush_output()
+        return Outcome(self._callback.latest, self._callback.told, value, error)
+
+    def end(self, outcome: Outcome | None) -> None:
+        """Tell the operation that the code has ended, and wait until it knows.
+
+        When this returns the reader has ended, and the next message is another thread's to
+        read.
+        """
+        if self._channel.send(Ended(self._job_id, outcome)):
+            self._reader.join()
+
+    # The reader
+
+    def _read(self) -> None:
+        """Obey the messages of this call, up to the operation's Bye."""
+        try:
+            while not self._obey():
+                pass
+        except (EOFError, OSError):
+            self._callback.cancel()  # the operation is gone, and its job with it
+
+    def _obey(self) -> bool:
+        """Wait for one message and act on it; return True if it was the last one."""
+        message = self._channel.receive()
+        if isinstance(message, Bye):
+            return True
+        if message == Cancel(self._job_id):
+            self._callback.cancel()
+        elif message == Companion(self._job_id):
+            # In a thread of its own, because it may block, and a Bye must still be read.
+            threading.Thread(target=self._call.stop, daemon=True).start()
+        return False
+
+    # Reports
+
+    def _report(self) -> None:
+        """Send the newest report now or soon. Runs in the thread that called the callback."""
+        # At once, unless there was a report just now: the function may enter C code next and
+        # keep the interpreter's lock, so that the flusher gets no turn.
+        if time.monotonic() >= self._next_report_at:
+            self._send_report()
+        else:
+            self._due.set()
+
+    def _flush(self) -> None:
+        """Send the reports that were held back, one each interval. Runs in the flusher."""
+        while not self._ended.is_set():
+            self._due.wait()
+            self._ended.wait(REPORT_INTERVAL)
+            self._send_report()
+
+    def _send_report(self) -> None:
+        with self._lock:
+            self._due.clear()  # before the look, so that a report after it is not missed
+            if not self._ended.is_set():
+                self._next_report_at = time.monotonic() + REPORT_INTERVAL
+                self._channel.send(Report(self._job_id, *self._callback.latest))
 
 
-class _Outcome(tuple):  # type: ignore[type-arg]  # which Python 3.8 has not
-    """An outcome that any executor can send."""
-
-    def __reduce__(self) -> Any:
-        return pickle.loads, (_pickled(tuple(self)),)
+def _flush_output() -> None:
+    """Write out what the function has printed, before its job is seen to have ended."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the function may have closed it
+            stream.flush()

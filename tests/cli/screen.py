@@ -123,7 +123,7 @@ class Screen:
 
 
 class Terminal:
-    """A command on a terminal of its own, whose keys reach it: ``text`` is all that it wrote."""
+    """A command on a terminal of its own; ``text`` is everything that it wrote."""
 
     def __init__(self, *command, columns=80, stdout=None, cwd, **environment):
         self.master, slave = os.openpty()

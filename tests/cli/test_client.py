@@ -38,7 +38,7 @@ def run(*arguments):
 
 
 def test_terminal(steps, operations):
-    """In a terminal operations are listed and run: the result on stdout, the rest on stderr."""
+    """Operations are listed and run: the result on stdout, everything else on stderr."""
     steps.let(2)
     with serving(operations) as server:
         assert run(server.url).stdout.splitlines()[0].startswith("steps n data - ")
@@ -57,8 +57,8 @@ def test_terminal(steps, operations):
 def test_terminal_ctrl_c(operations):
     """Ctrl-C in a terminal cancels the job."""
     with serving(operations) as server, subprocess.Popen(
-            [sys.executable, "-m", "longop.client", server.url, "steps"], cwd=str(ROOT), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            [sys.executable, "-m", "longop.client", server.url, "steps"], cwd=str(ROOT),
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             assert process.stderr.readline().startswith("running")
             process.send_signal(signal.SIGINT)
@@ -74,8 +74,8 @@ def test_terminal_ctrl_c_twice(make):
     may_end = threading.Event()
     operations = [make(lambda: may_end.wait(WAIT), "thread", name="deaf", callback=False)]
     with serving(operations) as server, subprocess.Popen(
-            [sys.executable, "-m", "longop.client", server.url, "deaf"], cwd=str(ROOT), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            [sys.executable, "-m", "longop.client", server.url, "deaf"], cwd=str(ROOT),
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             for state in "running", "cancelling":
                 assert process.stderr.readline().startswith(state)
@@ -88,7 +88,7 @@ def test_terminal_ctrl_c_twice(make):
 
 
 def test_client_sigterm(there):
-    """... and from afar."""
+    """SIGTERM cancels a job of a server too."""
     server, operation, _ = there
     with started(ROOT, server.url, "steps", module="client") as process:
         read_until(process, "running")
@@ -99,7 +99,7 @@ def test_client_sigterm(there):
 
 
 def test_client_json(there):
-    """The same line, and the same options, serve a job of a server."""
+    """--json prints the statuses of a job of a server."""
     server, _, function = there
     function.let(3)
     with started(ROOT, server.url, "steps", "--json", "n=3", module="client") as process:
@@ -109,14 +109,15 @@ def test_client_json(there):
 
 
 def test_client_on_terminal(make, folder):
-    """What a server says controls no terminal."""
+    """Nothing that a server says can control the terminal."""
     def evil(callback):
         raise ValueError(EVIL)
 
     evil.__doc__ = EVIL
     with serving([make(evil, "thread")]) as server:
-        for arguments, code, text in ((("evil",), 1, r"ValueError: a\[2Jb"), ((), 0, "^evil - a"),
-                                      (("evil", "\x1b[2J=1"), 2, "longop.client: ")):
+        for arguments, code, text in (
+                (("evil",), 1, r"ValueError: a\[2Jb"), ((), 0, "^evil - a"),
+                (("evil", "\x1b[2J=1"), 2, "longop.client: ")):
             with on_terminal(folder, server.url, *arguments, module="client") as shown:
                 shown.until(text)
                 assert shown.end() == code

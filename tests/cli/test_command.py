@@ -1,4 +1,4 @@
-"""`longop.cli.command`: the parameters of a job on a command line; `tests.run` tests the rest."""
+"""`longop.cli.command`: parameters on a command line; `tests.run` tests the rest."""
 
 from typing import List, Optional
 

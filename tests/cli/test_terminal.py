@@ -24,7 +24,7 @@ from .screen import EVIL, Terminal, on_terminal, run, touch, wide
 
 
 def test_bar(folder):
-    """One line with a bar, the rate and what remains goes on until the end; the result follows."""
+    """One line shows a bar, the rate and the time left until the end; the result follows."""
     with on_terminal(folder, "work.py:steps") as shown:
         line = shown.until("step 1$")
         assert re.match("running +25% █+░+ 1/4 0:00", line)
@@ -40,7 +40,7 @@ def test_bar(folder):
 
 
 def test_rate(folder):
-    """A line that is silent goes on with the time it takes, once a second."""
+    """The line of a silent job shows the time that goes by, once a second."""
     now = [100.0]
     file = io.StringIO()
     line = terminal._Line(file, False)
@@ -54,7 +54,8 @@ def test_rate(folder):
             now[0] = 100.0 + later
             line.show(status)
     lines = [line.rstrip() for line in file.getvalue().split("\r")[1:]]
-    assert lines == ["running 3 1.5/s 0:02 x", "running 3 1/s 0:03 x", "running 3 0.75/s 0:04 x"]
+    assert lines == [
+        "running 3 1.5/s 0:02 x", "running 3 1/s 0:03 x", "running 3 0.75/s 0:04 x"]
 
 
 @pytest.mark.parametrize("columns", [1, 12, 54, 60])
@@ -70,7 +71,7 @@ def test_narrow_terminal(folder, columns):
 
 
 def test_unknown_size(folder):
-    """A terminal that does not tell how wide it is has 80 columns."""
+    """A terminal of unknown width counts as 80 columns wide."""
     with on_terminal(folder, "work.py:says", f"text={'x' * 200}", columns=0) as shown:
         shown.screen.columns = 80
         shown.until("^running +[0-9]+%")
@@ -93,7 +94,8 @@ def test_resize(folder):
 
 def test_size_is_of_that_terminal(folder):
     """The width is that of the terminal that shows the line, wherever the output goes."""
-    script = "import longop, work; longop.progress(longop.LongOperation(work.steps).start(n=1))"
+    script = ("import longop, work\n"
+              "longop.progress(longop.LongOperation(work.steps).start(n=1))")
     with Terminal("-c", script, cwd=folder, columns=30, stdout=subprocess.PIPE) as shown:
         line = shown.until("^running +[0-9]+%")
         assert len(line) < 30
@@ -136,7 +138,7 @@ def test_no_blocks(folder):
 
 
 def test_control_characters(folder):
-    """What a function reports controls no terminal, nor does what it returns; a pipe has it all."""
+    """No report and no result can control the terminal; a pipe gets every character."""
     with on_terminal(folder, "work.py:says", f"text={EVIL}", columns=120) as shown:
         assert shown.until("^running +[0-9]+%").endswith("-0:00 a[2Jb]0;title31mcd e")
         touch(folder, "go")
@@ -217,7 +219,7 @@ class Plain:
 
 
 def test_progress_in_notebook(make, monkeypatch):
-    """In a notebook, whose stream is no terminal, it is one line all the same, without colours."""
+    """In a notebook, which is no terminal, it is one line too, without colours."""
     job = make(lambda callback: callback("\u6c49", 2, 2), "thread").start()
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
     for file in (Plain(), io.StringIO()):
@@ -255,7 +257,8 @@ class Raises:
 
 @pytest.mark.parametrize(("step", "total", "text"), [
     (1, Raises(), " 1/<Raises> 0.5/s 0:02 x"), (1, "2\x1b[1m\n", " 1/2[1m 0.5/s 0:02 x"),
-    (float("nan"), 2, " nan/2 nan/s 0:02 x"), ("text", 2, " 0:02 x"), (0, 0, " 0/0 0/s 0:02 x"),
+    (float("nan"), 2, " nan/2 nan/s 0:02 x"), ("text", 2, " 0:02 x"),
+    (0, 0, " 0/0 0/s 0:02 x"),
     (10 ** 400, None, f" {10 ** 400} 0:02 x"), (2, -10 ** 400, f" 2/{-10 ** 400} 1/s 0:02 x")])
 def test_numbers_of_any_kind(step, total, text):
     """Whatever a function says its numbers are, the line is drawn."""
@@ -309,4 +312,5 @@ def test_slow_reader_of_reports():
     started = time.monotonic()
     status = longop.progress(longop.LongOperation(function).start(), file=file)
     assert status.state is State.COMPLETED
-    assert len(file.getvalue().splitlines()) <= 3 + (time.monotonic() - started) / terminal.SLOW
+    seconds = time.monotonic() - started
+    assert len(file.getvalue().splitlines()) <= 3 + seconds / terminal.SLOW

@@ -18,7 +18,8 @@ def no_waiting(monkeypatch):
 
 def test_operations():
     """It has text that grows, a chart and a table."""
-    assert [operation.name for operation in load("longop.cli.tour")] == ["count", "train", "primes"]
+    names = [operation.name for operation in load("longop.cli.tour")]
+    assert names == ["count", "train", "primes"]
 
 
 def test_count():

@@ -1,4 +1,4 @@
-"""Adapters of CodeProject.AI Server, as files, and what serves them without that server."""
+"""Adapters of CodeProject.AI Server as files, and a door to serve them without it."""
 
 import json
 
@@ -177,7 +177,7 @@ class Async(ModuleRunner):
 
 
 class Door:
-    """The HTTP of some operations without a server: a method of it is a request."""
+    """The HTTP API of some operations, without a server. Its methods make requests."""
 
     def __init__(self, operations):
         self.operations, self.api = operations, Api(operations)
@@ -224,7 +224,7 @@ def until_seen(module, what):
 
 
 def error(place):
-    """Return what is wrong with a target, which is said on one line."""
+    """Return the error of a target, which must be one line."""
     with pytest.raises(TargetError) as caught:
         load(place)
     assert len(str(caught.value).splitlines()) == 1

@@ -31,7 +31,7 @@ def clean_imports(monkeypatch):
 
 @pytest.fixture
 def grace(monkeypatch):
-    """Return a function that sets how long a command has that ends by itself."""
+    """Return a function that sets the grace of a command that stops by itself."""
     return lambda seconds: monkeypatch.setattr(checkpoints, "GRACE", seconds)
 
 
@@ -51,7 +51,7 @@ def write(tmp_path, clean_imports):
 
 @pytest.fixture
 def made(write):
-    """Return a function that loads an adapter; it returns what serves it and its module."""
+    """Return a function that loads an adapter; it returns its door and its Python module."""
     doors = []
 
     def made(source, settings=None):
@@ -67,7 +67,7 @@ def made(write):
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch):
-    """Start with nothing of that server's in the environment."""
+    """Start without CodeProject's variables in the environment."""
     for name in list(os.environ):
         if name.startswith("CPAI_"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Modules of CodeProject.AI Server that run as processes on a stand-in of it."""
+"""Modules of CodeProject.AI Server, run as processes beside a stand-in for it."""
 
 import contextlib
 import socket

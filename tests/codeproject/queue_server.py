@@ -1,6 +1,6 @@
-"""A stand-in of CodeProject.AI Server as its modules see it, and a module that runs on it.
+"""A stand-in for CodeProject.AI Server as its modules see it, and a module beside it.
 
-It holds a poll until there is an entry, and takes replies, statuses and log lines as that server
+It holds a poll until there is an entry, and takes replies, statuses and log lines as the real one
 does. The test is its client, sees all that has come in, and breaks what is to break.
 """
 
@@ -194,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
     def take_reply(self, id):
         queue = self.server.queue
         queue.replies.append((id, self.body))
-        try:  # that server's binding of forms drains the body before it is read
+        try:  # the real server's binding of forms drains the body before it is read
             assert "x-www-form-urlencoded" not in self.headers["Content-Type"]
             reply = json.loads(self.body, parse_constant=int)  # which takes no NaN
             assert isinstance(reply.get("moduleId", ""), str)
@@ -264,7 +264,7 @@ def _has_gone(connection):
 
 @contextlib.contextmanager
 def module(server, *command, folder, **environment):
-    """Run a module as that server does; yield its process. ``folder/output`` has what it prints."""
+    """Run a module as CodeProject does; yield its process. ``folder/output`` has what it prints."""
     id = server.modules[0]
     settings = {
         **os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",

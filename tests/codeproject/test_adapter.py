@@ -1,4 +1,4 @@
-"""`longop.codeproject.adapter`: an adapter of CodeProject.AI Server, without that server."""
+"""`longop.codeproject.adapter`: an adapter of CodeProject.AI Server, without it."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def article(made, monkeypatch):
-    """The article's adapter, the steps of whose function the test lets go."""
+    """Return the article's adapter; the test lets its function take each step."""
     door, _ = made(ARTICLE, SETTINGS)
     door.may = threading.Semaphore(0)
     waits = types.SimpleNamespace(sleep=lambda seconds: door.may.acquire(timeout=WAIT))
@@ -47,7 +47,7 @@ def step(article, job, steps):
 
 
 def test_the_article_completes(article):
-    """The article's adapter runs to its end, and its answers are that server's."""
+    """The article's adapter runs to its end, and gives CodeProject's answers."""
     job = article.start(path="/v1/pythonlongprocess/long-process/command")
     step(article, job, 2)
     answer = article.status(job.id)
@@ -65,7 +65,7 @@ def test_the_article_completes(article):
 
 
 def test_the_article_stops(article, grace, monkeypatch):
-    """Its cancel flag is broken and it forbids to be forced; yet it stops, and keeps its result."""
+    """Its cancel flag is broken and it forbids force, yet it stops and keeps its result."""
     grace(0.01)
     over, later = threading.Event(), checkpoints.call_later
     monkeypatch.setattr(checkpoints, "call_later", lambda seconds, function: later(
@@ -89,7 +89,7 @@ def test_the_article_stops(article, grace, monkeypatch):
 
 
 def test_the_article_has_its_grace(article, grace):
-    """What would stop by itself is not raised in before its grace is over."""
+    """A command that stops by itself gets no exception before its grace period is over."""
     grace(1e6)
     job = article.start()
     step(article, job, 3)
@@ -127,7 +127,7 @@ def test_the_article_over_http(write):
 
 
 def test_a_command_that_fails(made):
-    """The error of a long command is told, with what it had reported."""
+    """A failed command's status has its error, and its last report."""
     door, module = made(STEPS)
     job = door.start()
     module.MAY.release()
@@ -145,7 +145,7 @@ def test_a_command_that_fails(made):
     ("None", ""), ("[1, 2]", [1, 2]), ("'x'", "x"), ("float('nan')", None), ("b'\\0'", "AA=="),
     ("{'result': 5, 'commandId': 'x', 'commandStatus': 'y'}", 5)])
 def test_what_a_command_may_return(made, value, result):
-    """Whatever a long command returns is answered, and cannot pose as another one's."""
+    """Whatever a long command returns is answered, under the command's own id."""
     door, _ = made(HEAD + f'''
 class Any(ModuleRunner):
     def process(self, data):
@@ -178,7 +178,7 @@ class Exits(ModuleRunner):
 
 
 def test_progress_is_seen_at_every_door(made):
-    """What command_status says of result, step, total and message is the job's status."""
+    """command_status gives the job its result, step, total and message."""
     door, module = made(STEPS)
     job = door.start()
     for expected in range(1, 4):
@@ -202,7 +202,7 @@ def test_progress_is_seen_at_every_door(made):
 
 
 def test_a_second_start_is_refused_on_every_route(made):
-    """While a command runs, no other one of that adapter starts, whatever its route."""
+    """While a command runs, no other command of its adapter starts, on any route."""
     door, module = made(STEPS, TWO)
     job = door.start()
     for path in "/v1/mod/one", "/v1/mod/deep/two", "/v1/Mod/two", "/v1/MOD/ONE/x":
@@ -223,7 +223,7 @@ def test_a_second_start_is_refused_on_every_route(made):
 
 @pytest.mark.parametrize("path", ["/v1/mod/one", "/v1/mod/deep/two"])
 def test_a_second_start_is_refused_with_prefer(made, path):
-    """A start with ``Prefer: respond-async`` is refused as others are."""
+    """A start with ``Prefer: respond-async`` is refused like any other."""
     door, module = made(STEPS, TWO)
     job = door.start()
     code, answer = door.ask("POST", path, Prefer="respond-async")
@@ -236,7 +236,7 @@ def test_a_second_start_is_refused_with_prefer(made, path):
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_second_start_is_refused_in_python(made, place):
-    """A start in Python of another route's operation is `Busy` too."""
+    """A start in Python of another route's operation raises `Busy` too."""
     door, module = made(STEPS, TWO)
     job = door.start()
     with contextlib.suppress(Busy):
@@ -249,7 +249,7 @@ def test_a_second_start_is_refused_in_python(made, place):
 
 
 def test_two_starts_at_once(made):
-    """Of many starts at once one is taken."""
+    """Of many starts at once, one is accepted."""
     door, module = made(STEPS, TWO)
     barrier = threading.Barrier(8)
     answers = []
@@ -296,7 +296,7 @@ class Values(ModuleRunner):
 
 
 def test_an_input_that_was_not_given_has_the_adapters_default(made):
-    """From Python as over HTTP, get_value falls back on what the adapter wants."""
+    """From Python as over HTTP, get_value falls back to the adapter's default."""
     settings = {"Modules": {"Mod": {"RouteMaps": [
         {"Route": "mod/run", "Command": "run", "Inputs": [{"Name": "a", "Type": "Text"}]}]}}}
     door, _ = made(HEAD + '''
@@ -310,14 +310,14 @@ class Values(ModuleRunner):
 
 @pytest.mark.parametrize("options", [{"limit": 2}, {"when_busy": "queue"}])
 def test_one_long_command_at_a_time(made, options):
-    """An adapter cannot be told to run several at a time, or to let them wait."""
+    """An adapter cannot be made to run several commands at a time, or to queue them."""
     door, _ = made(STEPS)
     with pytest.raises(ValueError, match="one long command at a time"):
         door.operations[0].replace(**options)
 
 
 def test_in_a_process_it_cannot_run(write):
-    """What needs its adapter cannot run in another process, and that is said."""
+    """A command cannot run in another process than its adapter, and the error says so."""
     with served(write(STEPS), "--executor", "process") as (process, line, url):
         start = line and get(url + "v1")["operations"][0]["start"]
         said = ask(url + start[1:], "POST")[1]["error"] if line else process.stderr.read()
@@ -325,7 +325,7 @@ def test_in_a_process_it_cannot_run(write):
 
 
 def test_the_jobs_outlive_the_server(write, tmp_path):
-    """With --history a long command's result is there after the server has gone."""
+    """With --history a long command's result outlives the server."""
     source = HEAD + '''
 class Long(ModuleRunner):
     def process(self, data):
@@ -345,7 +345,7 @@ class Long(ModuleRunner):
 
 
 def test_parameters_are_shown(made):
-    """/v1/jobs has the values that a command was started with, and not its files."""
+    """/v1/jobs has the values that a command was started with, but not its files."""
     door, _ = made(STEPS)
     id = door.post(body={"prompt": "hello", "many": [1, 2]})["commandId"]
     (one,) = door.ask("GET", "/v1/jobs")[1]["jobs"]
@@ -365,7 +365,7 @@ def test_parameters_are_shown(made):
     ("none", {"success": False, "code": 500}), ("raise", {"success": False}),
     ("exit", {"success": False})])
 def test_what_process_may_do(made, how, answer):
-    """Whatever process() does, the client is answered, with what that server adds (defect 5)."""
+    """Whatever process() does, the client gets an answer, with what CodeProject adds (defect 5)."""
     door, _ = made(ANSWERS)
     code, got = door.ask("POST", door.path, {"how": how})
     assert code == 200
@@ -378,13 +378,13 @@ def test_what_process_may_do(made, how, answer):
 
 
 def test_process_may_be_a_coroutine_function(made):
-    """A process() that is async is awaited, and may answer or say what takes long."""
+    """A process() that is async is awaited, and may answer or return a function."""
     door, _ = made(ASYNC)
     assert door.post(body={"quick": "1"})["x"] == 1
 
 
 def test_a_process_that_takes_time_holds_up_nothing(write):
-    """While requests are worked on, a status and a cancel are answered (defect 3)."""
+    """While process() is busy, a status and a cancel are answered (defect 3)."""
     source = STEPS.replace("return self.long\n", '''if data.get_value("slow"):
             MAY.acquire(timeout=10)
         return self.long
@@ -408,7 +408,7 @@ def test_a_process_that_takes_time_holds_up_nothing(write):
 
 
 def test_answers_are_never_mixed(made):
-    """Requests that process() answers with one object have each their own ids (defect 6)."""
+    """Requests that process() answers with the same object keep their own ids (defect 6)."""
     door, _ = made(HEAD + '''
 BARRIER = threading.Barrier(2)
 SHARED = {"success": True}
@@ -454,7 +454,7 @@ class Begins(ModuleRunner):
     ("raise SystemExit('no model')", "no model")])
 @pytest.mark.parametrize("where", ["initialise(self):", "__init__(self): super().__init__();"])
 def test_it_cannot_begin(write, statement, said, where):
-    """What goes wrong at the beginning is one line, with the adapter's name."""
+    """An error at the beginning is one line, with the adapter's name."""
     place = write(HEAD + f'''
 class Begins(ModuleRunner):
     def {where} {statement}
@@ -466,7 +466,7 @@ class Begins(ModuleRunner):
 
 @pytest.mark.parametrize("where", ["initialise(self):", "__init__(self): super().__init__();"])
 def test_serve_says_that_it_cannot_begin(write, where):
-    """`longop.serve` ends with that line and with 2."""
+    """`longop.serve` prints that line and exits with 2."""
     place = write(HEAD + f'''
 class Begins(ModuleRunner):
     def {where} raise ValueError("no model")
@@ -495,7 +495,7 @@ class Ends(ModuleRunner):
 
 
 def test_run_cleans_up(write, tmp_path):
-    """`longop.run` calls cleanup() too, without which a thread of the adapter's would stay."""
+    """`longop.run` calls cleanup() too, which may end a thread of the adapter's."""
     place = write(HEAD + '''
 import threading
 class Stays(ModuleRunner):

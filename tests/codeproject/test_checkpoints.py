@@ -14,7 +14,7 @@ from .adapters import ASYNC, HEAD, STEPS, until_seen
 
 
 def test_force_shutdown_stops_at_once(made, grace):
-    """A command that leaves it to us is raised in when it next uses its adapter."""
+    """A command that leaves stopping to us gets the exception when it next uses its adapter."""
     grace(1e6)
     door, module = made(STEPS)
     job = door.start()
@@ -30,7 +30,7 @@ def test_force_shutdown_stops_at_once(made, grace):
 
 
 def test_a_command_that_catches_everything_is_raised_in_again(made, grace):
-    """A command that catches even BaseException is raised in anew once its grace is over."""
+    """A command that catches even BaseException gets it again after each grace period."""
     grace(0.01)
     door, module = made(HEAD + '''
 class Stubborn(ModuleRunner):
@@ -65,7 +65,7 @@ def test_a_coroutine_is_cancelled_where_it_waits(made, grace, force):
 
 
 def test_a_coroutine_that_forbids_it_is_not_cancelled_before_its_grace(made, grace):
-    """With force_shutdown False even a coroutine goes on until its grace is over."""
+    """With force_shutdown False, even a coroutine goes on until its grace period is over."""
     grace(1e6)
     door, module = made(ASYNC.replace("asyncio.sleep(1000)", "asyncio.sleep(0.05)"))
     door.runner.force = False
@@ -79,7 +79,7 @@ def test_a_coroutine_that_forbids_it_is_not_cancelled_before_its_grace(made, gra
 
 @pytest.mark.parametrize("body", ["raise ValueError('no')", "raise SystemExit"])
 def test_a_cancel_command_task_that_raises(made, grace, body):
-    """Whatever cancel_command_task raises, the command is stopped and the client answered."""
+    """If cancel_command_task raises, the command stops all the same, and the client is answered."""
     grace(0.01)
     door, module = made(STEPS.replace('SEEN.append("told")', body))
     job = door.start()
@@ -90,7 +90,7 @@ def test_a_cancel_command_task_that_raises(made, grace, body):
 
 
 def test_a_cancel_command_task_that_waits_for_the_end(made, grace):
-    """One that waits until the command has ended does not keep it from being stopped."""
+    """A cancel_command_task that waits for the end of the command does not prevent it."""
     grace(0.01)
     door, module = made(STEPS.replace(
         'SEEN.append("told")', 'SEEN.append("told"); wait()') + '''
@@ -110,7 +110,7 @@ def wait():
 
 
 def test_a_command_status_that_raises(made):
-    """A command_status that cannot say anything yet is answered as that server does."""
+    """If command_status raises, the status is answered without it."""
     door, module = made(STEPS.replace("steps, result = 0, None", "").replace(
         'self.result, self.steps = "", 0',
         'SEEN.append("begun"); MAY.acquire(timeout=10); self.steps = self.most'))
@@ -125,7 +125,7 @@ def test_a_command_status_that_raises(made):
 
 
 def test_a_late_report_is_not_the_last(made):
-    """A command_status that is slow to answer does not undo what a later one has said."""
+    """A slow command_status does not overwrite what a later one said."""
     door, module = made(HEAD + '''
 ASKED, MAY_SAY = threading.Event(), threading.Event()
 class Slow(ModuleRunner):
@@ -167,7 +167,7 @@ class Slow(ModuleRunner):
 
 
 def test_cancelled_outside_of_a_command():
-    """Nobody is raised in who only looks at an adapter while its command is being cancelled."""
+    """Other threads can use an adapter while its command is being cancelled."""
     runner = ModuleRunner()
     checkpoints.running.checkpoint = lambda: (_ for _ in ()).throw(OperationCancelled())
     try:

@@ -8,7 +8,7 @@ from ..web.doors import FORM, SITE
 
 
 def converse(client):
-    """Make the requests of that server's clients, and return what was told."""
+    """Make the requests of CodeProject's clients, and return the answers."""
     ask = client.ask
     assert ask("GET /v1/status/ping")[1]["success"] is True
     assert ask("POST /v1/Doors/ECHO")[1]["success"] is True
@@ -38,7 +38,7 @@ def told_by_the_server():
 
 @pytest.mark.parametrize("door", [doors.handler, doors.wsgi])
 def test_doors(told_by_the_server, door):
-    """That server's clients get the same answers through all doors."""
+    """CodeProject's clients get the same answers through all doors."""
     with door() as address:
         told = converse(doors.Client(*address))
     for mine, its in zip(told, told_by_the_server):

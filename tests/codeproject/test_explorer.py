@@ -83,7 +83,7 @@ def test_ping_and_version(door, path):
 
 
 def test_modules_that_run(door):
-    """A running module has all that the Explorer looks into without asking whether it is there."""
+    """A running module has all the keys that the Explorer takes for granted."""
     code, answer = door().ask("GET", "/v1/module/list/running")
     assert (code, answer["success"], answer["hostname"]) == (200, True, socket.gethostname())
     (one,) = answer["modules"]
@@ -102,13 +102,13 @@ def test_modules_that_run(door):
 
 @pytest.mark.parametrize("page", [None, "", "<b>no marks</b>", PAGE.replace("END", "EN")])
 def test_modules_without_a_page(door, page):
-    """A module without a page, or without marks in it, has empty texts and no null."""
+    """A module without a page, or without marks in it, has empty strings, not null."""
     (one,) = door(page).ask("GET", "/v1/module/list/running")[1]["modules"]
     assert one["uiElements"]["explorerUI"] == {"html": "", "script": "", "css": ""}
 
 
 def test_plain_functions_run_too():
-    """A function that is no module of that server's is one of the running modules."""
+    """A plain function is one of the running modules."""
     def count(callback):
         """Count."""
 
@@ -123,7 +123,7 @@ def test_plain_functions_run_too():
 
 
 def test_the_page(door):
-    """The page has its names and our addresses, and a policy that lets only these be loaded."""
+    """The page has its own names, our addresses, and a policy that allows only these."""
     code, headers, text = get(door(), "/My-Module_2/explore.html")
     assert (code, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     text = text.decode()
@@ -143,7 +143,7 @@ def test_the_page(door):
 @pytest.mark.parametrize("address", ["http://localhost:32168/", "https://localhost:32168/",
                                      "https://:32168/", "http://:32168/", "http://127.0.0.1:32168/"])
 def test_addresses(door, address):
-    """However a page spells that server's address, it becomes ours."""
+    """However a page spells CodeProject's address, it becomes ours."""
     text = get(door(f'<script src="{address}assets/server.js">'), "/My-Module_2/explore.html")[2]
     assert text == b'<script src="/assets/server.js">'
 
@@ -151,12 +151,12 @@ def test_addresses(door, address):
 @pytest.mark.parametrize("path", ["/my-module_2/explore.html", "/MY-MODULE_2/EXPLORE.HTML",
                                   "/My-Module_2/explore.html?v=1"])
 def test_the_page_in_any_case(door, path):
-    """The path of the page is as that of everything else: its case does not matter."""
+    """The case of the page's path does not matter."""
     assert get(door(), path)[0] == 200
 
 
 def test_a_page_that_changes(door, tmp_path):
-    """The page is read anew each time, for who writes one tries it."""
+    """The page is read again for each request."""
     one = door()
     (tmp_path / "explore.html").write_text("now _MID_")
     assert one.ask("GET", "/My-Module_2/explore.html") == (200, b"now MyModule2_")
@@ -164,7 +164,7 @@ def test_a_page_that_changes(door, tmp_path):
 
 @pytest.mark.parametrize("page", [b"\xef\xbb\xbfx", "\u00e9".encode("latin-1"), b"\0\xff"])
 def test_a_page_of_other_bytes(door, page):
-    """A page that is not UTF-8 is no reason not to say which modules there are."""
+    """A page that is not UTF-8 does not spoil the list of modules."""
     one = door(page)
     assert one.ask("GET", "/v1/module/list/running")[0] == 200
     code, text = one.ask("GET", "/My-Module_2/explore.html")
@@ -173,7 +173,7 @@ def test_a_page_of_other_bytes(door, page):
 
 
 def test_a_page_that_has_gone(door, tmp_path):
-    """A page that was removed since is not found."""
+    """A page that has been removed is not found."""
     one = door()
     (tmp_path / "explore.html").unlink()
     assert one.ask("GET", "/v1/module/list/running")[0] == 200
@@ -185,7 +185,7 @@ def test_a_page_that_has_gone(door, tmp_path):
     ("server.css", "text/css"), ("bootstrap-dark.min.css", "text/css"),
     ("bootstrap.min.css", "text/css"), ("dashboard.css", "text/css")])
 def test_assets(door, name, kind):
-    """All that such pages load is there, of its kind, whatever version they ask for."""
+    """All assets of such pages are served, with their types, whatever version a page asks for."""
     code, headers, text = get(door(), f"/assets/{name}?v=2.6.1.0")
     assert (code, headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
     assert len(text) > 100
@@ -195,26 +195,26 @@ def test_assets(door, name, kind):
                                   "/assets/%2e%2e/api.py", "/assets/other.js",
                                   "/My-Module_2/an_adapter.py", "/My-Module_2/modulesettings.json"])
 def test_nothing_else_is_served(door, path):
-    """Of the folders nothing is served but that."""
+    """Nothing else in the folders is served."""
     assert get(door(), path)[0] in (400, 404)
 
 
 def test_the_icon(door):
-    """A browser that asks for an icon gets none, and no error."""
+    """A browser's request for an icon gets an empty answer, not an error."""
     code, headers, text = get(door(), "/favicon.ico")
     assert (code, text) == (204, b"")
     assert "Content-Type" not in headers
 
 
 def test_only_to_be_read(door):
-    """Pages and assets take no POST."""
+    """Pages and assets do not accept POST."""
     one = door()
     for path in "/favicon.ico", "/assets/server.js", "/My-Module_2/explore.html":
         assert one.ask("POST", path)[0] == 405
 
 
 def test_the_token_is_for_pages_too(door):
-    """With a token neither the page nor the assets are there without it."""
+    """With a token, the page and the assets are refused without it."""
     one = door()
     one.api = Api(one.operations, gate=Gate("secret"))
     bearer = {"Authorization": "Bearer secret"}

@@ -18,7 +18,7 @@ from .queue_server import QueueServer, module
 
 @pytest.mark.parametrize("routes", [1, 2])
 def test_functions_with_routes(write, routes):
-    """The functions of a file have the routes of their names, and their own."""
+    """The functions of a file have the routes that the settings give them, and their own."""
     settings = {"Modules": {"Mod": {"RouteMaps": [
         {"Route": f"mod/go-{name}", "Command": name} for name in ("f", "g")[:routes]]}}}
     place = write("def f(callback): return 1\ndef g(callback): return 2\n", settings)
@@ -29,7 +29,7 @@ def test_functions_with_routes(write, routes):
 
 
 def test_functions_are_known_by_name(tmp_path):
-    """Of several functions a command starts the one of its name; another one is an error."""
+    """Of several functions, a command starts the one of its name; an unknown name is an error."""
     (tmp_path / "functions.py").write_text(FUNCTIONS)
     with QueueServer() as server, module(server, sys.executable, "-m", "longop.codeproject",
                                          "functions.py", folder=tmp_path):

@@ -1,4 +1,4 @@
-"""`longop.codeproject.hosted`: what functions and an adapter share as modules of that server."""
+"""`longop.codeproject.hosted`: what functions and an adapter share as modules."""
 
 import os
 import sys
@@ -47,7 +47,7 @@ def test_statistics(made):
 
 
 def test_statistics_at_once(made):
-    """No request is lost in the count when many are answered at once."""
+    """No answer is lost in the count when many are counted at once."""
     door, _ = made(ANSWERS)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -67,7 +67,7 @@ def test_statistics_at_once(made):
 @pytest.mark.parametrize("time", ["'fast'", "float('nan')", "[1]"])
 @pytest.mark.parametrize("long", [False, True])
 def test_an_inference_time_that_is_none(made, time, long):
-    """An inferenceMs that is no number spoils neither the answer nor the count."""
+    """An inferenceMs that is not a number spoils neither the answer nor the count."""
     answer = f'{{"success": True, "x": 1, "inferenceMs": {time}}}'
     door, _ = made(HEAD + f'''
 class Odd(ModuleRunner):

@@ -27,7 +27,7 @@ class Another(ModuleRunner):
 
 
 def test_a_plain_function_beside_it(write):
-    """Of a file with an adapter that is served; a function in it is by its name."""
+    """A file with an adapter stands for the adapter; its functions must be named."""
     place = write(ANSWERS + PLAIN)
     assert [one.name for one in load(place)] == ["run"]
     assert [one.name for one in load(place + ":count")] == ["count"]
@@ -35,7 +35,7 @@ def test_a_plain_function_beside_it(write):
 
 
 def test_two_adapters_in_a_file(write):
-    """Of two adapters one has to be named, and that is what is said."""
+    """If there are two adapters, the error says to name one."""
     place = write(ANSWERS + ANOTHER)
     for name in "Answers", "Another":
         assert type(load(f"{place}:{name}")[0].owner.runner).__name__ == name
@@ -48,7 +48,7 @@ def test_two_adapters_in_a_file(write):
 
 
 def test_a_named_adapter_is_served(write):
-    """``adapter.py:ClassName`` is that one, and the other one does not begin."""
+    """``adapter.py:ClassName`` loads that adapter, and does not begin the other one."""
     place = write(ANSWERS + ANOTHER + "    def initialise(self): raise ValueError\n")
     with served(place + ":Answers") as (_, _, url):
         start = get(url + "v1")["operations"][0]["start"]
@@ -56,13 +56,13 @@ def test_a_named_adapter_is_served(write):
 
 
 def test_an_adapter_with_two_names(write):
-    """An adapter that has a second name in its file is served once."""
+    """An adapter with two names in its file is served once."""
     place = write(ANSWERS + "Adapter = Answers\n")
     assert [one.name for one in load(place)] == ["run"]
 
 
 def test_an_adapter_that_derives_from_one_beside_it(write):
-    """A base that another adapter of the file derives from is not served itself."""
+    """A base class of another adapter in the file is not served itself."""
     place = write(HEAD + '''
 class Base(ModuleRunner):
     def initialise(self):
@@ -77,7 +77,7 @@ class Real(Base):
 
 
 def test_an_adapter_of_another_file(write):
-    """An adapter that a file imports is found there by its name."""
+    """An adapter that a file imports can be named there."""
     write(ANSWERS)
     place = write("from an_adapter import Answers\n", name="main.py")
     assert [type(one.owner).__name__ for one in load(place + ":Answers")] == ["Adapter"]
@@ -85,7 +85,7 @@ def test_an_adapter_of_another_file(write):
 
 @pytest.mark.parametrize("name", ["longop_adapter.py", "longopper.py"])
 def test_an_adapter_whose_name_begins_like_ours(write, name, tmp_path):
-    """The folder of an adapter is where its file is, whatever that is called."""
+    """The folder of an adapter is that of its file, even if its name begins like ours."""
     operations = load(write(ANSWERS, SETTINGS, name=name))
     assert operations[0].owner.runner.module_path == str(tmp_path)
     assert operations[0].owner.id == "PythonLongProcess"
@@ -111,12 +111,12 @@ class Reads(ModuleRunner):
 
 
 def test_variables_are_there_before_the_adapter(write):
-    """Its variables are set when an adapter is imported, as that server has it."""
+    """An adapter's variables are set before it is imported, as in CodeProject."""
     assert Door(load(write(READS, ENVIRONMENT))).post()["x"] == ["small"] * 4
 
 
 def test_variables_of_the_outside_go_first(write, monkeypatch):
-    """What the environment has already stays."""
+    """Variables that are set already are kept."""
     monkeypatch.setenv("LONGOP_MODEL", "large")
     assert Door(load(write(READS, ENVIRONMENT))).post()["x"] == ["large"] * 4
 
@@ -135,7 +135,7 @@ HEAVY = {"ssl", "http.client", "email", "argparse"}
 
 
 def test_little_is_loaded():
-    """Neither an adapter nor the loader loads what only a module of the server's queue needs."""
+    """Neither the adapter's names nor the loader load what only the queue needs."""
     script = ("import sys, longop.codeproject, longop.codeproject.loader;"
               f"print(*{HEAVY!r} & {{*sys.modules}})")
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True,
@@ -144,7 +144,7 @@ def test_little_is_loaded():
 
 
 def test_little_is_loaded_by_a_server(write):
-    """Under ``longop.serve`` an adapter loads nothing of it either; only the server has options."""
+    """Under ``longop.serve`` an adapter loads none of them either, nor the queue."""
     place = write('''
 import sys
 from longop.codeproject import ModuleRunner
@@ -163,7 +163,7 @@ class Loaded(ModuleRunner):
 
 
 def test_functions_become_the_modules_own(write):
-    """Functions with settings beside them are that module's; others are as they were."""
+    """Functions with settings beside them become a module's own; others stay as they are."""
     place = write("import longop\n@longop.LongOperation\ndef f(callback): pass\n")
     (operation,) = load(place)
     assert operation.owner is None

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
     ("functions.py", "count"), ("functions", "count"), ("functions:count", "whatever"),
     ("operation.py", "counting"), ("operation:operation", "x")])
 def test_target(target, command, tmp_path):
-    """A function that reports through a callback, or an operation, is a module as it is."""
+    """A function that reports through a callback, or an operation, can be run as a module."""
     (tmp_path / "functions.py").write_text(FUNCTIONS)
     (tmp_path / "operation.py").write_text(OPERATION)
     with QueueServer() as server, module(server, sys.executable, "-m", "longop.codeproject", target,
@@ -64,7 +64,7 @@ def test_selftest(command, answer, code, tmp_path):
 
 @pytest.mark.parametrize("target", ["nowhere.py", "nowhere", "functions:nothing"])
 def test_no_target(target, tmp_path):
-    """A TARGET that is not there is said to be so, and the exit code is 2."""
+    """A missing TARGET is named in the error, and the exit code is 2."""
     (tmp_path / "functions.py").write_text(FUNCTIONS)
     with QueueServer() as server, module(server, sys.executable, "-m", "longop.codeproject", target,
                                          folder=tmp_path) as process:
@@ -74,7 +74,7 @@ def test_no_target(target, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["new", "--help"]])
 def test_help(arguments):
-    """``--help`` lists the commands, with a line each; each command's says what it takes."""
+    """``--help`` lists the commands, with a line each, and each command has its own."""
     done = subprocess.run([sys.executable, "-m", "longop.codeproject", *arguments], cwd=str(ROOT),
                           stdout=subprocess.PIPE, check=True, text=True)
     assert "TARGET" in done.stdout
@@ -85,3 +85,12 @@ def test_help(arguments):
         assert [line.split("  ")[1] for line in lines] == [
             "TARGET", "TARGET --selftest", "new DIR TARGET"]
         assert all(line.split("  ")[-1] for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [["codeproject", "--help"], ["codeproject", "new", "--help"]])
+def test_help_of_the_front_door(arguments):
+    """Behind ``longop codeproject`` the usage says so."""
+    done = subprocess.run([sys.executable, "-m", "longop", *arguments], cwd=str(ROOT),
+                          stdout=subprocess.PIPE, check=True, text=True)
+    assert "usage: python -m longop codeproject" in done.stdout
+    assert "longop.codeproject" not in done.stdout

@@ -15,7 +15,7 @@ from .adapters import Door
 
 
 def test_two_modules_of_one_name(write):
-    """Two files of one module's folder cannot be served together, and that is said."""
+    """Two files of the same module cannot be served together."""
     settings = {"Modules": {"Mod": {}}}
     operations = [*load(write("def f(callback): pass\n", settings, name="a_first.py")),
                   *load(write("def g(callback): pass\n", settings, name="a_second.py"))]
@@ -48,7 +48,7 @@ def begin(module, **values):
 
 
 def test_operations_without_an_owner():
-    """They are in one module for each Python module, and stay without an owner."""
+    """Operations without an owner are grouped by their Python module, and stay without one."""
     operations = [LongOperation(lambda callback: None, name=name) for name in "ab"]
     (module,) = modules_of(operations)
     assert (type(module), module.id, module.operations) == (Module, "test_module", operations)
@@ -69,7 +69,7 @@ def test_own_operations():
 
 
 def test_the_life_of_a_job(module, may):
-    """A start, its status and its cancel are told in that server's words."""
+    """A start, its status and its cancel are answered with the SDK's texts."""
     job = begin(module)
     said = module.say_begun(job)
     assert said == {"success": True, "message": "Command is running in the background",
@@ -86,7 +86,7 @@ def test_the_life_of_a_job(module, may):
 
 
 def test_a_start_that_is_refused(module, may):
-    """Of a start that is rejected it is said which job runs; other errors name none."""
+    """A rejected start names the job that runs; other errors name none."""
     job = begin(module)
     with pytest.raises(Busy) as caught:
         begin(module)
@@ -104,7 +104,7 @@ def test_a_start_that_is_refused(module, may):
 
 
 def test_unknown_jobs(module, may):
-    """What that server says of no id, of no job yet, and of another job."""
+    """No id, no job so far and an unknown job have the SDK's errors."""
     said = [module.status(""), module.status("x")]
     job = begin(module)
     may.release()
@@ -120,7 +120,7 @@ def test_unknown_jobs(module, may):
 @pytest.mark.parametrize(("success", "code"), [(True, 200), (1, 200), (False, 500), (None, 500),
                                                ("true", 500)])
 def test_wrap(success, code):
-    """With each answer a module says what it is called, and whether that was a success."""
+    """Each answer has the module's name, and a code that says whether it is a success."""
     whole = Module("Mod", "A module").wrap({"success": success}, "run", "7")
     assert whole == {"success": success, "moduleId": "Mod", "moduleName": "A module",
                      "code": code, "command": "run", "requestId": "7", "inferenceDevice": "CPU"}

@@ -1,4 +1,4 @@
-"""`longop.codeproject.openapi`: that server's routes in the OpenAPI document."""
+"""`longop.codeproject.openapi`: CodeProject's routes in the OpenAPI document."""
 
 import functools
 import json
@@ -16,7 +16,7 @@ OPERATIONS = [LongOperation(lambda callback, to: None, name=name) for name in "a
 
 
 def test_its_commands_are_described():
-    """The document has that server's commands for each module, and its start of each operation."""
+    """The document has CodeProject's commands for each module, and its starts."""
     document = openapi(OPERATIONS, extensions())
     paths = document["paths"]
     assert {"get", "post"} <= set(paths["/v1/test_openapi/get_command_status"])
@@ -31,7 +31,7 @@ def test_its_commands_are_described():
 
 
 def test_what_is_described_is_there():
-    """Each path in the document is one that the server answers at."""
+    """The server answers at each path in the document."""
     api = Api(OPERATIONS)
     for path, methods in openapi(OPERATIONS, extensions())["paths"].items():
         views = api._find_views(path.replace("{id}", "x"))

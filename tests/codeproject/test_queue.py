@@ -1,4 +1,4 @@
-"""`longop.codeproject.queue`: a module of CodeProject.AI Server, on a stand-in of it."""
+"""`longop.codeproject.queue`: a module of CodeProject.AI Server, beside a stand-in for it."""
 
 import json
 
@@ -203,7 +203,7 @@ def test_two_modules_on_one_queue(tmp_path, steps):
 
 
 def test_statuses(tmp_path):
-    """A module says how it is before it has work, in that server's keys, order and types."""
+    """A module reports its status before it has work, with the SDK's keys, order and types."""
     with running(tmp_path) as (server, _):
         wait_until(lambda: server.statuses)
         assert json.dumps(server.statuses[0]) == json.dumps({

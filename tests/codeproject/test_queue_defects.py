@@ -279,7 +279,7 @@ def test_defect_21_a_port_that_is_none(tmp_path):
     '\ufeff{"Modules": {"Demo": {"Name": "A demo"}}}',
     '\ufeff{"Modules": {"Demo": {"name": "A demo", "Description": "// /* \u4e16"}}}'])
 def test_defect_23_settings_as_the_server_reads_them(text, tmp_path):
-    """Where that server does not say its id and name, a module reads them as it does."""
+    """Without its id and name in the environment, a module reads them as CodeProject does."""
     (tmp_path / "modulesettings.json").write_text(text, encoding="utf-8")
     with running(tmp_path, PROBE, "Demo", CPAI_MODULE_ID="", CPAI_MODULE_NAME="",
                  CPAI_MODULE_QUEUENAME="") as (server, _):

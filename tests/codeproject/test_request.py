@@ -21,7 +21,7 @@ class Upload(bytes):
 
 
 def test_public_names():
-    """All that the SDK's RequestData has is there."""
+    """RequestData has all the names of the SDK's."""
     for name in ["clamp", "restrict", "encode_image", "encode_file_contents", "queue", "command",
                  "segments", "json", "add_value", "add_file", "get_image", "get_file_bytes",
                  "get_value", "get_int", "get_float", "get_bool", "payload", "files", "value_list",
@@ -198,7 +198,7 @@ def test_an_upload_is_not_encoded(counted):
     lambda data: data.files, lambda data: data.payload["files"],
     lambda data: json.loads(data.json())["payload"]["files"]])
 def test_an_upload_is_encoded_for_who_looks(counted, look):
-    """Only an adapter that looks at the payload has an upload encoded, once, and as ever."""
+    """An upload is encoded, once, only if the adapter looks at the payload."""
     data = RequestData.of({"file": [Upload(b"content")], "plain": [b"x"]}, "run", ["s"])
     wanted = [
         {"name": "file", "filename": "a.png", "contentType": "image/png", "data": "Y29udGVudA=="},
@@ -223,7 +223,7 @@ def test_an_entry_of_the_queue_is_decoded_once(counted):
 
 
 def test_a_payload_that_an_adapter_changes():
-    """What an adapter does to the payload, or to a file in it, counts from then on."""
+    """An adapter's changes of the payload, or of a file in it, take effect."""
     data = RequestData.of({"file": [Upload(b"content")]}, "run", [])
     data.files[0]["data"] = "eA=="
     assert (data.get_file_bytes(0), data.parameters()["file"]) == (b"x", [b"x"])

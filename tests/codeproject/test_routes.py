@@ -1,4 +1,4 @@
-"""`longop.codeproject.routes`: that server's words over HTTP, where its transcripts have none."""
+"""`longop.codeproject.routes`: CodeProject's words over HTTP, beyond its transcripts."""
 
 import functools
 
@@ -106,7 +106,7 @@ def test_old_ids_still_answer():
 
 
 def test_success_never_stands_with_cancelled(gate):
-    """A status never says success and cancelled together: that server's page would poll on."""
+    """A status never has success together with cancelled: CodeProject's page would poll on."""
     api = Api([LongOperation(gate)])
     ids = [send(api, "POST /v1/api_operations/gate")[1]["commandId"] for _ in range(2)]
     assert gate.reported.wait(WAIT)
@@ -138,7 +138,7 @@ def test_full_queue_over_http(gate):
     ({}, "?n=1", 400, 400), ({"when_busy": "reject"}, "", 409, 200),
     ({"max_queued": 0}, "", 429, 429)])
 def test_refusals(gate, options, query, plain, codeproject):
-    """A start that is refused is a problem to those who prefer it, else as that server says it."""
+    """A refused start is problem+json with a preference, and in CodeProject's form without one."""
     api = Api([LongOperation(gate, **options)])
     id = send(api, "POST /v1/api_operations/gate")[1]["commandId"]
     line = "POST /v1/api_operations/gate" + query

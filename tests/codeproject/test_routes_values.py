@@ -39,9 +39,9 @@ PAYLOAD = {"values": [{"key": "text", "value": ["\u00e9"]}, {"key": "number", "v
     (None, b"", "?text=%C3%A9&number=0.5&yes=1", False),
     ("multipart/form-data; boundary=B", FILE, "", True),
     ("application/json", json.dumps(PAYLOAD).encode(), "", True)],
-    ids=["flat JSON", "urlencoded", "query", "multipart", "that server's JSON"])
+    ids=["flat JSON", "urlencoded", "query", "multipart", "CodeProject's JSON"])
 def test_values_reach_the_getters(made, kind, body, query, has_file):
-    """Whatever way values and files come, the adapter gets them by the SDK's getters."""
+    """In whatever form values and files come, the SDK's getters return them."""
     door, _ = made(VALUES)
     answer = door.post(door.path + query, body, kind=kind)
     assert [answer.get(key) for key in ("text", "number", "yes")] == ["\u00e9", 0.5, True]
@@ -57,7 +57,7 @@ def test_values_reach_the_getters(made, kind, body, query, has_file):
     ("/a%2Fb", ["a%2Fb"]), ("/a//b", ["a", "", "b"])])
 @pytest.mark.parametrize("route", ["mod/run", "mod/deep/er", "run"])
 def test_segments(made, route, rest, segments):
-    """What follows a route in the path reaches data.segments, as that server reads it."""
+    """What follows a route in the path is in data.segments, decoded as CodeProject does."""
     settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": route, "Command": "run"}]}}}
     door, _ = made(VALUES, settings)
     code, answer = door.ask("POST", f"/v1/{route}{rest}")
@@ -98,7 +98,7 @@ class Names(ModuleRunner):
     {"values": [{"key": ["a"], "value": ["x"]}]}, {"values": None, "files": None}, {"values": {}}],
     ids=str)
 def test_what_only_looks_like_that_servers_json(made, body):
-    """A body that only looks like that server's own is a value, or refused, not our error."""
+    """A body that only resembles CodeProject's is a value, or refused, and no error of ours."""
     door, _ = made(VALUES)
     assert door.ask("POST", door.path, body)[0] in (200, 400)
 
@@ -112,7 +112,7 @@ def test_a_list_that_is_called_values(write):
 
 
 def test_a_command_id_of_the_adapters_own(made):
-    """What an adapter says as its commandId becomes no header of its own."""
+    """An adapter's commandId cannot add a header to the answer."""
     door, _ = made(HEAD + '''
 class Own(ModuleRunner):
     def process(self, data):
@@ -125,7 +125,7 @@ class Own(ModuleRunner):
 
 
 def test_status_by_the_functions_module(write):
-    """The commands of a module answer under its id, and under what ``/v1`` says."""
+    """The commands of a module answer under its id, and under the name in ``/v1``."""
     door = Door(load(write("def f(callback): return 1\n", {"Modules": {"Mod": {}}})))
     started = door.post("/v1/an_adapter/f")
     for root in "mod", "an_adapter":
@@ -135,9 +135,9 @@ def test_status_by_the_functions_module(write):
 
 @pytest.mark.parametrize(("body", "kind", "decoded"), [
     (FILE, "multipart/form-data; boundary=B", 0),
-    (json.dumps(PAYLOAD).encode(), "application/json", 1)], ids=["multipart", "that server's JSON"])
+    (json.dumps(PAYLOAD).encode(), "application/json", 1)], ids=["multipart", "CodeProject's JSON"])
 def test_an_upload_costs_no_base64(made, counted, body, kind, decoded):
-    """An upload reaches a long command as it came; only that server's own JSON is decoded, once."""
+    """An upload reaches a command as it came; a file in CodeProject's JSON is decoded once."""
     door, _ = made(HEAD + '''
 class Long(ModuleRunner):
     def process(self, data):
@@ -153,7 +153,7 @@ class Long(ModuleRunner):
 
 
 def test_a_start_that_must_be_a_job(made):
-    """With a preference there is a job, also where the adapter would have answered at once."""
+    """With a preference there is a job, even if the adapter answers at once."""
     door, _ = made(VALUES)
     code, status = door.ask("POST", door.path + "?text=x", Prefer="wait=10")
     assert (code, status["state"], status["result"]["text"]) == (200, "completed", "x")
@@ -164,7 +164,7 @@ def test_a_start_that_must_be_a_job(made):
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=10"])
 def test_wrong_values_with_a_preference(made, prefer):
-    """With a preference an error is a problem of the plain path; without one that server's."""
+    """With a preference an error is problem+json; without one it has CodeProject's form."""
     settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": "mod/run", "Inputs": [
         {"Name": "a", "Type": "Integer"}]}]}}}
     door, _ = made(VALUES, settings)
@@ -176,7 +176,7 @@ def test_wrong_values_with_a_preference(made, prefer):
 
 
 def test_two_operations_of_one_route(write):
-    """Two operations at one path cannot be served together."""
+    """Two operations with the same path cannot be served together."""
     settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": "mod/go", "Command": "f"},
                                                   {"Route": "Mod/GO", "Command": "g"}]}}}
     place = write("def f(callback): pass\ndef g(callback): pass\n", settings)

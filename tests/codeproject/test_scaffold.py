@@ -84,7 +84,7 @@ def test_the_example_is_what_is_written(tmp_path):
 
 
 def test_all_of_longop_is_in_it(make):
-    """The module has all of longop in it, and nothing that Python has left behind."""
+    """The module contains all of longop, without compiled files."""
     folder = make(COUNT)
 
     def names(place):
@@ -99,7 +99,7 @@ def test_all_of_longop_is_in_it(make):
 
 
 def test_settings_have_what_that_server_needs(make):
-    """All that the server requires of a modulesettings.json is there, and its own reader agrees."""
+    """The settings have all that CodeProject requires, and our reader accepts them."""
     folder = make(COUNT)
     settings = json.loads((folder / "modulesettings.json").read_text())["Modules"]["Counter"]
     assert settings["Name"] == "Count"
@@ -160,7 +160,7 @@ def test_parameters_are_fields(make):
 
 
 def test_a_default_of_nought_is_shown(make):
-    """A default of 0 is a value of its field; False is none."""
+    """A field shows a default of 0, but not one of False."""
     found = Fields((make("def f(callback, to: int = 0, loud: bool = False): pass\n", "f")
                     / "explore.html").read_text()).found
     assert found["_MID_to"]["value"] == "0"
@@ -168,13 +168,13 @@ def test_a_default_of_nought_is_shown(make):
 
 
 def test_no_word_is_left(make):
-    """No place of a template is left unfilled."""
+    """No placeholder of a template is left."""
     for name, data in files(make(COUNT)).items():
         assert b"{{" not in data, name
 
 
 def test_it_runs_anywhere(make, tmp_path):
-    """A copy of the folder runs where no longop is on the path."""
+    """A copy of the folder runs without longop on the path."""
     elsewhere = tmp_path / "a b" / "else"
     shutil.copytree(make(COUNT), elsewhere)
     done = subprocess.run([sys.executable, str(elsewhere / "count_adapter.py"), "--selftest"],
@@ -217,7 +217,7 @@ def f(callback, word: str = "<b>\\"'&</b>", other: str = "{{id}}"):
 
 
 def test_what_is_in_a_docstring_is_text(make):
-    """Quotes, markup and places of templates in a docstring or a default are text."""
+    """Quotes, markup and placeholders in a docstring or a default are text."""
     folder = make(HOSTILE, "f")
     settings = read(str(folder))
     (route,) = settings.routes
@@ -234,7 +234,7 @@ def test_what_is_in_a_docstring_is_text(make):
 @pytest.mark.parametrize("name", ["say it", "a/b", "../up", "<b>x</b>", "it's", 'a"b', "\u00e9",
                                   "a\\b", "{{id}}"])
 def test_an_operation_of_any_name(tmp_path, name):
-    """An operation with an odd name of its own makes a module that works, or is refused."""
+    """An operation with an odd name makes a module that works, or is refused."""
     (tmp_path / "odd.py").write_text(f"import longop\n@longop.long_operation(name={name!r})\n"
                                      "def f(callback):\n    callback(1)\n", encoding="utf-8")
     code, _, wrong = new(tmp_path, "Mod", "odd.py")
@@ -259,7 +259,7 @@ def test_an_operation_of_any_name(tmp_path, name):
 
 
 def test_a_folder_that_is_not_empty(tmp_path):
-    """A folder with something in it is left alone; an empty one will do."""
+    """A folder that is not empty is left alone; an empty one is used."""
     (tmp_path / "f.py").write_text(SHORT)
     (tmp_path / "Mod").mkdir()
     (tmp_path / "Mod" / "mine").write_text("x")
@@ -270,7 +270,7 @@ def test_a_folder_that_is_not_empty(tmp_path):
 
 
 def test_a_folder_that_is_a_file(tmp_path):
-    """A file in the place of the folder is left alone."""
+    """A file with the folder's name is left alone."""
     (tmp_path / "f.py").write_text(SHORT)
     (tmp_path / "Mod").write_text("x")
     assert str(tmp_path / "Mod") in refused(tmp_path, "Mod", "f.py")
@@ -279,7 +279,7 @@ def test_a_folder_that_is_a_file(tmp_path):
 
 @pytest.mark.parametrize("folder", ["./---", "\u00e9\u00e9", "_"])
 def test_a_folder_without_a_name(tmp_path, folder):
-    """A folder of whose name no id can be made is refused, and not made."""
+    """A folder whose name makes no id is refused, and not created."""
     (tmp_path / "f.py").write_text(SHORT)
     refused(tmp_path, folder, "f.py")
     assert not [path for path in tmp_path.iterdir() if path.name not in ("f.py", "__pycache__")]
@@ -317,7 +317,7 @@ def test_a_folder_whose_name_begins_with_a_digit(tmp_path, folder):
          "instance", "method", "partial", "inner", "exec", "syntax", "raises", "adapter", "no file",
          "no module"])
 def test_targets_that_will_not_do(tmp_path, source, target, said):
-    """What no module can be made of is refused on one line, before a file is written."""
+    """A target that cannot become a module is refused on one line; nothing is written."""
     (tmp_path / "f.py").write_text(source)
     assert said in refused(tmp_path, "Mod", target)
     assert not (tmp_path / "Mod").exists()
@@ -326,7 +326,7 @@ def test_targets_that_will_not_do(tmp_path, source, target, said):
 @pytest.mark.parametrize("body", ["from .other import x", "from pkg.other import x",
                                   "import other"])
 def test_a_function_that_needs_what_is_beside_it(tmp_path, body):
-    """A function whose file imports what is beside it is refused, with what is missing."""
+    """A function that imports a file beside its own is refused, and the error names the file."""
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "__init__.py").write_text("")
     for folder in tmp_path, tmp_path / "pkg":
@@ -341,7 +341,7 @@ def test_a_function_that_needs_what_is_beside_it(tmp_path, body):
 
 @pytest.mark.parametrize("name", ["f_adapter.py", "longop.py", "my-file.py", "class.py"])
 def test_a_file_whose_name_is_in_the_way(tmp_path, name):
-    """A file whose name cannot stand beside the adapter, or be imported, is refused."""
+    """A file whose name cannot be imported, or is the adapter's, is refused."""
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / name).write_text(SHORT)
     assert Path(name).stem in refused(tmp_path, "Mod", f"src/{name}:f")
@@ -349,7 +349,7 @@ def test_a_file_whose_name_is_in_the_way(tmp_path, name):
 
 
 def test_longop_in_a_zip(tmp_path):
-    """Where longop is in a zip, the module is written all the same, or it is said why not."""
+    """If longop is in a zip, the module is written, or the error says why not."""
     archive = tmp_path / "longop.zip"
     with zipfile.ZipFile(archive, "w") as zipped:
         for path in (ROOT / "longop").rglob("*"):
@@ -368,7 +368,7 @@ def test_longop_in_a_zip(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["new"], ["new", "Mod"], ["new", "Mod", "f.py", "more"]])
 def test_arguments(tmp_path, arguments):
-    """Too few arguments, or too many, are told with the usage."""
+    """Too few or too many arguments print the usage."""
     done = subprocess.run([sys.executable, "-m", "longop.codeproject", *arguments],
                           cwd=str(tmp_path), stderr=subprocess.PIPE, text=True,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -11,7 +11,7 @@ from longop.codeproject import LogMethod, LogVerbosity, ModuleRunner, RequestDat
 
 
 def test_runner_names():
-    """All that the SDK's ModuleRunner offers an adapter is there."""
+    """ModuleRunner has all the names of the SDK's."""
     for name in ["initialise", "initialize", "process", "status", "module_status", "command_status",
                  "cancel_command_task", "update_statistics", "selftest", "cleanup", "start_loop",
                  "start_timer", "end_timer", "log", "log_async", "report_error",
@@ -24,7 +24,7 @@ def test_runner_names():
 
 
 def test_defaults(tmp_path, monkeypatch):
-    """Without that server a module has what the SDK's has."""
+    """Without CodeProject a module has the SDK's defaults."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     folder = tmp_path / "TheModule"
     folder.mkdir()
@@ -40,7 +40,7 @@ def test_defaults(tmp_path, monkeypatch):
 
 
 def test_what_that_server_says(monkeypatch, tmp_path):
-    """What that server says in the environment is what a module has."""
+    """A module gets its values from the environment that CodeProject sets."""
     for name, value in {
             "PORT": "5000", "MODULE_ID": "Mod", "MODULE_NAME": "A module", "APPROOTPATH": "/app",
             "MODULE_PATH": str(tmp_path), "MODULE_QUEUENAME": "q", "MODULE_PARALLELISM": "3",
@@ -60,7 +60,7 @@ def test_what_that_server_says(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("port", ["", "x", "-1", "1.5", "0", "65536", "99999999", "\u00b2", "5 0"])
 def test_a_port_that_is_none(monkeypatch, port):
-    """A port that is none is not half believed: it is the usual one at both places (defect 21)."""
+    """An invalid port is replaced by the default in both places (defect 21)."""
     monkeypatch.setenv("CPAI_PORT", port)
     runner = ModuleRunner()
     assert (runner.port, runner.base_api_url) == (32168, "http://localhost:32168/v1/")
@@ -78,7 +78,7 @@ def test_log_verbosity(monkeypatch, text, verbosity):
 @pytest.mark.parametrize("cpus", [None, 1, 2, 8])
 @pytest.mark.parametrize("text", ["0", "", "x", "-2", "1"])
 def test_parallelism(monkeypatch, cpus, text):
-    """There is always one loop at least, on one CPU too (defect 13)."""
+    """There is at least one loop, on one CPU too (defect 13)."""
     monkeypatch.setattr(os, "cpu_count", lambda: cpus)
     monkeypatch.setenv("CPAI_MODULE_PARALLELISM", text)
     assert ModuleRunner().parallelism == (1 if text == "1" else max(1, (cpus or 2) // 2))
@@ -88,7 +88,7 @@ def test_parallelism(monkeypatch, cpus, text):
     ("enable", "enable"), ("disable", "disable"), ("force", "force"), ("Force", "disable"),
     ("yes", "disable"), ("", "disable")])
 def test_half_precision(monkeypatch, text, half):
-    """Of CPAI_HALF_PRECISION three words are known."""
+    """CPAI_HALF_PRECISION is one of three words."""
     monkeypatch.setenv("CPAI_HALF_PRECISION", text)
     assert ModuleRunner().half_precision == half
 
@@ -120,7 +120,7 @@ def test_log_in_other_ways(caplog):
 
 
 def test_what_need_not_be_overridden():
-    """An adapter has to have process() alone."""
+    """An adapter must override process() only."""
     runner = ModuleRunner()
     assert runner.selftest() == {"success": True}
     assert runner.module_status() == runner.status() == runner.command_status() == {}
@@ -130,7 +130,7 @@ def test_what_need_not_be_overridden():
 
 
 def test_pillow_is_not_imported():
-    """Neither Pillow nor numpy is imported with the adapter's names."""
+    """Importing the adapter's names imports neither Pillow nor numpy."""
     script = "import sys, longop.codeproject; print(*{'PIL', 'numpy', 'cv2'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True,
                           text=True).stdout == "\n"

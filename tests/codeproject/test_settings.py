@@ -77,7 +77,7 @@ def test_texts_stay_as_they_are(reads, name):
 
 
 def test_no_file(tmp_path):
-    """Without the file a module is called as its folder."""
+    """Without the file, a module is named after its folder."""
     folder = tmp_path / "TheModule"
     folder.mkdir()
     settings = read(str(folder))
@@ -85,7 +85,7 @@ def test_no_file(tmp_path):
 
 
 def test_first_module_counts(reads):
-    """Of more than one module the first is read."""
+    """If the file has several modules, the first one counts."""
     assert reads('{"Modules": {"B": {"Name": "b"}, "A": {"Name": 5}}}').id == "B"
 
 
@@ -111,7 +111,7 @@ def test_a_variable_that_is_null(reads):
 
 
 def test_identity(reads, tmp_path, monkeypatch):
-    """What that server says in the environment goes before the file."""
+    """The environment that CodeProject sets takes precedence over the file."""
     for name in "CPAI_MODULE_ID", "CPAI_MODULE_NAME":
         monkeypatch.delenv(name, raising=False)
     reads(TEXT)
@@ -167,7 +167,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("data", "said"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_said(reads, tmp_path, data, said):
-    """Of a file that cannot be used it is said on one line which it is, and where it is wrong."""
+    """The error of an invalid file is one line that names the file and the place in it."""
     with pytest.raises(TargetError) as caught:
         reads(data)
     text = str(caught.value)
@@ -181,7 +181,7 @@ def test_what_is_wrong_is_said(reads, tmp_path, data, said):
 @pytest.mark.parametrize("wrong", ["no JSON", "list", "no Modules", "latin-1", "input Type",
                                    "MinValue", "variable's name"])
 def test_serve_says_what_is_wrong(write, tmp_path, kind, wrong):
-    """`longop.serve` says it on one line and ends with 2."""
+    """`longop.serve` prints that line and exits with 2."""
     place = write(ECHO if kind == "adapter" else "def f(callback): pass\n")
     data, said = WRONG[wrong]
     (tmp_path / "modulesettings.json").write_bytes(data)
@@ -195,7 +195,7 @@ def test_serve_says_what_is_wrong(write, tmp_path, kind, wrong):
 
 
 def test_a_module_says_what_is_wrong(write, tmp_path):
-    """An adapter that is started by itself says it too."""
+    """An adapter that is started by itself prints it too."""
     place = write(ECHO + '\nif __name__ == "__main__":\n    Echo().start_loop()\n')
     (tmp_path / "modulesettings.json").write_bytes(b"[")
     done = subprocess.run([sys.executable, place, "--selftest"], stderr=subprocess.PIPE, text=True,
@@ -205,7 +205,7 @@ def test_a_module_says_what_is_wrong(write, tmp_path):
 
 
 def test_two_routes_that_are_one(write, tmp_path):
-    """A file with the same route twice is refused, by its name, or the last one counts."""
+    """If a file has a route twice, the last one counts, or the file is refused by its name."""
     settings = {"Modules": {"Mod": {"RouteMaps": [
         {"Route": "mod/run", "Command": "a"}, {"Route": "Mod/RUN", "Command": "b"}]}}}
     with served(write(ECHO, settings)) as (process, line, _):
@@ -226,7 +226,7 @@ def test_two_routes_that_are_one(write, tmp_path):
     ("Text", {"type": "string"}, ["x", "", "5"], []), ("Object", {"type": "string"}, ["x"], []),
     ("File", {"type": "string", "contentEncoding": "base64"}, ["AAE="], ["?"])])
 def test_types(door, kind, schema, good, bad):
-    """An input of each type is in the schema, and what is of another type is refused."""
+    """Each type of input is in the schema, and a value of another type is refused."""
     one = door({"Name": "a", "Type": kind, "Description": "It is."})
     found = one.operations[0].signature.schema()["properties"]["a"]
     kinds = [part for part in found.get("anyOf", [found]) if part.get("type") != "null"]
@@ -250,14 +250,14 @@ def test_names(door, name):
 
 
 def test_an_input_twice(door):
-    """An input that is there twice does no harm."""
+    """An input that is listed twice does no harm."""
     one = door({"Name": "a", "Type": "Integer"}, {"Name": "a", "Type": "Integer"})
     assert one.post("/v1/mod/run", {"a": 5})["x"] == [["a", [5]]]
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 10), (1.0, 10.0), ("1", "10"), ("1.0", "10.0")])
 def test_bounds(door, low, high):
-    """What is below MinValue or above MaxValue, numbers or texts of such, is refused."""
+    """A value below MinValue or above MaxValue, whether number or text, is refused."""
     one = door({"Name": "a", "Type": "Float", "MinValue": low, "MaxValue": high})
     for value in 1, 10, "5.5":
         assert one.ask("POST", "/v1/mod/run", {"a": value})[0] == 200
@@ -277,7 +277,7 @@ def test_bounds_with_prefer(door):
     ("Integer", 5), ("Integer", "5"), ("Float", "0.4"), ("Boolean", "true"), ("Text", "x"),
     ("File", ""), ("Integer", "many"), ("Text", {"a": []})])
 def test_defaults(door, kind, default):
-    """A default is in the schema, and one that does not fit the type is no reason to fail."""
+    """A default is in the schema, even if it does not fit the type."""
     one = door({"Name": "a", "Type": kind, "DefaultValue": default})
     schema = one.operations[0].signature.schema()["properties"]["a"]
     assert schema["default"] == default

@@ -6,14 +6,14 @@ from longop.codeproject import ModuleOptions, SystemInfo
 
 
 def test_module_options(monkeypatch):
-    """getEnvVariable is the environment's, with a default."""
+    """getEnvVariable reads the environment, with a default."""
     monkeypatch.setenv("LONGOP_X", "1")
     assert ModuleOptions.getEnvVariable("LONGOP_X", "2") == "1"
     assert ModuleOptions.getEnvVariable("LONGOP_Y", "2") == "2"
 
 
 def test_system_info():
-    """What would need a package is False, and what is no such thing is no attribute."""
+    """A device whose package is missing is False; other names are no attributes."""
     info = SystemInfo()
     assert info.hasTorchCuda is info.hasTorchMPS is info.hasAnything is False
     assert info.os in ("Linux", "Windows", "macOS")
@@ -21,7 +21,7 @@ def test_system_info():
 
 
 def test_defect_20_what_the_machine_is():
-    """What is known of the machine is known without a look that takes a second."""
+    """SystemInfo does not spend a second on examining the machine."""
     before = {*sys.modules}
     info = SystemInfo()
     assert info.cpu_arch
@@ -30,7 +30,7 @@ def test_defect_20_what_the_machine_is():
 
 
 def test_defect_22_no_gpu_is_no_gpu(monkeypatch):
-    """Where nothing is found there is no GPU."""
+    """If no GPU is found, there is none."""
     monkeypatch.setitem(sys.modules, "torch", None)
     info = SystemInfo()
     assert (info.hasNvidiaGPU, info.hasTorchCuda, info.hasTorchMPS) == (False, False, False)

@@ -67,20 +67,20 @@ DIFFERENCES = {
 
 
 def expected(name, place, reply):
-    """Return what we answer where that server answered so."""
+    """Return our answer to a request that CodeProject answered like this."""
     if (name, place) in DIFFERENCES:
         first = DIFFERENCES[name, place]
         common = list(reply)[list(reply).index("moduleId"):]
         reply = {**first, **{key: reply[key] for key in common}}
         reply["code"] = 200 if first["success"] else 500
-    # The names are those of our module and function; that server takes them from its settings.
+    # The names are those of our module and function; CodeProject takes them from its settings.
     command = "long_process" if reply["command"] == "command" else reply["command"]
     return {**reply, "moduleId": "pythonlongprocess", "moduleName": "pythonlongprocess",
             "command": command}
 
 
 class Client:
-    """Sends what the transcript's client sent, with our ids in the place of its."""
+    """Sends what the transcript's client sent, with our ids in place of its own."""
 
     def __init__(self, url):
         self.url = url
@@ -114,7 +114,7 @@ class Client:
 
 @pytest.mark.parametrize("name", TRANSCRIPTS)
 def test_transcript(name, tmp_path):
-    """That server's clients get the keys, order and texts they know, but for what is not so."""
+    """CodeProject's clients get the keys, order and texts they know, except untrue ones."""
     steps = tmp_path / "steps"
     steps.write_text("0")
     (tmp_path / "pythonlongprocess.py").write_text(STEPPED)

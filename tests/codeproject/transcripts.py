@@ -20,7 +20,7 @@ DONE = {"success": True, "message": "Command has completed", "commandId": "{job 
 
 
 def whole(head, payload, probe):
-    """Return a reply with what stands in every one."""
+    """Return a reply with the keys that every one has."""
     id, name = (("ProbeModule", "Probe Module") if probe else
                 ("PythonLongProcess", "Python Long Process Demo"))
     return {**head, "moduleId": id, "moduleName": name,
@@ -29,7 +29,7 @@ def whole(head, payload, probe):
 
 
 def text_of(reply, wanted):
-    """Return a reply as JSON, and check what cannot be the same in any two of them."""
+    """Return a reply as JSON, without the numbers that differ in each."""
     reply = dict(reply)
     for key, value in wanted.items():
         if value is None and isinstance(reply.get(key), (int, float)):

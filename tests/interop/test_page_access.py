@@ -1,4 +1,4 @@
-"""The page for everyone: axe-core, keyboard, screen reader, phone, zoom, languages, few movements.
+"""The page for everyone: axe-core, keyboard, screen reader, phone, zoom, languages, motion.
 
 ``LONGOP_AXE`` is where axe-core's ``axe.min.js`` is, from npm's package ``axe-core``.
 """
@@ -21,7 +21,7 @@ AXE = os.environ.get("LONGOP_AXE", "")
 FUNCTIONS = test_page_results.FUNCTIONS + '''
 
 def stay(callback, text: str = "", count: int = 1, upload: bytes = b"", flag: bool = False):
-    """Report, and end once there is a file, but hear of no cancel until then."""
+    """Report, end once there is a file, and notice a cancel only then."""
     callback("here", 1, 4, "working")
     _wait_for("stay")
     callback("here", 2, 4)
@@ -66,9 +66,9 @@ def chinese(browser):
 
 
 def show_each_state(page):
-    """Bring the page into one state after the other; yield their names."""
+    """Bring the page into one state after another; yield their names."""
     server = page.server
-    wait_for(lambda: page.browser.run("return operations.length"))
+    wait_for(lambda: page.browser.run("return longop.state.operations.length"))
     yield "empty"
     for operation, values, state in (
             ("fail", {}, "failed"), ("number", {}, "running"), ("records", {"n": 120}, "completed"),
@@ -78,11 +78,11 @@ def show_each_state(page):
         if operation == "number":
             for step in range(5):
                 server.tell(f"number{step}")
-            wait_for(lambda: page.browser.run("return shown.step") == 5)
+            wait_for(lambda: page.browser.run("return longop.state.shown.step") == 5)
         yield operation
     page.browser.click("#cancel")
     page.matches("state", "cancelling")
-    page.browser.run("trouble(t('lost'), true)")
+    page.browser.run("longop.showTrouble(longop.text('lost'), true)")
     yield "cancelling and lost"
 
 
@@ -95,7 +95,7 @@ def axe():
 @axe()
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 def test_axe_finds_nothing(page, look):
-    """axe-core has no finding and no doubt about contrast, in any state, light, dark or small."""
+    """axe-core finds nothing wrong in any state, in light and dark and on a phone."""
     for state in show_each_state(page):
         page.browser.show(320 if look == "phone" else 1280,
                           prefers_color_scheme="dark" if look == "dark" else "light")
@@ -109,7 +109,7 @@ def test_axe_finds_nothing(page, look):
 
 @pytest.mark.parametrize("width", [320, 640])
 def test_nothing_is_wider_than_the_window(page, width):
-    """On a phone, and on a screen of 1280 pixels at 200 %, nothing has to be scrolled sideways."""
+    """On a phone, and at 1280 pixels and 200 %, nothing scrolls sideways."""
     for state in show_each_state(page):
         page.browser.show(width, scale=2)
         wide = page.browser.run("""return [...document.querySelectorAll("body *")]
@@ -154,7 +154,7 @@ def test_the_keyboard_alone(page):
 
 
 def test_what_is_spoken(page):
-    """A screen reader hears of each state, and of progress now and then, but no babble."""
+    """A screen reader announces each state, and progress only now and then."""
     page.browser.run("""window.spoken = [];
         const spoken = document.getElementById("spoken");
         new MutationObserver(() => window.spoken.push(spoken.textContent))
@@ -162,9 +162,9 @@ def test_what_is_spoken(page):
     page.choose("slow")
     page.start()
     page.wait_for(state="running")
-    wait_for(lambda: page.browser.run("return shown.step > 50"))
+    wait_for(lambda: page.browser.run("return longop.state.shown.step > 50"))
     assert page.browser.run("return window.spoken") == ["slow: running"]
-    page.browser.run("spokenAt -= 10_000")
+    page.browser.run("longop.state.spokenAt -= 10_000")
     wait_for(lambda: len(page.browser.run("return window.spoken")) == 2)
     page.browser.click("#cancel")
     page.wait_for(state="cancelled")
@@ -178,7 +178,7 @@ def test_what_is_spoken(page):
 
 
 def test_the_title_tells_how_far_it_is(page):
-    """The window's title has the percentage, then the end."""
+    """The title shows the percentage, then the final state."""
     page.open(page.server.start("stay"))
     wait_for(lambda: page.browser.run("return document.title") == "25 % \u2013 stay")
     for name in "stay", "stay2":
@@ -187,24 +187,24 @@ def test_the_title_tells_how_far_it_is(page):
 
 
 def test_chinese(chinese, page):
-    """To who reads Chinese the page is in Chinese, all of it."""
+    """In a Chinese browser the whole page is in Chinese."""
     page.choose("stay")
     page.start()
     page.wait_for(state="运行中", cancel="取消", start="启动", steps="1 / 4")
     page.browser.click("#cancel")
     page.matches("state", r"^正在取消… \d 秒$")
     assert page.browser.run("return document.documentElement.lang") == "zh-Hans"
-    both = page.browser.run("""return Object.entries(TEXT).filter(([, words]) =>
-        !/^[^|]+\\|[^|]+$/.test(words) || !/[\\u4e00-\\u9fff/]/.test(words.split("|")[1]))""")
-    assert both == []
-    used = page.browser.run("""const page = document.documentElement.innerHTML;
-        return Object.keys(TEXT).filter(key => isNaN(key) &&
+    incomplete = page.browser.run("""return Object.entries(longop.TEXT).filter(([, words]) =>
+        words.length !== 2 || !words[0] || !/[\\u4e00-\\u9fff/]/.test(words[1]))""")
+    assert incomplete == []
+    unused = page.browser.run("""const page = document.documentElement.innerHTML;
+        return Object.keys(longop.TEXT).filter(key => isNaN(key) &&
              page.split(new RegExp(`\\\\b${key}\\\\b`)).length < 3)""")
-    assert used == []
+    assert unused == []
 
 
 def test_few_movements(page):
-    """Nothing moves for who asks for that."""
+    """Nothing moves if the browser asks for reduced motion."""
     page.open(page.server.start("hebrew"))
     page.open(page.server.start("large", size=10))
     page.wait_for(state="running")
@@ -215,7 +215,7 @@ def test_few_movements(page):
 
 
 def test_a_notification_if_asked_for(page):
-    """Who asked is notified of the end, and nobody else is asked."""
+    """The end is notified if the reader asked for it; permission is requested only then."""
     page.browser.run("""window.asked = 0; window.notices = [];
         window.Notification = class {
             static requestPermission() { window.asked++; return Promise.resolve("granted"); }

@@ -1,4 +1,4 @@
-"""The page's form and its list of jobs, against a server that answers whatever a test wants."""
+"""The form and the list of jobs, against a server whose answers a test chooses."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def stub():
 
 def opened(browser, stub, id=""):
     page = Page(browser, stub, id)
-    wait_for(lambda: browser.run("return operations.length"))
+    wait_for(lambda: browser.run("return longop.state.operations.length"))
     return page
 
 
@@ -109,7 +109,7 @@ def attributes(browser, name, *names):
 
 
 def test_help_and_limits_of_a_schema_are_in_the_form(browser, stub):
-    """A description stands at its field; limits, long texts and JSON are the browser's to check."""
+    """A field shows its description; the browser checks limits, lengths and JSON."""
     stub.serve_operation({
         "name": {**TEXT, "description": "Of whom?"}, "notes": {**TEXT, "format": "textarea"},
         "poem": {**TEXT, "default": "two\nlines"}, "essay": {**TEXT, "maxLength": 500},
@@ -137,7 +137,7 @@ def test_help_and_limits_of_a_schema_are_in_the_form(browser, stub):
 
 
 def test_a_page_elsewhere_is_not_linked(browser, stub):
-    """The link to a module's own page stays on this server."""
+    """A link to the own page of a module never leaves this server."""
     stub.serve_operation(page="//elsewhere.example/")
     opened(browser, stub)
     assert browser.read("#own-page", "property/hidden")
@@ -145,7 +145,7 @@ def test_a_page_elsewhere_is_not_linked(browser, stub):
 
 @pytest.mark.parametrize("many", [0, 30])
 def test_none_and_many_parameters(browser, stub, many):
-    """An operation without parameters has a button only; one with thirty has thirty fields."""
+    """An operation without parameters has only a button; one with thirty has thirty fields."""
     stub.serve_operation({f"p{index}": TEXT for index in range(many)})
     stub.answers["POST /v1/m/op"] = 202, status()
     stub.serve_jobs(status())
@@ -156,7 +156,7 @@ def test_none_and_many_parameters(browser, stub, many):
 
 
 def test_a_start_asks_for_a_job_and_for_one_only(browser, stub):
-    """A start prefers an answer at once, and if none came, the next try has the same key."""
+    """A start asks for an immediate answer; if none arrives, a retry sends the same key."""
     stub.serve_operation({"text": TEXT})
     stub.answers["POST /v1/m/op"] = 0, None
     opened(browser, stub)
@@ -180,9 +180,9 @@ def test_a_start_asks_for_a_job_and_for_one_only(browser, stub):
 @pytest.mark.parametrize(("code", "words"), [
     (401, "A token is needed: open the address that the server printed: why"),
     (403, "Not allowed: why"), (409, "Busy: why"), (413, "Too large for the server: why"),
-    (429, "Too busy: why"), (500, "The server said no: why")])
+    (429, "Too busy: why"), (500, "The request failed: why")])
 def test_a_refusal_is_told(browser, stub, code, words):
-    """What the server refuses is told at the button, in words and in the server's."""
+    """A refusal is shown below the button, in our words and in those of the server."""
     stub.answers["POST /v1/m/op"] = code, {"detail": "why"}
     opened(browser, stub)
     browser.click("#start")
@@ -192,7 +192,7 @@ def test_a_refusal_is_told(browser, stub, code, words):
 
 
 def test_wrong_fields_are_marked_and_the_first_has_the_focus(browser, stub):
-    """Each error stands at its field until that is changed; others stand at the button."""
+    """A field shows its error until it is changed; other errors are below the button."""
     stub.serve_operation({"one": TEXT, "two": TEXT})
     stub.answers["POST /v1/m/op"] = 400, {"errors": {"two": "is bad", "three": "is unknown"}}
     page = opened(browser, stub)
@@ -207,20 +207,20 @@ def test_wrong_fields_are_marked_and_the_first_has_the_focus(browser, stub):
 
 
 def test_run_again_fills_the_form(browser, stub):
-    """What a job was given, as the server tells it, is listed and comes back into the form."""
+    """The parameters that the server remembers are listed, and fill the form again."""
     stub.serve_operation({"text": TEXT, "flag": {"type": "boolean"}, "list": {"type": "array"}})
     stub.serve_jobs(status(parameters={"text": "words", "flag": True, "list": [1, 2]}))
     page = opened(browser, stub)
     wait_for(page.jobs)
     assert "text: words, flag: true, list: [1,2]" in browser.read("#jobs")
     browser.click("#jobs button")
-    values = "return fieldsOf().map(valueOf)"
+    values = "return longop.formFields().map(longop.valueOf)"
     assert browser.run(values) == ["words", "true", "[1,2]"]
     assert browser.run("return document.activeElement.name") == "text"
 
 
 def test_this_tab_remembers_what_it_started(browser, stub):
-    """Where the server does not tell what a job was given, the tab that started it does."""
+    """If the server does not remember the parameters, the tab that started the job does."""
     stub.serve_operation({"text": TEXT, "other": {**TEXT, "default": "x"}})
     stub.answers["POST /v1/m/op"] = 202, status("b" * 32)
     stub.serve_jobs(status("b" * 32), status("c" * 32))
@@ -228,17 +228,17 @@ def test_this_tab_remembers_what_it_started(browser, stub):
     browser.type("#field-text", "mine")
     page.start()
     page.open("b" * 32)
-    wait_for(lambda: browser.run("return operations.length"))
+    wait_for(lambda: browser.run("return longop.state.operations.length"))
     page.wait_for(state="completed")
     browser.click("#again")
-    assert browser.run("return fieldsOf().map(valueOf)") == ["mine", "x"]
+    assert browser.run("return longop.formFields().map(longop.valueOf)") == ["mine", "x"]
     page.open("c" * 32)
     page.wait_for(state="completed")
     assert browser.read("#again", "property/hidden")
 
 
 def test_forget(browser, stub):
-    """A finished job is forgotten on the server and in the list; the keyboard stays there."""
+    """A forgotten job leaves the server and the list; the focus stays at the list."""
     stub.serve_jobs(status("b" * 32), status("c" * 32, state="running"))
     stub.answers["DELETE /v1/jobs/" + "b" * 32] = 200, {}
     page = opened(browser, stub, "b" * 32)
@@ -252,7 +252,7 @@ def test_forget(browser, stub):
 
 
 def test_a_thousand_jobs(browser, stub):
-    """Of a thousand jobs twenty are shown, and all when they are asked for."""
+    """Of a thousand jobs twenty are shown at first, and all on request."""
     stub.serve_jobs(*(status(f"{index:032x}") for index in range(1000)))
     page = opened(browser, stub)
     wait_for(lambda: len(page.jobs()) == 20)
@@ -263,7 +263,7 @@ def test_a_thousand_jobs(browser, stub):
 
 
 def test_the_time_that_is_left_is_known_from_other_jobs(browser, stub):
-    """Without a total, what such jobs took before says how long this one may take."""
+    """Without a total, the time left is estimated from earlier jobs."""
     running = status("f" * 32, state="running", elapsed=20.0)
     stub.serve_jobs(running, *(status(f"{index:032x}", elapsed=seconds)
                                for index, seconds in enumerate([60.0, 100.0, 5000.0])))
@@ -273,7 +273,7 @@ def test_the_time_that_is_left_is_known_from_other_jobs(browser, stub):
 
 
 def test_a_queued_job_says_where_it_is(browser, stub):
-    """A job that waits says how many are before it."""
+    """A queued job shows its place in the queue."""
     stub.serve_jobs(status(state="queued", queue_position=2, started_at=None, elapsed=None))
     page = opened(browser, stub, "a" * 32)
     page.wait_for(state="queued, number 2", elapsed="")

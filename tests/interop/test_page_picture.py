@@ -1,4 +1,4 @@
-"""The picture of the page that is in the README: LONGOP_PICTURE=1 draws it anew."""
+"""The picture of the page in the README. LONGOP_PICTURE=1 writes a new one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PICTURE = Path(__file__).with_name("page.png")
 
 
 def test_picture(browser):
-    """The tour's chart is drawn as its numbers come, on a page that fits into a small picture."""
+    """The chart of the tour is drawn while numbers arrive, and the page fits into a picture."""
     with subprocess.Popen([sys.executable, "-m", "longop.serve", "--port", "0"], text=True,
                           cwd=str(test_page.ROOT), stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as server:

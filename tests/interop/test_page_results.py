@@ -1,4 +1,4 @@
-"""What the page makes of results: texts, numbers, pictures, tables, JSON, and what is too much."""
+"""How the page shows results: texts, numbers, pictures, tables, JSON, and large ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def word(callback, size: int):
 
 
 def number(callback):
-    """Report numbers and what is none."""
+    """Report numbers, NaN and infinity."""
     for step, value in enumerate([1.0, 5.0, float("nan"), 3.0, float("inf"), 4.0, 2.0]):
         callback(value, step)
         _wait_for(f"number{{step}}")
@@ -69,7 +69,7 @@ def many(callback):
 
 
 def paint(callback):
-    """Report a picture a step."""
+    """Report a picture in each step."""
     callback(RED, 1, 2)
     _wait_for("paint1")
     callback(DOT, 2, 2)
@@ -82,7 +82,7 @@ def records(callback, n: int):
 
 
 def tree(callback):
-    """Report what has parts."""
+    """Report nested values."""
     for step in range(3):
         callback({{"a": {{"b": [1, {{"c": step}}]}}, "picture": DOT, "empty": []}})
         _wait_for(f"tree{{step}}")
@@ -118,9 +118,10 @@ def of_box(page, script):
 
 
 def step_through(page, operation, count):
-    """Let a function go on each time the page has seen how far it is, to its end."""
+    """Let a function take its next step once the page shows the last one, until it ends."""
     for step in range(count):
-        wait_for(lambda: page.browser.run("return shown.step") == step)  # noqa: B023
+        seen = "return longop.state.shown.step"
+        wait_for(lambda: page.browser.run(seen) == step)  # noqa: B023
         page.server.tell(f"{operation}{step}")
     page.wait_for(state="completed")
 
@@ -129,7 +130,7 @@ AT_END = "box.scrollTop + box.clientHeight >= box.scrollHeight - 2"
 
 
 def test_a_text_grows_at_its_end_and_leaves_the_reader_alone(page):
-    """What is new is appended, and stays in sight unless the reader has scrolled up."""
+    """New text is appended, and stays in view unless the reader has scrolled up."""
     run(page, "log")
     wait_for(lambda: of_box(page, "box.innerText.length") == 4400)
     page.browser.run("window.first = document.querySelector('pre').firstChild")
@@ -150,7 +151,7 @@ def test_a_text_grows_at_its_end_and_leaves_the_reader_alone(page):
 
 
 def test_a_large_text_is_shown_in_part_and_all_of_it_if_asked(page):
-    """Of 5 MB the end is shown while they grow, is never streamed, and all is there to be had."""
+    """Of 5 MB only the end is shown while they grow; all of it is available on request."""
     run(page, "large", size=5_000_000)
     page.matches("cut-text", r"^4,899,987 characters are not shown\.$")
     assert of_box(page, "box.textContent.length") <= 120_000
@@ -159,7 +160,8 @@ def test_a_large_text_is_shown_in_part_and_all_of_it_if_asked(page):
     page.server.tell("large-end")
     page.wait_for(state="completed")
     page.browser.click("#show-all")
-    assert of_box(page, "box.textContent === shown.result && shown.result.length > 4_999_000")
+    assert of_box(page, "box.textContent === longop.state.shown.result")
+    assert of_box(page, "box.textContent.length > 4_999_000")
     assert of_box(page, "box.querySelectorAll('b').length") == 0
     page.browser.run("""URL.createObjectURL = blob => { window.blob = blob; return "#"; };
         HTMLAnchorElement.prototype.click = function () { window.file = this.download; }""")
@@ -170,14 +172,14 @@ def test_a_large_text_is_shown_in_part_and_all_of_it_if_asked(page):
 
 
 def test_ten_million_characters_without_a_space(page):
-    """One word of 10 MB leaves the page usable: its beginning is shown."""
+    """A word of 10 MB leaves the page usable: only its beginning is shown."""
     run(page, "word", size=10_000_000)
     page.matches("cut-text", r"^9,900,000 characters are not shown\.$")
     page.wait_for(state="completed")
 
 
 def test_numbers_become_a_line(page):
-    """Numbers are drawn as they come; where one was none the line has a gap."""
+    """Numbers are drawn as they arrive; NaN and infinity leave a gap."""
     run(page, "number")
     step_through(page, "number", 7)
     path = page.browser.read("#result path", "attribute/d")
@@ -187,7 +189,7 @@ def test_numbers_become_a_line(page):
 
 
 def test_named_numbers_become_lines_with_a_legend(page):
-    """Several numbers are several lines, with scales of their own if they differ much."""
+    """Each named number is a line; lines of very different ranges have their own scales."""
     run(page, "losses")
     step_through(page, "losses", 5)
     page.matches("result", r"score 4000 \(")
@@ -198,7 +200,7 @@ def test_named_numbers_become_lines_with_a_legend(page):
 
 
 def test_a_hundred_thousand_points(page):
-    """A long list of numbers is a line of few points, in which no peak is lost."""
+    """A long list of numbers becomes a line of few points, without losing a peak."""
     run(page, "many")
     wait_for(lambda: of_box(page, "box.querySelectorAll('path').length") == 1)
     path = page.browser.read("#result path", "attribute/d")
@@ -207,7 +209,7 @@ def test_a_hundred_thousand_points(page):
 
 
 def test_pictures(page):
-    """A picture is shown, the next one takes its place, and it can be downloaded."""
+    """A picture is shown, and the next one takes its place."""
     run(page, "paint")
     wait_for(lambda: of_box(page, "box.querySelector('img')?.src") == RED)
     page.browser.run("window.image = document.querySelector('#result img')")
@@ -221,7 +223,7 @@ def test_pictures(page):
 
 
 def test_records_become_a_table(page):
-    """A list of records is a table, of 100 rows at first; texts stay texts, pictures show."""
+    """A list of records is a table of at first 100 rows, with texts and pictures."""
     run(page, "records", n=250)
     wait_for(lambda: of_box(page, "box.querySelectorAll('tbody tr').length") == 100)
     assert page.read("cut-text") == "1 to 100 of 250"
@@ -234,7 +236,7 @@ def test_records_become_a_table(page):
 
 
 def test_json_is_folded_and_stays_as_the_reader_left_it(page):
-    """What is nested opens at a click, and stays open, with the focus in it, as it changes."""
+    """A nested value unfolds at a click, and stays unfolded and focused as it changes."""
     run(page, "tree")
     wait_for(lambda: of_box(page, "box.querySelectorAll('summary').length") == 1)
     for path in "/a", "/a/b", "/a/b/1":  # each is there once the one around it is open
@@ -249,7 +251,7 @@ def test_json_is_folded_and_stays_as_the_reader_left_it(page):
 
 
 def test_each_line_has_its_own_direction(page):
-    """A text that is written from right to left is shown so."""
+    """A line in Hebrew runs from right to left."""
     run(page, "hebrew")
     page.wait_for(state="completed", result="שלום\nhello")
     assert of_box(page, "getComputedStyle(box.querySelector('pre div')).direction") == "rtl"
@@ -258,7 +260,7 @@ def test_each_line_has_its_own_direction(page):
 
 @pytest.mark.parametrize("has_clipboard", [True, False])
 def test_copy(page, has_clipboard):
-    """The whole result is copied, where the browser has no clipboard for pages too."""
+    """The whole result is copied, also where the page may not use the clipboard."""
     run(page, "hebrew")
     page.wait_for(state="completed")
     page.browser.run("""navigator.clipboard.writeText = async words => {

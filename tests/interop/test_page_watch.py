@@ -1,4 +1,4 @@
-"""The page never loses touch: streams, polls, restarts, sleep, other clocks, and much to do."""
+"""The page keeps up: streams, polls, outages, restarts, hidden pages, wrong clocks, load."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 
 
 def count(callback, name: str):
-    """Report a number as often as there are files for it, and end at the file "end"."""
+    """Report each number that there is a file for, and end at the file "end"."""
     number = 0
     while not (FOLDER / (name + "-end")).exists():
         if (FOLDER / f"{name}{number}").exists():
@@ -36,7 +36,7 @@ def count(callback, name: str):
 FUNCTIONS = COUNT + '''
 
 def stubborn(callback):
-    """Report once, and hear of a cancel late."""
+    """Report once, and notice a cancel late."""
     callback("here")
     while not (FOLDER / "stubborn").exists():
         time.sleep(0.005)
@@ -60,16 +60,24 @@ def grow(callback):
         callback(text, step, 3000)
         time.sleep(0.001)
 '''
-# Long tasks, as the browser itself sees them.
+# Long tasks, as the browser measures them.
 LONG = """window.longTasks = [];
     window.observer = new PerformanceObserver(list => {
         window.longTasks.push(...list.getEntries().map(entry => entry.duration));
     });
     window.observer.observe({ type: "longtask" });"""
 
+# Each drawing sets the title.
+COUNT_DRAWS = """window.draws = 0;
+    const title = Object.getOwnPropertyDescriptor(Document.prototype, "title");
+    Object.defineProperty(document, "title", { get: title.get, set(words) {
+        window.draws++;
+        title.set.call(document, words);
+    } });"""
+
 
 class Proxy(ThreadingHTTPServer):
-    """Stands before a server, and does to streams and long polls what some proxies do."""
+    """A proxy that holds back streams and, if told to, ignores the wait of long polls."""
 
     daemon_threads = True
 
@@ -122,7 +130,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def clean(browser):
-    """Start with an empty console, and leave nothing that was emulated."""
+    """Start with an empty console, and undo all emulation at the end."""
     browser.forget()
     yield browser
     browser.tell("Network.emulateNetworkConditions", offline=False, latency=0,
@@ -132,12 +140,12 @@ def clean(browser):
 
 
 def asked(page, of):
-    """Return how often the page has asked for something of the job."""
+    """Return how many requests ended with this."""
     return sum(url.endswith(of) for url in page.requests())
 
 
 def test_a_stream_brings_each_change(clean, server):
-    """While a stream speaks, nothing is polled."""
+    """While a stream delivers, nothing is polled."""
     page = Page(clean, server, server.start("count", name="stream"))
     page.wait_for(state="running", link="live")
     for number in range(5):
@@ -151,7 +159,7 @@ def test_a_stream_brings_each_change(clean, server):
 
 @pytest.mark.parametrize("without_wait", [False, True], ids=["long polls", "polls"])
 def test_without_streams(clean, server, without_wait):
-    """Behind a proxy that keeps streams the page asks, and that waits if long polls work."""
+    """Behind a proxy that holds back streams the page uses long polls, or else polls."""
     name = f"proxy-{without_wait}-"
     proxy = Proxy(server, without_wait)
     try:
@@ -161,7 +169,7 @@ def test_without_streams(clean, server, without_wait):
         wait_for(lambda: any("since=" in path for path in proxy.seen), 20)
         page.wait_for(result="report 0")
         if without_wait:
-            page.wait_for(link="asking every 2 s")
+            page.wait_for(link="checking every 2 s")
         server.tell(name + "1")
         page.wait_for(result="report 1")
         server.tell(name + "-end")
@@ -171,7 +179,7 @@ def test_without_streams(clean, server, without_wait):
 
 
 def test_the_network_is_lost_and_comes_back(clean, server):
-    """An outage is told, and after it the page knows at once what happened meanwhile."""
+    """An outage is shown; after it the page shows at once what happened meanwhile."""
     page = Page(clean, server, server.start("count", name="lost"))
     page.wait_for(state="running", trouble="")
     clean.tell("Network.enable")
@@ -188,7 +196,7 @@ def test_the_network_is_lost_and_comes_back(clean, server):
 
 
 def test_a_server_that_is_started_again_with_its_history(clean, tmp_path):
-    """After a restart the page says what has become of the job, and the form works again."""
+    """After a restart the page shows what became of the job, and the form works again."""
     options = ["--history", str(tmp_path / "jobs.sqlite3")]
     server = Server(tmp_path, functions=COUNT, options=options)
     try:
@@ -210,10 +218,11 @@ def test_a_server_that_is_started_again_with_its_history(clean, tmp_path):
 
 
 def test_a_hidden_page_rests_and_a_seen_one_knows_at_once(clean, server):
-    """When somebody looks at the page again, it asks, whatever has become of its stream."""
+    """A page that becomes visible asks at once, even if its stream is dead."""
     page = Page(clean, server, server.start("count", name="hidden"))
     page.wait_for(state="running", link="live")
-    clean.run("EventSource.prototype.addEventListener = () => {}; leave(); follow()")  # a dead one
+    clean.run("EventSource.prototype.addEventListener = () => {};"  # a dead one
+              "dispatchEvent(new Event('hashchange'))")
     wait_for(lambda: asked(page, "/events") >= 2)
     server.tell("hidden0")
     before = asked(page, page.id)
@@ -226,7 +235,7 @@ def test_a_hidden_page_rests_and_a_seen_one_knows_at_once(clean, server):
 
 
 def test_two_tabs_and_a_job_of_somebody_else(clean, server):
-    """A job that curl started is in the list; two pages show the same, also its cancel."""
+    """A job that curl started is listed; two tabs show the same, including its cancel."""
     page = Page(clean, server)
     id = server.start("count", name="tabs")
     server.tell("tabs0")
@@ -246,7 +255,7 @@ def test_two_tabs_and_a_job_of_somebody_else(clean, server):
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_wrong(clean, server, hours):
-    """Durations are the server's, however wrong the clock of the browser is."""
+    """Durations are those of the server, however wrong the clock of the browser is."""
     script = clean.tell("Page.addScriptToEvaluateOnNewDocument", source=f"""{{
         const real = Date.now, Old = Date;
         Date = class extends Old {{
@@ -265,12 +274,12 @@ def test_a_clock_that_is_wrong(clean, server, hours):
 
 
 def test_silence_is_told(clean, server):
-    """A job that has long not reported is said to be quiet, with for how long."""
+    """A job without reports is shown as quiet, and for how long."""
     page = Page(clean, server, server.start("count", name="quiet"))
     page.wait_for(state="running", quiet="")
     server.tell("quiet0")
     page.wait_for(result="report 0")
-    clean.run("changedAt -= 12_000")
+    clean.run("longop.state.changedAt -= 12_000")
     page.matches("quiet", r"^last report 1[2-5] s ago$")
     server.tell("quiet1")
     page.wait_for(quiet="", result="report 1")
@@ -279,11 +288,10 @@ def test_silence_is_told(clean, server):
 
 @pytest.mark.parametrize("operation", ["fast", "grow"])
 def test_a_thousand_reports_a_second_leave_the_page_free(clean, server, operation):
-    """However fast a job reports, the page draws some ten times a second; tasks are measured."""
+    """However fast a job reports, the page draws about ten times a second."""
     page = Page(clean, server)
-    wait_for(lambda: clean.run("return operations.length"))
-    clean.run("window.draws = 0; window.old = showFacts;"
-              "showFacts = () => { window.draws++; window.old(); }")
+    wait_for(lambda: clean.run("return longop.state.operations.length"))
+    clean.run(COUNT_DRAWS)
     clean.run(LONG)
     values = {"seconds": "2"} if operation == "fast" else {}
     page.choose(operation, **values)
@@ -291,15 +299,15 @@ def test_a_thousand_reports_a_second_leave_the_page_free(clean, server, operatio
     page.start()
     page.wait_for(state="completed")
     draws = clean.run("return window.draws") - before
-    assert draws < 14 * (time.monotonic() - began)
+    assert 2 < draws < 14 * (time.monotonic() - began)
     long_tasks = clean.run("window.observer.disconnect(); return window.longTasks")
     print(f"page: {operation}: tasks of over 50 ms: {long_tasks or 'none'}")
     if operation == "fast":
-        assert clean.run("return seen.get('').xs.length") <= 4000
+        assert clean.run("return longop.state.lines.get('').xs.length") <= 4000
 
 
 def test_first_paint(clean, server):
-    """With a processor four times as slow the job is on the screen; how soon is measured."""
+    """The job appears on a processor four times as slow; the time is measured."""
     page = Page(clean, server, server.start("count", name="paint"))
     page.wait_for(state="running")
     id, times = page.id, []

@@ -1,4 +1,4 @@
-"""A small client of W3C WebDriver, for headless Chromium: `urllib` and chromedriver, no package."""
+"""A small W3C WebDriver client for headless Chromium: chromedriver and `urllib`, no package."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _FLAGS = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run
           "disable-background-networking", "disable-component-update", "disable-sync",
           "disable-dev-shm-usage"]
 KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "Space": " ", "ArrowDown": "\ue015"}
-_open = build_opener(ProxyHandler({})).open  # never by way of a proxy
+_open = build_opener(ProxyHandler({})).open  # never through a proxy
 
 
 class WebDriverError(Exception):
-    """What the driver could not do, such as to find an element."""
+    """The driver could not do something, such as find an element."""
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 10) -> Any:
-    """Return what a condition returns once that is true; else raise with what it last saw."""
+    """Wait for a condition and return its value; on a timeout raise with what it last saw."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -89,13 +89,13 @@ class Browser:
         self._ask("POST", self._element(css) + "/click")
 
     def type(self, css: str, text: str) -> None:
-        """Type into a field in place of what is there; into one for a file its path."""
+        """Replace the text of a field; for a file, type its path."""
         element = self._element(css)
         self._ask("POST", element + "/clear")
         self._ask("POST", element + "/value", text=text)
 
     def read(self, css: str, what: str = "text") -> Any:
-        """Return an element's text as it is seen, or else its `property/...` or `attribute/...`."""
+        """Return the visible text of an element, or its `property/...` or `attribute/...`."""
         return self._ask("GET", f"{self._element(css)}/{what}")
 
     def run(self, script: str, *arguments: Any) -> Any:
@@ -103,18 +103,18 @@ class Browser:
         return self._ask("POST", "/execute/sync", script=script, args=arguments)
 
     def press(self, *keys: str) -> None:
-        """Press keys together, by the names that are in `KEYS`, on what has the focus."""
+        """Press keys together, by their names in `KEYS`, on the focused element."""
         codes = [KEYS[key] for key in keys]
         events = [{"type": "keyDown", "value": code} for code in codes]
         events += [{"type": "keyUp", "value": code} for code in reversed(codes)]
         self._ask("POST", "/actions", actions=[{"type": "key", "id": "keys", "actions": events}])
 
     def tell(self, command: str, **parameters: Any) -> Any:
-        """Give the browser a command of the Chrome DevTools protocol and return what it answers."""
+        """Send a command of the Chrome DevTools protocol and return the answer."""
         return self._ask("POST", "/goog/cdp/execute", cmd=command, params=parameters)
 
     def show(self, width: int = 1280, height: int = 900, scale: float = 1, **media: str) -> None:
-        """Make the window so large, in CSS pixels, with such media features, else the usual."""
+        """Set the size of the window, in CSS pixels, and its media features."""
         self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=scale, mobile=width < 600)
         features = [{"name": name.replace("_", "-"), "value": value}
@@ -122,7 +122,7 @@ class Browser:
         self.tell("Emulation.setEmulatedMedia", features=features)
 
     def open_tab(self) -> str:
-        """Open another tab, go there, and return the one that was left, for `go_to_tab`."""
+        """Open a tab and go there; return the previous one, for `go_to_tab`."""
         left = self._ask("GET", "/window")
         self.go_to_tab(self._ask("POST", "/window/new", type="tab")["handle"])
         return left
@@ -141,16 +141,16 @@ class Browser:
         return base64.b64decode(self._ask("GET", "/screenshot"))
 
     def errors(self) -> list[str]:
-        """Return the warnings and errors in the console since this was last asked."""
+        """Return the warnings and errors in the console since the last call."""
         return [entry["message"] for entry in self._ask("POST", "/se/log", type="browser")]
 
     def forget(self) -> None:
-        """Leave the page, before the server that it asks has gone, and empty the console."""
+        """Leave the page before its server ends, and empty the console."""
         self.get("about:blank")
         self.errors()
 
     def quit(self) -> None:
-        """End both processes, whatever state they are in, and remove the profile."""
+        """Kill both processes and remove the profile."""
         if self._pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)

@@ -32,7 +32,7 @@ def test_error_on_terminal(folder):
 
 def test_ctrl_c(folder):
     """Ctrl-C cancels, and nothing is left on the line of what stood there."""
-    with on_terminal(folder, "work.py:steps", "n=1", f"text={'x' * 10}", NO_COLOR="1") as shown:
+    with on_terminal(folder, "work.py:steps", "n=1", "text=xxxxxxxxxx", NO_COLOR="1") as shown:
         shown.until("x{10}")
         shown.press("\x03")
         assert shown.end() == 130
@@ -73,7 +73,7 @@ def test_sigterm(folder):
 
 def test_killed_by_its_grace(folder):
     """In a process, what hears nothing is killed after the grace by one Ctrl-C."""
-    with started(folder, "work.py:deaf", "--executor", "process", "--grace", "0.05") as process:
+    with started(folder, "work.py:deaf", "--executor=process", "--grace=0.05") as process:
         read_until(process, "deaf")
         process.send_signal(signal.SIGINT)
         assert "stopped by SIG" in process.communicate(timeout=WAIT)[1]
@@ -103,7 +103,7 @@ def test_output(folder):
 
 
 def test_output_of_process(folder):
-    """... also where it runs in a worker process."""
+    """Standard output is the result also if the job runs in a worker process."""
     code, out, err = run(folder, "work.py:speaks", "--executor", "process")
     assert (code, out) == (0, b'{"a":1}\n')
     for printed in "imported", "printed", "by a subprocess", "raw", "an error":
@@ -111,7 +111,7 @@ def test_output_of_process(folder):
 
 
 def test_print_comes_at_once(folder):
-    """What a function prints is there when it prints it, in a pipe too."""
+    """What a function prints appears at once, in a pipe too."""
     with started(folder, "work.py:prints") as process:
         read_until(process, "printed")
         touch(folder, "go")
@@ -120,7 +120,7 @@ def test_print_comes_at_once(folder):
 
 
 def test_json(folder):
-    """With --json standard output is a status a line, and nothing else; the last is the end."""
+    """With --json standard output is one status a line; the last one is the end."""
     touch(folder, "go1")
     code, out, err = run(folder, "--json", "work.py:steps", "n=1")
     statuses = [json.loads(line) for line in out.splitlines()]
@@ -141,7 +141,7 @@ def test_order_of_arguments(folder, arguments):
 
 
 def test_files(folder):
-    """A file is the value of a parameter that takes bytes; of another one ``@`` is a letter."""
+    """A parameter that takes bytes can be a file; in any other, ``@`` is a letter."""
     (folder / "some").write_bytes(b"\0\xff")
     code, out, _ = run(folder, "work.py:takes", "data=@some", "text=@some")
     assert (code, json.loads(out)) == (0, [1, 2, "@some"])
@@ -158,7 +158,7 @@ def test_files(folder):
     (("nothing",), "cannot import nothing"),
     (("work.py:takes", "--executor", "magic"), "invalid choice")])
 def test_not_started(folder, arguments, message):
-    """What cannot be started is said, with exit code 2."""
+    """A job that cannot start is one clear error, with exit code 2."""
     code, out, err = run(folder, *arguments)
     assert (code, out) == (2, b"")
     assert message in err
@@ -166,12 +166,13 @@ def test_not_started(folder, arguments, message):
 
 
 @pytest.mark.parametrize(("code", "output"), [
-    ("b'\\0\\xff\\n'", b"\0\xff\n"), ("None", b""), ("{1: [True, None]}", b'{"1":[true,null]}\n'),
+    ("b'\\0\\xff\\n'", b"\0\xff\n"), ("None", b""),
+    ("{1: [True, None]}", b'{"1":[true,null]}\n'),
     ("float('nan')", b"null\n"), ("'a\\n\\tb'", b"a\n\tb\n"), ("0", b"0\n"), ("''", b"\n"),
     ("'\\u6c49\\x1b[31m'", "\u6c49\x1b[31m\n".encode()), ("'\\udcff'", b"?\n"),
     ("'x' * 10_000_000", b"x" * 10_000_000 + b"\n")], ids=lambda value: str(value)[:20])
 def test_results(folder, code, output):
-    """A text and bytes are written as they are, what else there is as JSON."""
+    """Text and bytes are written as they are, everything else as JSON."""
     assert run(folder, "quiet.py:returns", f"code={code}")[:2] == (0, output)
 
 
@@ -188,7 +189,7 @@ def test_bytes_on_terminal(folder):
     ('"$0" "$@" 2> >(head -n 0)', 0, b"x" * 100_000 + b"\n")],
     ids=["2>&-", ">&-", "all closed", "head", "2> head"])
 def test_closed(folder, shell, code, output):
-    """Where standard output or error is closed, or nobody reads it, the job is run all the same."""
+    """A job runs even if standard output or error is closed, or nobody reads it."""
     done = run(folder, "quiet.py:returns", "code='x' * 100_000", shell=shell)
     assert done[:2] == (code, output)
     assert "Traceback" not in done[2]
@@ -196,7 +197,7 @@ def test_closed(folder, shell, code, output):
 
 
 def test_json_that_nobody_reads(folder):
-    """A job of which nobody reads the statuses any more is cancelled."""
+    """A job is cancelled if nobody reads its statuses any more."""
     with started(folder, "work.py:steps", "--json") as process:
         assert json.loads(process.stdout.readline())["state"] == "running"
         process.stdout.close()
@@ -217,3 +218,19 @@ def test_ctrl_c_and_a_reader_that_has_gone(folder):
     with process.stderr:
         error = process.stderr.read()
     assert (process.wait(WAIT), b"Traceback" in error) == (130, False)
+
+
+def test_executor_of_the_code(folder):
+    """The executor that the code asks for is used, unless an option overrides it."""
+    (folder / "decorated.py").write_text(
+        "import os, longop\n"
+        "@longop.long_operation(executor='process')\n"
+        "def where(callback, here: int):\n"
+        "    return here == os.getppid()\n")
+    script = ("import os, sys, longop.run.__main__ as run;"
+              "sys.exit(run.main([*sys.argv[1:], f'here={os.getpid()}']))")
+    for options, expected in ((), b"true\n"), (("--executor", "thread"), b"false\n"):
+        done = subprocess.run([sys.executable, "-c", script, "decorated.py", *options],
+                              cwd=str(folder), stdout=subprocess.PIPE, timeout=WAIT,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert (done.returncode, done.stdout) == (0, expected)

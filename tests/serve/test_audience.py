@@ -59,7 +59,7 @@ def turns(loop, seconds):
 
 
 def test_subscribe():
-    """Who watches looks after a change; a job has one watcher, and none when the last has left."""
+    """All look after a change; a job has one watcher, and none when the last has left."""
     with contextlib.closing(Loop()) as loop:
         audiences, job, seen = Audiences(loop), Changing(), []
 

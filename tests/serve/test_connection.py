@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from longop.serve.loop import READ
 from longop.web.wire import Response
 
 from ..waiting import WAIT, wait_until
@@ -34,12 +35,13 @@ def test_pipeline(job, end):
     status = get(f"/v1/jobs/{job.id}")
     with serving(job) as server:
         answer = raw(server, (PING + status) * 200 + end)
-    bodies = [text.partition("\r\n\r\n")[2][:7] for text in answer.decode().split("HTTP/1.1 ")[1:]]
+    answers = answer.decode().split("HTTP/1.1 ")[1:]
+    bodies = [text.partition("\r\n\r\n")[2][:7] for text in answers]
     assert bodies == ['{"succe', '{"id":"'] * 200
 
 
 def test_long_pipeline():
-    """Who sends without waiting for answers is not listened to for so long, and gets them all."""
+    """A client that sends faster than it reads answers is slowed down, and gets them all."""
     with serving() as server, connected(server) as client:
         sending = threading.Thread(target=client.sendall, args=(PING * 5_000,))
         sending.start()
@@ -50,7 +52,7 @@ def test_long_pipeline():
 
 
 def test_late_input(start, steps):
-    """What still comes when the last answer is on its way does not cost the client its end."""
+    """Bytes that come after the last request do not cost the client the last answer."""
     job = start(size=300_000)
     steps.step()
     with serving(job) as server, socket.socket() as client:
@@ -73,7 +75,7 @@ def test_any_cut(job):
 
 
 def test_expect_continue():
-    """A client that asks first is told to go on, or why it need not."""
+    """A client that asks first is told to go on, or why not."""
     head = b"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: %b\r\nContent-Length: 2\r\nExpect: " \
            b"100-continue\r\n\r\n"
     with serving() as server:
@@ -93,7 +95,8 @@ def refused(server, data, **more):
 
 
 @pytest.mark.parametrize(("data", "status"), [
-    (b"nonsense\r\n\r\n", 400), (b"\x16\x03\x01", 400), (PING.replace(b"Host:", b"Host :"), 400),
+    (b"nonsense\r\n\r\n", 400), (b"\x16\x03\x01", 400),
+    (PING.replace(b"Host:", b"Host :"), 400),
     (PING.replace(b"\r\nHost", b"\nHost"), 400), (b"GET / HTTP/1.1\r\n\r\n", 400),
     (get("/", Content_Length="1, 2"), 400),
     (get("/", Content_Length=1, Transfer_Encoding="chunked"), 400),
@@ -101,14 +104,14 @@ def refused(server, data, **more):
     (get("/", Content_Length=31), 413), (get("/" + 50 * "a"), 414),
     (get("/", X=900 * "a"), 431), (get("/", A=1, B=2, C=3), 431)])
 def test_refused(data, status):
-    """What cannot be served, or is over a limit, is refused, and the connection ends."""
+    """A malformed request, or one over a limit, is refused, and the connection ends."""
     with serving(max_body=30, max_url=50, max_head=500, max_headers=3) as server:
         assert refused(server, data) == status
         assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
 
 
 def test_answer_to_who_still_sends():
-    """A client that does not look up while it sends too much is told so when it does."""
+    """A client that sends too much before it reads still gets the refusal."""
     data = b"POST /v1/x/y HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000001\r\n\r\n"
     with serving() as server, connected(server) as client:
         client.sendall(data + bytes(20_000_000))
@@ -116,9 +119,10 @@ def test_answer_to_who_still_sends():
 
 
 def test_slow_clients(job):
-    """Who takes too long to send a request is told so; others are served meanwhile."""
+    """A client that sends too slowly is told so; others are served meanwhile."""
     begun = [b"GET / HT", b"", get("/", Content_Length=5) + b"ab"] * 30
-    with serving(job, request_time=0.3, idle_time=0.3) as server, contextlib.ExitStack() as stack:
+    with serving(job, request_time=0.3, idle_time=0.3) as server, \
+            contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(server, data)) for data in begun]
         with connected(server) as other:
             assert ask(other, get(f"/v1/jobs/{job.id}"))[0] == 200
@@ -127,14 +131,14 @@ def test_slow_clients(job):
 
 
 def test_idle_connection():
-    """A connection on which nothing is going on is kept for so long, and no longer."""
+    """An idle connection is closed after the idle time."""
     with serving(idle_time=0.05) as server, connected(server) as client:
         assert ask(client, PING)[0] == 200
         assert client.recv(1) == b""
 
 
 def test_large_answer(start, steps):
-    """A large answer goes to a slow reader in parts, and nobody else waits for it."""
+    """A large answer goes to a slow reader in parts, and no other client waits for it."""
     job = start(size=20_000_000)
     steps.step()
     with serving(job) as server, connected(server, get(f"/v1/jobs/{job.id}")) as slow:
@@ -150,7 +154,7 @@ def test_large_answer(start, steps):
 
 
 def test_client_that_never_reads(start, steps):
-    """A client that takes nothing of what it asked for is dropped after the idle time."""
+    """A client that never reads its answer is dropped after the idle time."""
     job = start(size=20_000_000)
     steps.step()
     with serving(job, idle_time=0.1) as server, connected(server, get(f"/v1/jobs/{job.id}")):
@@ -159,7 +163,7 @@ def test_client_that_never_reads(start, steps):
 
 
 def test_client_that_never_reads_but_asks(job):
-    """What a client sends while it does not take its answers is bounded."""
+    """Little is buffered of what a client sends while it does not read its answers."""
     with serving(job, max_head=2_000) as server, connected(server) as client:
         client.settimeout(0.2)
         with contextlib.suppress(OSError):
@@ -172,7 +176,7 @@ def test_client_that_never_reads_but_asks(job):
     b"", b"GET / HT", get("/", Content_Length=5) + b"ab", PING, get("/v1/jobs"),
     "long poll", "events"])
 def test_reset(job, data):
-    """A client that is gone, whatever was going on, leaves nothing behind."""
+    """A client that resets its connection, at whatever point, leaves nothing behind."""
     if isinstance(data, str):
         path = f"/v1/jobs/{job.id}"
         data = get(path + ("?since=99&wait=99" if data == "long poll" else "/events"))
@@ -187,13 +191,13 @@ def test_reset(job, data):
 
 
 def test_half_closed(job):
-    """A client that says that it will send no more still gets what it has asked for."""
+    """A client that has finished sending still gets what it has asked for."""
     with serving(job) as server:
         assert raw(server, get("/v1/jobs") + get(f"/v1/jobs/{job.id}")).count(b"200 OK") == 2
 
 
 def test_slow_answer(job):
-    """An answer that has to wait for something holds up nobody but its own connection."""
+    """An answer that has to wait holds up its own connection only."""
     may = threading.Event()
     with serving(job) as server:
         answer_now = server.api.answer
@@ -211,7 +215,7 @@ def test_slow_answer(job):
 
 
 def test_client_that_leaves_a_slow_answer(job):
-    """A client that goes while its answer is being found harms nobody."""
+    """A client that leaves while its answer is being made does no harm."""
     may, asked = threading.Event(), threading.Event()
     with serving(job) as server:
         def answer(request):
@@ -244,7 +248,7 @@ def test_long_poll(job, steps):
 @pytest.mark.parametrize("line", ["GET /v1/jobs/{}?since=99999999&wait=9999999999999999",
                                   "POST /v1/clients/steps?size=1"])
 def test_wait_for_ever(job, line):
-    """A client may wait for years, and nobody minds."""
+    """A client may ask to wait for years."""
     data = f"{line} HTTP/1.1\r\nHost: a.localhost\r\nPrefer: wait=999999999\r\n\r\n"
     with serving(job, idle_time=0.05) as server, \
             connected(server, data.format(job.id).encode()):
@@ -265,7 +269,7 @@ def test_events(job, steps):
 
 
 def test_heartbeat(job, monkeypatch):
-    """A stream on which nothing happens says that it is there, however long."""
+    """A silent stream sends heartbeats, beyond the idle time too."""
     monkeypatch.setattr("longop.web.held.HEARTBEAT", 0.01)
     with serving(job, idle_time=0.05) as server, \
             connected(server, get(f"/v1/jobs/{job.id}/events")) as client:
@@ -275,7 +279,7 @@ def test_heartbeat(job, monkeypatch):
 
 
 def test_slow_watcher(start, steps):
-    """Who is slow gets the newest status and no backlog; the function does not wait for it."""
+    """A slow watcher gets the newest status and no backlog; the function does not wait."""
     job = start(size=2_000)
     with serving(job) as server, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -295,3 +299,59 @@ def test_slow_watcher(start, steps):
             if event["step"] == before + 2_000:
                 break
     assert len(seen) <= before + 5
+
+
+def test_resume_without_cause(start, steps):
+    """Connections may be resumed at any moment: nothing is lost, and nothing is sent twice."""
+    job = start(size=1_000_000)
+    steps.step()
+    with serving(job) as server, connected(server) as client, \
+            connected(server, get(f"/v1/jobs/{job.id}?since=99&wait=99")) as waiting:
+        stop = threading.Event()
+
+        def disturb():
+            while not stop.wait(0.0005):
+                for connection in [*server.connections]:
+                    server.loop.call(connection.resume)
+
+        disturbing = threading.Thread(target=disturb)
+        disturbing.start()
+        for _ in range(20):
+            assert ask(client, PING)[0] == 200
+            assert ask(client, get("/v1"))[0] == 200
+            assert json.loads(ask(client, get(f"/v1/jobs/{job.id}"))[1])["step"] == 1
+        job.cancel()
+        assert json.loads(ask(waiting, b"")[1])["state"] in ("cancelling", "cancelled")
+        stop.set()
+        disturbing.join(WAIT)
+
+
+def test_resume_after_the_end():
+    """A connection that is resumed after it was dropped stays dropped."""
+    with serving() as server, connected(server) as client:
+        wait_until(lambda: server.connections)
+        [connection] = server.connections
+        server.loop.call(connection._drop)
+        assert client.recv(1) == b""
+        for resume in (connection.resume, connection.look, lambda: connection.resume(READ)):
+            server.loop.call(resume)
+        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
+        wait_until(lambda: not server.connections)
+
+
+def test_error_of_our_own(job, caplog):
+    """An error of the server's own costs one connection, and is logged; the others go on."""
+    with serving(job) as server, connected(server) as other:
+        assert ask(other, PING)[0] == 200
+        quick = server.api.is_quick
+
+        def fail(request):
+            server.api.is_quick = quick
+            raise ZeroDivisionError
+
+        server.api.is_quick = fail
+        with connected(server, PING) as client:
+            assert rest(client) == b""
+        assert ask(other, PING)[0] == 200
+    assert "dropped a connection after an error" in caplog.text
+    assert "ZeroDivisionError" in caplog.text

@@ -36,7 +36,7 @@ class Noted(Task):
 
 
 def test_call_in_another_thread(loop):
-    """A call from another thread wakes the loop, and is made in the loop's thread, in order."""
+    """Calls from another thread wake the loop, and are made in its thread, in order."""
     made = []
 
     def call():
@@ -70,7 +70,7 @@ def test_calls_from_many_threads(loop):
 
 
 def test_call_never_blocks(loop):
-    """A loop that is busy is called all the same, more often than its socket has room."""
+    """A busy loop can be called more often than its socket has room for bytes."""
     made = []
     for _ in range(100_000):
         loop.call(lambda: made.append(None))
@@ -122,7 +122,7 @@ def test_deadlines(loop):
 
 
 def test_deadline_that_moved(loop):
-    """A deadline that has become a later one is looked at in vain once, and costs nothing more."""
+    """A deadline that was postponed costs one look in vain, and no more."""
     now = time.monotonic()
     task = Noted(loop, now, now + 3600)
     task.resume()
@@ -133,7 +133,7 @@ def test_deadline_that_moved(loop):
 
 
 def test_timers(loop):
-    """Calls at a moment come in the order of their moments; those of the same moment, as made."""
+    """Timers go off in the order of their moments; those of the same moment, as set."""
     made = []
     now = time.monotonic()
     for name, when in ("c", now + 0.02), ("a", now), ("b", now), ("d", now + 0.04):
@@ -145,7 +145,7 @@ def test_timers(loop):
 
 
 def test_resume_last(loop):
-    """Tasks are resumed at the end of a turn after everything else, in order, in the same turn."""
+    """`resume_last` resumes tasks in order, after everything else in the same turn."""
     order = []
 
     class Last(Task):

@@ -63,7 +63,8 @@ def get(url, data=None, method=None):
 
 def ask(url, method="GET", **headers):
     """Return the status and the JSON of an answer, whatever they are."""
-    request = urllib.request.Request(url, None if method == "GET" else b"", headers, method=method)
+    data = None if method == "GET" else b""
+    request = urllib.request.Request(url, data, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=WAIT) as response:
             return response.status, json.loads(response.read() or "null")
@@ -98,7 +99,7 @@ def wait_for_log(process, text):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_main_job(number):
-    """The example is started, watched and really cancelled; Ctrl-C and SIGTERM end the server."""
+    """The example is started, watched and really cancelled; each signal ends the server."""
     with served("examples.long_process") as (process, line, url):
         assert re.fullmatch(r"long_process/a_long_process at http://127\.0\.0\.1:\d+/\n", line)
         id = get(url + "v1/long_process/a_long_process", b"")["commandId"]
@@ -158,7 +159,7 @@ def test_options(tmp_path):
 
 
 def test_several_targets():
-    """Several targets are served together, and told in one line."""
+    """Several targets are served together, and announced in one line."""
     with served("examples.long_process", "examples/backup.py") as (_, line, url):
         assert line.startswith("long_process/a_long_process, backup/backup at ")
         assert len(get(url + "v1")["operations"]) == 2
@@ -179,7 +180,7 @@ def run(*arguments):
     (["examples.long_process", "--port", "99999"], "port must be 0-65535"),
     (["examples.long_process", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1:32168")])
 def test_nothing_to_serve(arguments, says):
-    """What cannot be served is one line that says what to do, and exit code 2."""
+    """A target that cannot be served is one line that says what to do, and exit code 2."""
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert says in done.stderr.lower().replace("1:0", "1:32168")
@@ -187,7 +188,7 @@ def test_nothing_to_serve(arguments, says):
 
 
 def test_taken_port():
-    """A port that is taken is one line that says what to do."""
+    """A taken port is one line that says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = run("examples.long_process", "--port", port)
@@ -198,10 +199,11 @@ def test_taken_port():
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--nonsense"], ["x", "--limit", "many"], ["x", "--when-busy", "panic"], ["x", "--port", "y"],
+    ["--nonsense"], ["x", "--limit", "many"], ["x", "--when-busy", "panic"],
+    ["x", "--port", "y"],
     ["x", "--executor", "fork"], ["x", "--timeout", "soon"], ["x", "--grace"]])
 def test_wrong_usage(arguments):
-    """Wrong usage is told, with exit code 2."""
+    """Wrong usage is reported, with exit code 2."""
     done = run(*arguments)
     assert done.returncode == 2
     assert "usage: python -m longop.serve" in done.stderr
@@ -243,7 +245,7 @@ def test_executor():
 
 
 def test_executor_of_a_decorated_function(tmp_path):
-    """``--executor process`` is for functions too that are decorated where they are defined."""
+    """``--executor process`` works for functions that are decorated in place."""
     (tmp_path / "work.py").write_text(
         "import os, longop\n"
         "@longop.long_operation(limit=2)\n"
@@ -259,7 +261,7 @@ def test_executor_of_a_decorated_function(tmp_path):
 @pytest.mark.parametrize(("option", "reason"), [
     ("--timeout", "timeout"), ("--stall-timeout", "stalled")])
 def test_deadlines(option, reason):
-    """``--timeout`` and ``--stall-timeout`` end a job that takes, or is silent for, too long."""
+    """``--timeout`` and ``--stall-timeout`` end a job that runs or is silent too long."""
     with served("tests.kept:silent", "--executor=process", option, "0.3",
                 "--grace=0.1") as (_, _, url):
         status = wait_for(url, start(url, "silent"), state="failed")
@@ -309,10 +311,10 @@ def is_free(lock):
 
 
 def test_end_kills_what_is_left(tmp_path):
-    """At the end what does not stop within ``--grace`` is killed, and its children; it is recorded.
+    """At the end a job that does not stop within ``--grace`` is killed, with its children.
 
-    That a clean end takes the grace and a second at most is the promise; the rest is for a machine
-    that does other things meanwhile.
+    Its history says so. A clean end takes the grace period and at most a second; the rest is
+    for a machine that does other things meanwhile.
     """
     lock, file = tmp_path / "lock", tmp_path / "history.sqlite3"
     with served("tests.kept:stubborn", "--executor", "process", "--grace", "0.5",
@@ -333,11 +335,12 @@ def test_end_kills_what_is_left(tmp_path):
 
 @pytest.mark.parametrize("grace", ["3600", "inf"])
 def test_end_waits_for_jobs(tmp_path, grace):
-    """At the end nobody is let in any more, but jobs may end within the grace, and are shown."""
+    """At the end nobody is let in, but jobs may end within the grace period, and are shown."""
     gate = tmp_path / "gate"
     with served("tests.kept:patient", "--grace", grace) as (process, _, url):
         id = start(url, "patient", gate=gate)
-        connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=WAIT)
+        netloc = urllib.parse.urlsplit(url).netloc
+        connection = http.client.HTTPConnection(netloc, timeout=WAIT)
 
         def answer(method, path):
             connection.request(method, path)
@@ -346,7 +349,7 @@ def test_end_waits_for_jobs(tmp_path, grace):
 
         with contextlib.closing(connection):
             wait_until(lambda: answer("GET", f"/v1/jobs/{id}")[1]["result"] == "patient")
-            get(url + "v1/status/ping")  # after which the first connection is no new one any more
+            get(url + "v1/status/ping")  # by now the first connection is an established one
             process.send_signal(signal.SIGTERM)
             wait_until(lambda: is_closed(url))
             wait_until(lambda: answer("GET", f"/v1/jobs/{id}")[1]["state"] == "cancelling")
@@ -360,7 +363,7 @@ def test_end_waits_for_jobs(tmp_path, grace):
 
 @pytest.mark.parametrize(("executor", "name"), [("thread", "silent"), ("process", "stubborn")])
 def test_second_signal(tmp_path, executor, name):
-    """A second signal ends the server at once; what ran is interrupted, and no process is left."""
+    """A second signal ends the server at once: jobs are interrupted, no process is left."""
     lock, file = tmp_path / "lock", tmp_path / "history.sqlite3"
     parameters = {"lock": lock} if name == "stubborn" else {}
     with served(f"tests.kept:{name}", "--executor", executor, "--grace=3600",
@@ -378,7 +381,7 @@ def test_second_signal(tmp_path, executor, name):
 
 
 def test_second_signal_in_another_thread():
-    """A second signal ends the server at once, even if it is not the main thread that gets it."""
+    """A second signal ends the server at once, also if another thread receives it."""
     with served("tests.kept:impatient", "--grace=3600") as (process, _, url):
         wait_for(url, start(url, "impatient"), state="running")
         process.send_signal(signal.SIGTERM)
@@ -389,7 +392,7 @@ def test_second_signal_in_another_thread():
 
 
 def test_history(tmp_path):
-    """With ``--history`` a job, its key, and that it was forgotten, are known after a restart."""
+    """With ``--history`` a restarted server knows jobs, their keys, and forgotten ones."""
     log, file = tmp_path / "log", tmp_path / "history.sqlite3"
     arguments = "tests.kept:note", "--history", str(file)
     once = {"Idempotency-Key": "once"}
@@ -479,15 +482,15 @@ def test_history_that_cannot_be_used(tmp_path):
                 tmp_path / "missing" / "file", "unable to open"), (tmp_path, "unable to open"):
             done = run("tests.kept:note", "--history", str(file), "--port", "0")
             assert (done.returncode, done.stdout) == (2, "")
-            assert re.fullmatch(f"longop.serve: cannot keep the history in {file}: .*{says}.*\n",
-                                done.stderr)
+            expected = f"longop.serve: cannot keep the history in {file}: .*{says}.*\n"
+            assert re.fullmatch(expected, done.stderr)
         id = start(url, "note", log=tmp_path / "log", end=True)
         wait_for(url, id, state="completed")
 
 
 @pytest.mark.parametrize("executor", ["thread", "process"])
 def test_history_of_the_code(tmp_path, executor):
-    """An operation whose history the code says is served, with options, in threads or processes."""
+    """An operation with a history of its own is served, with options, wherever it runs."""
     (tmp_path / "work.py").write_text(
         "import longop\n"
         f"@longop.long_operation(history='history.sqlite3', executor={executor!r})\n"
@@ -515,9 +518,10 @@ def asked(url, path="", data=None, **headers):
 
 
 def test_token_of_its_own():
-    """Beyond this machine nobody comes in without the token that is printed with the address."""
+    """Beyond loopback nobody comes in without the token printed with the address."""
     with served("examples.long_process", "--host", "0.0.0.0") as (_, line, url):
-        token = re.fullmatch(r".* at http://0\.0\.0\.0:\d+/\?token=([0-9a-f]{32})\n", line).group(1)
+        printed = r".* at http://0\.0\.0\.0:\d+/\?token=([0-9a-f]{32})\n"
+        token = re.fullmatch(printed, line).group(1)
         assert asked(url, "v1")[0] == asked(url)[0] == 401
         assert asked(url, "v1", Authorization=f"Bearer {token}")[0] == 200
         status, headers, _ = asked(url, f"?token={token}")
@@ -541,7 +545,7 @@ def test_given_token(arguments, environment):
 
 
 def test_no_token():
-    """Who wants no token says so; then the name of the host is looked at."""
+    """An empty token disables it; then the host name is checked."""
     with served("examples.long_process", "--host", "0.0.0.0", "--token", "",
                 "--allow-host", "pi.example") as (_, line, url):
         assert "token" not in line
@@ -550,7 +554,7 @@ def test_no_token():
 
 
 def test_origins():
-    """Another site's page may do nothing, unless it is allowed to."""
+    """Another site's page may do nothing unless it is allowed."""
     with served("examples.long_process", "--allow-origin", "https://a.example") as (_, _, url):
         path = "v1/long_process/a_long_process"
         assert asked(url, path, b"", Origin="https://b.example")[0] == 403
@@ -571,7 +575,7 @@ def test_limits(flag, number, headers, status):
 
 
 def test_limits_of_time():
-    """... those of time too, and of the depth of JSON."""
+    """The limits of time have flags too, and the depth of JSON."""
     with served("examples.long_process", "--request-time", "0.05", "--idle-time", "0.05",
                 "--max-depth", "1") as (_, _, url):
         status, _, body = asked(url, "v1/long_process/a_long_process", b'{"a": [[1]]}',
@@ -584,18 +588,18 @@ def test_limits_of_time():
 
 
 def test_bad_certificate(tmp_path):
-    """A certificate that is none is said to be none."""
+    """A file that is no certificate is reported."""
     (tmp_path / "cert").write_text("none")
     for name in "cert", "nothing":
         done = subprocess.run([sys.executable, "-m", "longop.serve", "examples.long_process",
-                               "--tls-cert", str(tmp_path / name)], cwd=str(ROOT), timeout=WAIT,
-                              capture_output=True)
+                               "--tls-cert", str(tmp_path / name)], cwd=str(ROOT),
+                              timeout=WAIT, capture_output=True)
         assert done.returncode == 2
         assert done.stderr.startswith(b"longop.serve: cannot use the certificate ")
 
 
 def test_watcher_sees_the_end():
-    """When the server is told to end, who watches a job sees how it ended."""
+    """When the server ends, those who watch a job see how it ended."""
     with served("examples.long_process") as (process, _, url):
         id = ask(f"{url}v1/long_process/a_long_process", "POST")[1]["commandId"]
         netloc = urllib.parse.urlsplit(url).netloc

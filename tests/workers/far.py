@@ -1,6 +1,6 @@
 """Functions that the tests run in processes of their own.
 
-Each process imports this anew, so what takes long to import is imported where it is needed.
+Each process imports this again, so slow imports stand where they are needed.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from longop import LongOperation, OperationCancelled, long_operation
+from longop import OperationCancelled, long_operation
 
 from ..waiting import WAIT, wait_until
 
@@ -35,7 +35,7 @@ def is_alive(pid):
 
 
 def tell(callback, *report):
-    """Report, and do not listen: a cancel may be there before the report has returned."""
+    """Report, and ignore a cancel that is there already."""
     with contextlib.suppress(OperationCancelled):
         callback(*report)
 
@@ -97,7 +97,7 @@ class Painter:
         return plain(callback, n)
 
 
-# What takes until it is told to stop, each with a clean-up to be seen
+# Functions that run until they are told to stop, each with a clean-up that leaves a trace
 
 
 def reports(callback, trace):
@@ -144,7 +144,7 @@ async def awaits(callback, trace):
         open(trace, "w").close()
 
 
-# What takes as long as the test has it
+# Functions that run as long as the test wants
 
 
 def gated(callback, folder):
@@ -164,7 +164,7 @@ def reports_twice(callback, go):
 
 
 def never_reports(callback, pid_file, leave):
-    """Say who it is in a file; return once there is another one."""
+    """Write the process id to a file; return once another file is there."""
     with open(pid_file + ".part", "w") as file:
         file.write(str(os.getpid()))
     os.replace(pid_file + ".part", pid_file)
@@ -188,7 +188,7 @@ def stop_in_vain():
     raise ValueError("broken companion")
 
 
-# What a process may meet with
+# Unusual values, errors and ends
 
 
 def pid():
@@ -225,14 +225,14 @@ class Unpicklable(Exception):
 
 
 class Unreadable(Exception):
-    """Can be pickled; its copy cannot be made, for that takes two arguments."""
+    """Can be pickled, but not read again: its ``__init__`` takes two arguments."""
 
     def __init__(self, text, number):
         super().__init__(text)
 
 
 class UnreadableValue:
-    """Can be pickled; nobody can read it."""
+    """Can be pickled, but not read again."""
 
     def __reduce__(self):
         return int, ("this is not a number",)
@@ -263,7 +263,7 @@ def die(callback, how):
 
 
 def die_in_mid_report(callback, go):
-    """Send what the pipe cannot hold, to somebody who does not read, and be killed meanwhile."""
+    """Send more than the pipe holds while the other side does not read, and be killed."""
     wait_until(lambda: os.path.exists(go))
     callback(os.getpid(), 1)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
@@ -271,7 +271,7 @@ def die_in_mid_report(callback, go):
 
 
 def fork(callback, copy):
-    """Return in both processes, or in the copy only after a while; the copy's value is its own."""
+    """Return in both processes, in the copy perhaps much later; each has its own value."""
     pid = os.fork()
     if pid == 0:
         if copy == "lingers":
@@ -304,7 +304,7 @@ def megabytes(callback, n):
 
 
 def tell_the_time(callback):
-    """Report when it reports: alone, and hard on the heels of another report."""
+    """Report the time: by itself, and right after another report."""
     for _ in range(15):
         time.sleep(0.01)
         callback(time.monotonic())
@@ -314,7 +314,7 @@ def tell_the_time(callback):
 
 
 def hail(callback, rate, seconds):
-    """Report so many times a second, each time when; return how long it took."""
+    """Report the time, ``rate`` times a second; return how long all took, in seconds."""
     began = time.monotonic()
     for number in range(rate * seconds):
         callback(time.monotonic(), number)
@@ -333,19 +333,19 @@ def count_to_ten(callback, pause):
 
 
 def pool(callback):
-    """Use processes of one's own, as a function may that does not know of longop."""
+    """Start processes, as a function may that does not know longop."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(abs, (-1,))
 
 
-# What does not want to stop
+# Functions that do not stop
 
 
 GRANDCHILD = 'trap "" TERM; echo; exec sleep 3600'
 
 
 def stubborn(callback, where):
-    """Ignore SIGTERM, and so does a process of its own; the rest is C code that lasts for days."""
+    """Ignore SIGTERM, as a child of it does; then run C code for days, or sleep."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     grandchild = subprocess.Popen(["sh", "-c", GRANDCHILD], stdout=subprocess.PIPE)
     grandchild.stdout.readline()  # it ignores it from here on
@@ -357,7 +357,7 @@ def stubborn(callback, where):
 
 
 def deaf(callback, trace):
-    """Write down what is tried to stop it, and go on."""
+    """Note each attempt to stop it, and go on."""
     TRACE[:] = [trace]
     signal.signal(signal.SIGTERM, lambda *_: note("SIGTERM"))
     tell(callback, "partial")

@@ -1,4 +1,4 @@
-"""What the tests have other processes run: importable, and driven by files that the tests write."""
+"""Functions that the tests run in other processes; files that the tests write drive them."""
 
 import functools
 import os
@@ -10,14 +10,14 @@ import longop
 
 from ..waiting import wait_until
 
-WAIT = 30  # seconds until what hangs fails: later than the test that waits for it
+WAIT = 30  # seconds until a function that hangs fails: later than the test that waits for it
 wait_for = functools.partial(wait_until, seconds=WAIT)
 rung = threading.Event()  # the companion was called
 rung_by = []  # in which process
 
 
 def count(folder: Path, callback):
-    """Report three times; what follows a report waits for a file, and looks for a cancel."""
+    """Report three times; after each report wait for a file, or for a cancel."""
     for number in (1, 2, 3):
         callback("x" * number, number, 3, f"pid {os.getpid()}")
         wait_for(lambda: callback.check() or (folder / f"go{number}").exists())  # noqa: B023
@@ -25,7 +25,7 @@ def count(folder: Path, callback):
 
 
 def write(file: Path, callback):
-    """Write into a file until told to stop, which is the last that is written."""
+    """Write to a file until told to stop; note that at its end."""
     with file.open("a") as stream:
         try:
             while True:
@@ -38,13 +38,13 @@ def write(file: Path, callback):
 
 
 def note(file: Path):
-    """Write that it ran."""
+    """Note that it ran."""
     with file.open("a") as stream:
         stream.write("ran ")
 
 
 def note_and_die(file: Path, callback):
-    """Write that it ran, and end the process once the report was seen."""
+    """Note that it ran, and end the process once the report was seen."""
     note(file)
     callback("alive")
     wait_for(file.with_name("seen").exists)
@@ -52,14 +52,14 @@ def note_and_die(file: Path, callback):
 
 
 def note_and_wait(file: Path, callback):
-    """Write that it ran, and wait."""
+    """Note that it ran, and wait."""
     note(file)
     callback("waiting")
     callback.wait(5)
 
 
 def deaf(callback):
-    """Look at the callback no more; return who has called the companion."""
+    """Ignore the callback; return this process's id and those that called the companion."""
     rung.clear()
     rung_by.clear()
     callback("deaf")
@@ -79,14 +79,14 @@ def fail():
 
 
 class TwoParts(Exception):
-    """An error that can be pickled, and not be read again."""
+    """An error that can be pickled, but not read again."""
 
     def __init__(self, left, right):
         super().__init__(f"{left}, {right}")
 
 
 def fail_in_two_parts():
-    """Raise an error that does not survive the way back."""
+    """Raise an error that cannot be read again."""
     raise TwoParts("left", "right")
 
 

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: the same as in a thread, and what only a process can meet with.
+"""Jobs in processes of their own: the same as in a thread, and what only processes do.
 
 The functions are in ``far``; the ladder of a cancel is in ``test_processes_ladder``.
 """
@@ -72,7 +72,7 @@ def test_shapes(make, executor, function, options, expected):
 
 @BOTH
 def test_decorated(executor):
-    """A function that is decorated where it is defined is found there, in the far process too."""
+    """A function that is decorated where it is defined is found in the process too."""
     operation = far.decorated.replace(executor=executor)
     with contextlib.closing(operation):
         assert operation.start(n=3).result(WAIT) == 6
@@ -103,13 +103,14 @@ def test_reports_are_seen_as_they_come(make, executor, tmp_path):
     b"\0\xff", {1, 2}, {"a": [None, 1.5, (True, "\u20ac")]}, float, Path("x"), far.Wrong],
     ids=repr)
 def test_parameters_and_values(make, executor, value):
-    """Parameters and values arrive as what they are, not as JSON would have them."""
+    """Parameters and values arrive as they are, not as JSON would show them."""
     result = make(far.echo, executor).start(value=value).result(WAIT)
     assert (result, type(result)) == (value, type(value))
 
 
 @BOTH
-@pytest.mark.parametrize("function", [far.reports, far.checks, far.sleeps, far.yields, far.awaits])
+@pytest.mark.parametrize("function", [
+    far.reports, far.checks, far.sleeps, far.yields, far.awaits])
 def test_cancel(make, executor, function, tmp_path):
     """A cancel takes hold in the function, which cleans up; what it had reported is kept."""
     job = make(function, executor, grace=60).start(trace=str(tmp_path / "trace"))
@@ -155,7 +156,7 @@ def test_log_says_where_an_error_was(make, caplog):
 @BOTH
 @pytest.mark.parametrize("kind", ["Unpicklable", "Unreadable", "SystemExit"])
 def test_error_that_cannot_travel(make, executor, kind):
-    """An error that cannot be pickled, or not be read again, keeps its name and its text."""
+    """An error that cannot be pickled or read again keeps its name and its text."""
     operation = make(far.fail, executor)
     job = operation.start(kind=kind)
     assert end_of(job).error == f"{kind}: {3 if kind == 'SystemExit' else 'wrong'}"
@@ -166,22 +167,23 @@ def test_error_that_cannot_travel(make, executor, kind):
 @BOTH
 @pytest.mark.parametrize("kind", ["set", "complex"])
 def test_value_that_is_no_json(make, executor, kind):
-    """A value that JSON cannot hold is there in Python as it is."""
+    """A value that JSON cannot hold arrives in Python as it is."""
     assert make(far.value, executor).start(kind=kind).result(WAIT) == {"set": {1},
                                                                       "complex": 1j}[kind]
 
 
 def test_value_that_cannot_be_pickled(make):
-    """A value that cannot be pickled is there as JSON would have it."""
+    """A value that cannot be pickled arrives as JSON would show it."""
     result = make(far.value).start(kind="lock").result(WAIT)
     assert result[0].startswith("<unlocked _thread.lock")
     assert result[1] == 1
 
 
 def test_value_that_cannot_be_read(make):
-    """A value that can be pickled but not be read again is a failure, and the next job works."""
+    """A value that can be pickled but not read again is a failure; the next job works."""
     operation = make(far.value)
-    assert end_of(operation.start(kind="unreadable")).error.startswith("ValueError: invalid lit")
+    status = end_of(operation.start(kind="unreadable"))
+    assert status.error.startswith("ValueError: invalid lit")
     assert operation.start(kind="set").result(WAIT) == {1}
 
 
@@ -189,7 +191,7 @@ def test_value_that_cannot_be_read(make):
 
 
 def test_warm_process_is_reused(make):
-    """One process makes all calls, whichever way they end, and keeps what it has loaded."""
+    """One process makes all calls, and keeps what it has loaded."""
     operation = make(far.load)
     first = operation.start().result(WAIT)
     assert first != [os.getpid()]
@@ -216,7 +218,7 @@ def test_process_outlives_errors_and_cancels(make, tmp_path):
 
 
 def test_as_many_processes_as_jobs_at_once(make, tmp_path):
-    """Jobs that run at the same time have a process each, and there are no more of them."""
+    """Jobs that run at the same time have one process each, and no further one is started."""
     operation = make(far.never_reports, limit=3)
     for turn in "first", "second":
         jobs = [operation.start(pid_file=str(tmp_path / f"{turn}{number}"),
@@ -245,7 +247,7 @@ def test_never_a_fork(make, monkeypatch):
     assert make(far.setting).start().result(WAIT) == ("as imported", "tests.workers.far")
 
 
-# What cannot run in another process
+# Functions that cannot run in another process
 
 
 def nested():
@@ -257,10 +259,11 @@ def nested():
 
 @pytest.mark.parametrize(("function", "options"), [
     (lambda callback: None, {}), (nested(), {}), (functools.partial(nested()), {}),
-    (far.plain, {"report": lambda *report: {}}), (far.until_stopped, {"cancel": lambda: None})],
+    (far.plain, {"report": lambda *report: {}}),
+    (far.until_stopped, {"cancel": lambda: None})],
     ids=["lambda", "nested", "partial", "report", "companion"])
 def test_function_without_a_name(make, function, options):
-    """What no other process can find under its name is an error at the start; nothing starts."""
+    """A function that cannot be imported by its name is an error at the start."""
     operation = make(function, **options)
     parameters = {"n": 1} if function is far.plain else {}
     for _ in range(2):
@@ -271,7 +274,7 @@ def test_function_without_a_name(make, function, options):
 
 
 def test_module_that_cannot_be_imported(make, monkeypatch):
-    """A function whose module only this process has is an error at the start; nothing starts."""
+    """A function of a module that only this process has is an error at the start."""
     module = types.ModuleType("made_up")
     exec("def function(callback): pass", vars(module))
     monkeypatch.setitem(sys.modules, "made_up", module)
@@ -284,7 +287,7 @@ def test_module_that_cannot_be_imported(make, monkeypatch):
 
 
 def test_parameter_that_cannot_be_pickled(make):
-    """A parameter that cannot be sent is an error at the start that says so; nothing starts."""
+    """A parameter that cannot be pickled is an error at the start that says so."""
     operation = make(far.echo)
     for _ in range(2):
         with pytest.raises(LongOperationError, match="cannot pickle '_thread\\.lock'"):
@@ -294,7 +297,7 @@ def test_parameter_that_cannot_be_pickled(make):
 
 
 def test_parameter_that_cannot_be_read(make):
-    """A parameter that can be sent but not be read is an error, and the next job works."""
+    """A parameter that can be pickled but not read is an error; the next job works."""
     operation = make(far.echo)
     assert operation.start(value=1).result(WAIT) == 1
     assert "invalid literal" in end_of(operation.start(value=far.UnreadableValue())).error
@@ -322,12 +325,13 @@ def test_script_with_a_guard(tmp_path):
 
 
 def test_script_without_a_guard(tmp_path):
-    """A script that each process would run anew is an error that says so, not a hang."""
+    """A script that each process would run again is an error that says so, not a hang."""
     out, err = run_script(tmp_path, f"{SCRIPT}\nmain()\n")
     assert out == ""
     assert "if __name__ == '__main__':" in err
     last = err.splitlines()[-1]
-    assert last.startswith("longop.errors.TargetError: <LongOperation script/work> cannot run in")
+    assert last.startswith(
+        "longop.errors.TargetError: <LongOperation script/work> cannot run in")
     assert "exit code 1" in last
 
 
@@ -338,7 +342,7 @@ def test_script_without_a_guard(tmp_path):
     ("segfault", "was killed by SIGSEGV"), ("SIGKILL", "was killed by SIGKILL"),
     ("SIGTERM", "was killed by SIGTERM"), ("exit", "ended with exit code 7")])
 def test_process_that_dies(make, how, says):
-    """A process that dies is a failure that says of what; the next job has another process."""
+    """A process that dies is a failure that names the cause; the next job has another one."""
     operation = make(far.die)
     job = operation.start(how=how)
     waiting = operation.start(how=how)
@@ -351,7 +355,7 @@ def test_process_that_dies(make, how, says):
 
 
 def test_many_that_die_at_once(make):
-    """Of processes that die side by side each job says of what, and no file of theirs is open."""
+    """Of processes that die at the same time each job names the cause; no file stays open."""
     operation = make(far.die, limit=4)
     end_of(operation.start(how="SIGKILL"))
     files = descriptors()
@@ -362,7 +366,7 @@ def test_many_that_die_at_once(make):
 
 
 def test_killed_from_outside(make):
-    """A process that somebody else kills is a failure; the next job works, in a new process."""
+    """A process that is killed from outside is a failure; the next job has a new one."""
     operation = make(far.dozes)
     pids = []
     for _ in range(2):
@@ -375,10 +379,10 @@ def test_killed_from_outside(make):
 
 
 def test_killed_in_mid_report(make, tmp_path):
-    """Half a report from a process that is killed meanwhile is a failure and no hang."""
+    """A process that is killed while it sends a report is a failure, not a hang."""
     let_go = threading.Event()
     job = make(far.die_in_mid_report).start(go=str(tmp_path / "go"))
-    job.watch(lambda: let_go.wait(WAIT))  # whoever reads the reports waits here
+    job.watch(lambda: let_go.wait(WAIT))  # the thread that reads the reports waits here
     (tmp_path / "go").touch()
     wait_until(lambda: job.status().result)
     wait_until(lambda: not is_alive(job.status().result))
@@ -395,7 +399,7 @@ def test_function_with_processes_of_its_own(make):
 
 @pytest.mark.parametrize("copy", ["returns", "lingers"])
 def test_function_that_forks(make, copy):
-    """A copy of the process has no part in the job, nor in the next, and is gone at the end."""
+    """A fork has no part in its job or the next one, and is gone at the end."""
     operation = make(far.fork)
     copies = [operation.start(copy=copy).result(WAIT) for _ in range(3)]
     assert [type(pid) for pid in copies] == 3 * [int]
@@ -405,7 +409,7 @@ def test_function_that_forks(make, copy):
 
 
 def test_process_that_dies_and_leaves_a_copy(make):
-    """A process that dies is a failure at once, though a copy of it lives; then that is killed."""
+    """A process that dies is a failure at once, though a fork lives; the fork is killed."""
     operation = make(far.fork_and_die)
     job = operation.start()
     assert "exit code 7" in end_of(job).error
@@ -413,7 +417,7 @@ def test_process_that_dies_and_leaves_a_copy(make):
 
 
 def test_talks_a_lot(make, capfd, monkeypatch):
-    """What a function prints is on this process's own output when its job has ended."""
+    """Everything a function prints is on this process's output when its job has ended."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     operation = make(far.talk)
     for size in 10_000_000, 5:
@@ -443,7 +447,7 @@ def test_large_value_and_large_parameter(make):
 
 @BOTH
 def test_close(make, executor, tmp_path):
-    """At the end of an operation what runs and what waits is interrupted, in this order."""
+    """At the end of an operation running and waiting jobs are interrupted, in this order."""
     operation = make(far.reports, executor)
     jobs = [operation.start(trace=str(tmp_path / str(number))) for number in range(3)]
     wait_until(lambda: jobs[0].status().result)
@@ -460,7 +464,7 @@ def test_close(make, executor, tmp_path):
 
 
 def test_close_kills(make):
-    """At the end of an operation a process that does not stop is killed, with what it began."""
+    """At the end of an operation a process that does not stop is killed with its children."""
     operation = make(far.stubborn, grace=0.1)
     job = operation.start(where="in C")
     wait_until(lambda: job.status().result)
@@ -472,7 +476,7 @@ def test_close_kills(make):
 
 
 def test_closed_operation_begins_no_process(make):
-    """A start after the end begins no process for what it refuses."""
+    """A start that is refused because its operation was closed begins no process."""
     operation = make(far.pid)
     operation.close()
     with pytest.raises(Busy):
@@ -481,18 +485,19 @@ def test_closed_operation_begins_no_process(make):
 
 
 def test_nothing_is_left(make):
-    """A closed operation has no thread, no process and no file open any more."""
+    """A closed operation leaves no thread, no process and no open file."""
     left = []
     for _ in range(3):
         operation = make(far.nothing)
         operation.start().result(WAIT)
         operation.close()
-        left.append((threading.active_count(), multiprocessing.active_children(), descriptors()))
+        left.append((threading.active_count(), multiprocessing.active_children(),
+                     descriptors()))
     assert left[1] == left[2]
 
 
 def test_last_reference():
-    """An operation that nobody has any more takes its process along."""
+    """An operation that is garbage-collected ends its process."""
     operation = LongOperation(far.pid, executor="process")
     pid = operation.start().result(WAIT)
     assert is_alive(pid)
@@ -536,7 +541,7 @@ def test_death_of_the_interpreter(tmp_path):
     wait_until(lambda: not any(map(is_alive, pids)))
 
 
-# What it costs. These are the issue's own bounds; the machine may be busy, so the best counts.
+# Costs. The machine may be busy, so the best of several counts.
 
 
 def test_warm_start_is_fast(make):
@@ -553,7 +558,7 @@ def test_warm_start_is_fast(make):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="its processes do not share a fine clock")
 def test_report_is_seen_at_once(make):
-    """A report is in the status within 5 ms, one that follows hard upon another too."""
+    """A report is in the status within 5 ms, even right after another one."""
     job = make(far.tell_the_time).start()
     late = [time.monotonic() - status.result for status in job.updates()
             if isinstance(status.result, float)]
@@ -563,7 +568,7 @@ def test_report_is_seen_at_once(make):
 
 @pytest.mark.slow
 def test_hail_of_reports(make):
-    """10,000 reports a second leave no backlog, and cost this process under a tenth of a core."""
+    """10,000 reports a second leave no backlog and cost this process under 10 % of a core."""
     operation = make(far.hail, grace=0.1)
     operation.start(rate=1, seconds=1).result(WAIT)  # its process is warm
     rounds = []
@@ -586,12 +591,12 @@ def test_hail_of_reports(make):
 @pytest.mark.parametrize(("executor", "jobs", "pause", "grace"), [
     ("thread", 10_000, 0, 2), ("process", 800, 0.0005, 60), ("process", 160, 0.0005, 0)])
 def test_races(make, executor, jobs, pause, grace):
-    """Whatever starts and cancels at the same time, each job ends once, and nothing is left.
+    """Jobs that start and are cancelled at the same time end once each, and leave nothing.
 
     Without grace each cancel may kill a process: never one that has another job by then.
     """
     with contextlib.closing(make(far.nothing, executor)) as operation:
-        operation.start().result(WAIT)  # so that what is there for good is there
+        operation.start().result(WAIT)  # so that everything permanent is there
     threads, files = threading.active_count(), descriptors()
     operation = make(far.count_to_ten, executor, limit=8, max_queued=jobs, grace=grace,
                      history=History(jobs, 2 ** 30))
