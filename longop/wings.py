@@ -1,7 +1,8 @@
 """This copy of longop: its version, and the wings it has, which are found by name.
 
 A wing is a sub-package or a file that may be deleted from a copy. This is the only way from the
-core to a wing, and from one wing to another that it does not import. Knows nothing of what a wing contains.
+core to a wing, and from one wing to another that it does not import. Knows nothing of what a wing
+contains.
 """
 
 from __future__ import annotations
