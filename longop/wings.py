@@ -1,4 +1,4 @@
-"""This copy of longop: its version, and the wings it has, which are found by name.
+"""What this copy of longop is: its version, and the wings it has, which are found by name.
 
 A wing is a sub-package or a file that may be deleted from a copy. This is the only way from the
 core to a wing, and from one wing to another that it does not import. Knows nothing of what a wing
