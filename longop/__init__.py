@@ -58,8 +58,8 @@ from typing import TYPE_CHECKING, Any
 from . import wings
 from .callback import Callback
 from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError,
-                     KeyReused, LongOperationError, OperationCancelled, TargetError, UnknownJob,
-                     WorkerLost)
+                     KeyReused, LongOperationError, OperationCancelled, ReportCancelled,
+                     TargetError, UnknownJob, WorkerLost)
 from .history import History
 from .job import Job
 from .operation import LongOperation, long_operation
@@ -68,9 +68,10 @@ from .wings import __version__
 
 __all__ = [
     "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob",
-    "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits", "LongOperation",
-    "LongOperationError", "OperationCancelled", "State", "Status", "TargetError", "UnknownJob",
-    "WorkerLost", "__version__", "connect", "handler", "long_operation", "progress", "wsgi",
+    "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits",
+    "LongOperation", "LongOperationError", "OperationCancelled", "ReportCancelled", "State",
+    "Status", "TargetError", "UnknownJob", "WorkerLost", "__version__", "connect", "handler",
+    "long_operation", "progress", "wsgi",
 ]
 
 # The public names that wings define are loaded when they are first used, so that

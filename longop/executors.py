@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator
 
 from .callback import AdaptedCallback, Callback
+from .errors import OperationCancelled
 from .guard import Rung
 from .job import Job
 
@@ -39,6 +40,7 @@ class Call:
 
     def run(self) -> Any:
         """Make the call in this thread; return the function's value, whatever its kind."""
+        self.callback.begin()
         value = self.function(*self.args, **self.kwargs)
         # A generator or a coroutine has only been made so far, and is now run to its end.
         if inspect.isgenerator(value):
@@ -118,8 +120,12 @@ def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) ->
 
 async def _drain(generator: AsyncGenerator[Any, Any], callback: Callback) -> None:
     report = _reporter(callback)
-    async for item in generator:
-        report(item)
+    try:
+        async for item in generator:
+            report(item)
+    finally:
+        # Here, and not by the loop when it ends: an error in its ``finally`` is the job's.
+        await generator.aclose()
 
 
 def _reporter(callback: Callback) -> Callable[[Any], None]:
@@ -154,6 +160,7 @@ def drive_coroutine(awaitable: Awaitable[Any], callback: Callback, grace: float)
 
     try:
         return asyncio.run(main())
-    except asyncio.CancelledError:
-        callback.check()  # raises OperationCancelled if it was our cancel
+    except asyncio.CancelledError as error:
+        if callback.cancelled:  # it was our cancel
+            raise OperationCancelled("the job was cancelled") from error
         raise
