@@ -22,6 +22,7 @@ The core, which ``import longop`` loads, each file importing only what stands ab
 
 ==============  ======================================================================
 errors          every exception
+wings           this copy of longop: its version, and the wings it has
 jsontext        any value as JSON
 callback        what the function is given: reports go out, a cancel comes in
 status          the states of a job, and the record of it that every door shows
@@ -32,7 +33,6 @@ executors       a call of the function, and where its code runs: in a thread
 conversion      an annotation as a JSON Schema and a converter
 signature       the parameters of a call: which one takes the callback, what the others accept
 history         finished jobs, in memory
-wings           this copy of longop: its version, and the wings it has
 dispatcher      the jobs of one operation: which of them run, which wait
 operation       `LongOperation`: one function and its options
 ==============  ======================================================================
@@ -58,8 +58,8 @@ from typing import TYPE_CHECKING, Any
 from . import wings
 from .callback import Callback
 from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError,
-                     KeyReused, LongOperationError, OperationCancelled, TargetError, UnknownJob,
-                     WorkerLost)
+                     KeyReused, LongOperationError, OperationCancelled, TargetError,
+                     UnknownJob, WorkerLost)
 from .history import History
 from .job import Job
 from .operation import LongOperation, long_operation
@@ -68,9 +68,10 @@ from .wings import __version__
 
 __all__ = [
     "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob",
-    "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits", "LongOperation",
-    "LongOperationError", "OperationCancelled", "State", "Status", "TargetError", "UnknownJob",
-    "WorkerLost", "__version__", "connect", "handler", "long_operation", "progress", "wsgi",
+    "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits",
+    "LongOperation", "LongOperationError", "OperationCancelled", "State", "Status",
+    "TargetError", "UnknownJob", "WorkerLost", "__version__", "connect", "handler",
+    "long_operation", "progress", "wsgi",
 ]
 
 # The public names that wings define are loaded when they are first used, so that

@@ -175,8 +175,8 @@ class Signature(Parameters):
         for name, p in named.items():
             if name != callback:
                 default = REQUIRED if p.default is _EMPTY else p.default
-                records.append(
-                    Parameter(name, kind_of(wanted[name]), default, _describe(name, docstring)))
+                description = _describe(name, docstring)
+                records.append(Parameter(name, kind_of(wanted[name]), default, description))
         super().__init__(records, callback=callback or None, takes_more=takes_more)
 
     def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
