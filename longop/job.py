@@ -25,7 +25,7 @@ from .status import (TRANSITIONS, State, Status, Updates, describe, estimate, ju
 logger = logging.getLogger("longop")
 
 if TYPE_CHECKING:
-    # Every type checker brings this module along. The default lets ``Job`` stand for ``Job[Any]``.
+    # Every type checker brings this module along. With the default, ``Job`` is ``Job[Any]``.
     import typing_extensions
 
     T = typing_extensions.TypeVar("T", default=Any)
