@@ -67,6 +67,15 @@ class Polling:
         # Whether it was printed that polls fail. The poll threads share it without a lock: at
         # worst it is printed twice.
         self._is_troubled = False
+        # The commands that every module knows. All others are for its operations.
+        self._commands: Mapping[str, Callable[[RequestData], Answer]] = {
+            "get_command_status": self._say_status,
+            "cancel_command": self._cancel,
+            "get_module_status": self._say_module_status,
+            "status": self._say_module_status,
+            "selftest": self._test,
+            "quit": self._quit,
+        }
 
     def run(self) -> None:
         """Run until the end. Called in the main thread, so that signals can end it."""
@@ -179,7 +188,7 @@ class Polling:
                 raise LongOperationError("the module is shutting down")
             known = self._commands.get(command)
             if known is not None:
-                return known(self, data)
+                return known(data)
             return self._module.say_begun(self._module.process(data))
         except LongOperationError as error:
             return say_error(error)
@@ -206,16 +215,6 @@ class Polling:
             raise LongOperationError(
                 f"it is {given or 'no module'} that is to quit, and not {self._module.id}")
         return {"success": True}
-
-    #: The commands that every module knows. All others are for its operations.
-    _commands: Mapping[str, Callable[[Polling, RequestData], Answer]] = {
-        "get_command_status": _say_status,
-        "cancel_command": _cancel,
-        "get_module_status": _say_module_status,
-        "status": _say_module_status,
-        "selftest": _test,
-        "quit": _quit,
-    }
 
     # In the thread that reports
 
