@@ -19,6 +19,7 @@ def pages(status, remaining, total):
 def backup(source: Path, target: Path, progress, pages_at_once: int = 100):
     """Copy a database to another file while other programs read and write it."""
     uri = source.resolve().as_uri() + "?mode=ro"  # a wrong name is an error, not a new file
-    with closing(sqlite3.connect(uri, uri=True)) as old, closing(sqlite3.connect(target)) as new:
+    with closing(sqlite3.connect(uri, uri=True)) as old, \
+            closing(sqlite3.connect(target)) as new:
         old.backup(new, pages=pages_at_once, progress=progress)
     return str(target)

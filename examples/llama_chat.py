@@ -3,8 +3,8 @@
 python3 -m pip install llama-cpp-python
 python3 -m longop.serve examples.llama_chat
 
-A model stays loaded for the next job. A cancel takes hold at the next token. There is none while a
-model loads or reads a long prompt: ``--executor process`` stops it even then.
+A model stays loaded for the next job. A cancel takes hold at the next token. There is none
+while a model loads or reads a long prompt: ``--executor process`` stops it even then.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ def llama_chat(prompt: str, model: Path, callback, max_tokens: int = 256,
 
     def on_token():
         nonlocal tokens
-        callback(text, tokens, max_tokens, "answering")  # the text of the token before is there
+        callback(text, tokens, max_tokens, "answering")  # with the text of the token before
         tokens += 1
 
     try:

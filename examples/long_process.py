@@ -1,8 +1,8 @@
 """A function that takes long. It knows nothing of longop.
 
-It has a bug, which is kept on purpose: ``cancelled = False`` inside the function creates a local
-variable, so ``cancel_process()`` sets a global one that nobody reads, and cannot stop the function.
-Served by longop the function stops all the same.
+It has a bug, which is kept on purpose: ``cancelled = False`` inside the function creates a
+local variable, so ``cancel_process()`` sets a global one that nobody reads, and cannot stop
+the function. Served by longop the function stops all the same.
 """
 
 import time

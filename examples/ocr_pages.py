@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
-          ".webp"}
+IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
+          ".tiff", ".webp"}
 
 
 def ocr_pages(pages: Path, callback, language: str = "eng"):
@@ -51,16 +51,16 @@ def _check_language(language):
     known = lines.stdout.decode().splitlines()[1:]
     for name in language.split("+"):
         if name not in known:
-            raise ValueError(f"tesseract has no language {name!r} here; it has {', '.join(known)}. "
-                             "More are in the packages tesseract-ocr-...")
+            raise ValueError(f"tesseract has no language {name!r} here; it has "
+                             f"{', '.join(known)}. More are in the packages tesseract-ocr-...")
 
 
 def _read(image, language, callback):
     """Return the text on an image. However this ends, tesseract has ended too."""
     sleep = getattr(callback, "wait", time.sleep)
     with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as errors:
-        # In a session of its own, so that Ctrl-C reaches this process only. One thread is faster
-        # than several.
+        # In a session of its own, so that Ctrl-C reaches this process only. One thread is
+        # faster than several.
         process = subprocess.Popen(
             ["tesseract", str(image.resolve()), "stdout", "-l", language],
             stdin=subprocess.DEVNULL, stdout=text, stderr=errors, start_new_session=True,

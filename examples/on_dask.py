@@ -22,7 +22,8 @@ def main():
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, \
             Client(cluster) as client:
         signal.signal(signal.SIGINT, on_ctrl_c)
-        operation = longop.LongOperation(a_long_process, executor=client.get_executor(), limit=2)
+        operation = longop.LongOperation(
+            a_long_process, executor=client.get_executor(), limit=2)
         job = operation.start()
         try:
             show(job)

@@ -3,8 +3,9 @@
 python3 -m pip install diffusers transformers torch pillow
 python3 -m longop.serve examples.text_to_image
 
-``model`` is a folder that `save_pretrained` has written. The model stays loaded for the next job. A
-picture is a ``data:`` URL of a PNG, which the page shows. A cancel takes hold at the end of a step.
+``model`` is a folder that `save_pretrained` has written. The model stays loaded for the next
+job. A picture is a ``data:`` URL of a PNG, which the page shows. A cancel takes hold at the end
+of a step.
 """
 
 import base64
@@ -28,7 +29,8 @@ def text_to_image(prompt: str, model: Path, callback, steps: int = 20, width: in
     def on_step_end(pipeline, step, timestep, tensors):
         done = step + 1
         shown = preview_every and done % preview_every == 0
-        callback(_preview(pipeline, tensors["latents"]) if shown else None, done, steps, "painting")
+        picture = _preview(pipeline, tensors["latents"]) if shown else None
+        callback(picture, done, steps, "painting")
         return tensors
 
     import torch  # late: this import takes seconds
@@ -47,8 +49,8 @@ def _load(model):
         import torch
         from diffusers import StableDiffusionPipeline
     except ImportError:
-        raise RuntimeError("this needs diffusers: python3 -m pip install diffusers transformers "
-                           "torch pillow") from None
+        raise RuntimeError("this needs diffusers: python3 -m pip install "
+                           "diffusers transformers torch pillow") from None
     if not (model / "model_index.json").is_file():  # otherwise it is downloaded
         raise ValueError(f"{model} is not the folder of a diffusers pipeline")
     # Only safetensors: other formats can hold code.

@@ -25,16 +25,16 @@ errors          every exception
 jsontext        any value as JSON
 callback        what the function is given: reports go out, a cancel comes in
 status          the states of a job, and the record of it that every door shows
+updates         the status at each change, with ``for`` or ``async for``
 job             the life of one run: a ``concurrent.futures.Future``
 guard           stops a job that does not stop by itself: deadlines, and the steps of a cancel
 executors       a call of the function, and where its code runs: in a thread
 conversion      an annotation as a JSON Schema and a converter
 signature       the parameters of a call: which one takes the callback, what the others accept
 history         finished jobs, in memory
-wings           finds the wings by name
+wings           this copy of longop: its version, and the wings it has
 dispatcher      the jobs of one operation: which of them run, which wait
 operation       `LongOperation`: one function and its options
-version         the version
 ==============  ======================================================================
 
 The wings. Each can be deleted; a feature that needs it then says so:
@@ -64,7 +64,7 @@ from .history import History
 from .job import Job
 from .operation import LongOperation, long_operation
 from .status import State, Status
-from .version import __version__
+from .wings import __version__
 
 __all__ = [
     "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob",

@@ -15,7 +15,7 @@ from types import ModuleType
 
 from . import wings
 from .errors import LongOperationError
-from .version import __version__
+from .wings import __version__
 
 WRONG_USAGE = 2  # an exit code, as argparse has it
 

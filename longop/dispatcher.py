@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import typing
 from concurrent.futures import InvalidStateError, wait
-from typing import Any, Callable, ContextManager, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from .errors import Busy, KeyReused
 from .executors import Backend, Call
@@ -21,9 +21,6 @@ from .history import HistoryBase
 from .job import Job, logger
 from .jsontext import dumps
 from .status import State, Status
-
-if typing.TYPE_CHECKING:
-    from .operation import LongOperation
 
 WhenBusy = typing.Literal["queue", "reject", "replace", "join"]
 WHEN_BUSY: tuple[str, ...] = typing.get_args(WhenBusy)
@@ -43,11 +40,14 @@ class Owner:
         #: Guards the owner's operations and all their jobs. A thread may take it twice.
         self.lock = threading.RLock()
 
-    def adopt(self, operation: LongOperation) -> None:
-        """Take in an operation that is being made; raise ``ValueError`` if it does not fit."""
+    def adopt(self, dispatcher: Dispatcher) -> None:
+        """Take in the jobs of an operation that is being made.
 
-    def admit(self, operation: LongOperation) -> None:
-        """Raise `Busy` if no job of an operation may start now. Called with the lock held."""
+        Raises ``ValueError`` if its options do not fit.
+        """
+
+    def admit(self) -> None:
+        """Raise `Busy` if no further job may start now. Called with the lock held."""
 
     def close(self) -> None:
         """Clean up. Called by `close_all`, once the operations' jobs have ended."""
@@ -57,23 +57,23 @@ class Dispatcher:
     """Runs up to ``limit`` jobs at once, each in its own thread; up to ``max_queued`` wait.
 
     :param name: the module and the operation that the jobs are of.
-    :param ask_owner: raises `Busy` if the owner refuses a new job. Called with the lock held.
-    :param lock: guards everything here and the state of every job (see `Job`). A thread may
-        take it twice, because a job that ends, with the lock held, starts the next one.
+    :param owner: has a say in what may start.
     """
 
     def __init__(self, name: tuple[str, str], *, history: HistoryBase, guard: Guard,
-                 backend: Backend, lock: ContextManager[Any], ask_owner: Callable[[], object],
-                 limit: int, when_busy: WhenBusy, max_queued: int) -> None:
+                 backend: Backend, owner: Owner | None, limit: int, when_busy: WhenBusy,
+                 max_queued: int) -> None:
         self.name = name
         self.history = history
         self.guard = guard
         self.backend = backend
-        self.lock = lock
-        self._ask_owner = ask_owner
-        self._limit = limit
-        self._when_busy = when_busy
-        self._max_queued = max_queued
+        self.owner = owner
+        self.limit = limit
+        self.when_busy = when_busy
+        self.max_queued = max_queued
+        #: Guards everything here and the state of every job (see `Job`). A thread may take it
+        #: twice, because a job that ends, with the lock held, starts the next one.
+        self.lock = threading.RLock() if owner is None else owner.lock
         self._is_closed = False
         #: The jobs that have not ended, by id: running and queued, oldest first.
         self.live: dict[str, Job[Any]] = {}
@@ -81,6 +81,8 @@ class Dispatcher:
         self._queue: dict[Job[Any], Call] = {}
         # Held during a `start_once`, and for nothing else. Taken before the other lock.
         self._once = threading.Lock()
+        if owner is not None:
+            owner.adopt(self)
 
     # From any thread, without the lock
 
@@ -215,30 +217,31 @@ class Dispatcher:
         return [job for job in self.live.values() if job not in self._queue]
 
     def _is_full(self) -> bool:
-        return len(self.live) - len(self._queue) >= self._limit
+        return len(self.live) - len(self._queue) >= self.limit
 
     def _admit(self) -> Job[Any] | None:
         """Return None if a job may be added, or the job to join; raise `Busy` if refused."""
         if self._is_closed:
             raise Busy(f"{'/'.join(self.name)} is closed", "", _RETRY_AFTER)
-        self._ask_owner()
-        if not self._is_full() or self._when_busy == "replace":
+        if self.owner is not None:
+            self.owner.admit()
+        if not self._is_full() or self.when_busy == "replace":
             return None
         oldest = next(iter(self.live.values()))
-        if self._when_busy == "join":
+        if self.when_busy == "join":
             return oldest
-        if self._when_busy == "reject":
+        if self.when_busy == "reject":
             raise Busy("A long running command is already in progress", oldest.id)
         waiting = len(self._queue)
-        if waiting >= self._max_queued:
+        if waiting >= self.max_queued:
             raise Busy(f"{waiting} jobs are waiting already", oldest.id, _RETRY_AFTER)
         return None
 
     def _surplus(self) -> list[Job[Any]]:
         """Return the jobs that newer ones replace: the oldest beyond the limit."""
-        if self._when_busy != "replace":
+        if self.when_busy != "replace":
             return []
-        excess = max(0, len(self.live) - self._limit)
+        excess = max(0, len(self.live) - self.limit)
         return list(self.live.values())[:excess]
 
     def _start_next(self) -> None:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Callable, ContextManager, TypeVar
 
 from .callback import Callback
 from .errors import DeadlineExceeded, LongOperationError, OperationCancelled
-from .status import (TRANSITIONS, State, Status, Updates, describe, estimate, judge,
+from .status import (TRANSITIONS, State, Status, describe, estimate, judge,
                      timestamp)
+from .updates import Updates
 
 logger = logging.getLogger("longop")
 

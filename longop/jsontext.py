@@ -39,36 +39,30 @@ def to_text(value: Any) -> str:
     """Return a value's ``str``, or its type's name if that raises; raise nothing."""
     with contextlib.suppress(Exception):
         return str(value)
-    return _type_name(value)
+    return f"<{type(value).__name__}>"
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not in JSON")
 
 
-def _type_name(value: Any) -> str:
-    return f"<{type(value).__name__}>"
-
-
 def _plain(value: Any) -> Any:
     """Return something simpler for a value that json does not know; raise nothing."""
+    # Calls no function of ours: json calls this deep in a nested value, where a RecursionError
+    # in here would be taken for an error of the value.
     with contextlib.suppress(Exception):  # a user's object may raise anything
-        return _to_plain(value)
-    return _type_name(value)
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode()
-    if isinstance(value, (set, frozenset)):
-        return list(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return vars(value)
-    if hasattr(value, "tolist"):  # an array or a scalar of numpy
-        return value.tolist()
-    if isinstance(value, Enum):
-        return value.value
-    return str(value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return base64.b64encode(value).decode()
+        if isinstance(value, (set, frozenset)):
+            return list(value)
+        if is_dataclass(value) and not isinstance(value, type):
+            return vars(value)
+        if hasattr(value, "tolist"):  # an array or a scalar of numpy
+            return value.tolist()
+        if isinstance(value, Enum):
+            return value.value
+        return str(value)
+    return f"<{type(value).__name__}>"
 
 
 def _simplify(value: Any, above: tuple[int, ...]) -> Any:

@@ -12,7 +12,6 @@ import importlib
 import inspect
 import os
 import sys
-import threading
 from concurrent.futures import Executor
 from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Generator, Generic,
                     Iterable, Iterator, Mapping, TypeVar, Union, overload)
@@ -109,13 +108,13 @@ class LongOperation(_Generic[P, V]):
                  when_busy: WhenBusy = "queue", max_queued: int = 100,
                  history: HistoryBase | str | os.PathLike[str] | None = None,
                  owner: Owner | None = None, clock: Clock | None = None) -> None:
-        # For `replace` too, which makes another operation. The owner may be set later.
+        # For `replace` too, which makes another operation.
         self._options: dict[str, Any] = {
             "name": name, "callback": callback, "report": report, "cancel": cancel,
             "executor": executor, "report_to": report_to, "timeout": timeout,
             "stall_timeout": stall_timeout, "grace": grace, "limit": limit,
             "when_busy": when_busy, "max_queued": max_queued, "history": history,
-            "clock": clock}
+            "owner": owner, "clock": clock}
         _check(function, self._options)
         self.owner = owner
         self.limit = limit
@@ -126,12 +125,9 @@ class LongOperation(_Generic[P, V]):
         self._report = report
         if report is None and self.signature.callback == "reporthook":
             self._report = _read_reporthook
-        self._lock = threading.RLock() if owner is None else owner.lock
         self._dispatcher = self._make_dispatcher()
         #: The jobs that have not ended, by id: running and queued, oldest first.
         self.live = self._dispatcher.live
-        if owner is not None:
-            owner.adopt(self)
         self._requeue()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> V:
@@ -159,7 +155,7 @@ class LongOperation(_Generic[P, V]):
 
     def replace(self, **options: Any) -> LongOperation[P, V]:
         """Return the same operation with some options changed, and without its jobs."""
-        return type(self)(self.function, **{**self._options, "owner": self.owner, **options})
+        return type(self)(self.function, **{**self._options, **options})
 
     # For type checkers: a coroutine function or a generator function is run to its end, and a
     # function that returns None has its last report as its value.
@@ -268,12 +264,8 @@ class LongOperation(_Generic[P, V]):
         return Dispatcher(
             (self.module, self.name), history=history, guard=guard,
             backend=_make_backend(options["executor"], options["report_to"]),
-            lock=self._lock, ask_owner=self._ask_owner, limit=options["limit"],
-            when_busy=options["when_busy"], max_queued=options["max_queued"])
-
-    def _ask_owner(self) -> None:
-        if self.owner is not None:
-            self.owner.admit(self)
+            owner=self.owner, limit=options["limit"], when_busy=options["when_busy"],
+            max_queued=options["max_queued"])
 
     def _requeue(self) -> None:
         """Start the jobs that waited when the last server ended, with the ids they had."""

@@ -1,7 +1,8 @@
-"""Finds the wings by name: the sub-packages and files that may be deleted from a copy.
+"""What this copy of longop is: its version, and the wings it has, which are found by name.
 
-The only way from the core to a wing, and from one wing to another that it does not import.
-Knows nothing of what a wing contains.
+A wing is a sub-package or a file that may be deleted from a copy. This is the only way from the
+core to a wing, and from one wing to another that it does not import. Knows nothing of what a wing
+contains.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import importlib
 from types import ModuleType
 
 from .errors import LongOperationError
+
+__version__ = "0.1.0"
 
 
 def require(module: str, feature: str) -> ModuleType:

@@ -6,7 +6,7 @@ import pytest
 
 from longop import Busy, ForgottenJob, History, LongOperation, State
 from longop.callback import Callback
-from longop.dispatcher import WHEN_BUSY, Dispatcher, stop_all
+from longop.dispatcher import WHEN_BUSY, Dispatcher, Owner, stop_all
 from longop.executors import Call, ThreadBackend
 from longop.guard import NEVER, Clock, Guard
 
@@ -24,13 +24,12 @@ def go():
 @pytest.fixture
 def make(go):
     """Make a dispatcher, and what submits a job to it."""
-    def make(ask_owner=lambda: None, limit=1, when_busy="queue", max_queued=100):
+    def make(owner=None, limit=1, when_busy="queue", max_queued=100):
         history = History()
         guard = Guard(0.0, NEVER, NEVER, history.interval, history.track, Clock())
         dispatcher = Dispatcher(
             ("module", "name"), history=history, guard=guard, backend=ThreadBackend(),
-            lock=threading.RLock(), ask_owner=ask_owner, limit=limit, when_busy=when_busy,
-            max_queued=max_queued)
+            owner=owner, limit=limit, when_busy=when_busy, max_queued=max_queued)
         return dispatcher, lambda: dispatcher.submit(call_of(go), {}, None)
 
     return make
@@ -78,15 +77,18 @@ def test_the_owner_is_asked_with_the_lock_held(make):
     """The owner may refuse a start, and nothing changes while it decides."""
     held = []
 
-    def ask_owner():
-        held.append(dispatcher.lock.acquire(blocking=False))  # this thread has it already
-        other = threading.Thread(target=lambda: held.append(
-            dispatcher.lock.acquire(blocking=False)))
-        other.start()
-        other.join(WAIT)
-        raise Busy("not now", "id")
+    class Whole(Owner):
+        def admit(self):
+            held.append(self.lock.acquire(blocking=False))  # this thread has it already
+            other = threading.Thread(target=lambda: held.append(
+                self.lock.acquire(blocking=False)))
+            other.start()
+            other.join(WAIT)
+            raise Busy("not now", "id")
 
-    dispatcher, submit = make(ask_owner)
+    owner = Whole()
+    dispatcher, submit = make(owner)
+    assert dispatcher.lock is owner.lock
     with pytest.raises(Busy, match="not now"):
         submit()
     assert held == [True, False]

@@ -247,7 +247,8 @@ def test_timeout(make, clock, executor, functions, tmp_path):
 
 def test_stall_timeout(make, clock, executor, functions, tmp_path):
     """A job silent for longer than its ``stall_timeout`` has failed; a report postpones it."""
-    operation = make(functions.reports_twice, executor, stall_timeout=10, grace=20, clock=clock)
+    operation = make(functions.reports_twice, executor, stall_timeout=10, grace=20,
+                     clock=clock)
     job = operation.start(go=str(tmp_path / "go"))
     assert reported(job) == "step 1"
     clock.move(6)

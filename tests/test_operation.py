@@ -863,7 +863,7 @@ def test_signal_handler_may_cancel():
     operation = LongOperation(lambda callback: None)
     job = operation.start()
     job.result(WAIT)
-    with operation._lock:
+    with operation._dispatcher.lock:
         assert not job.cancel()
         assert operation.status(job.id).state is State.COMPLETED
 
@@ -888,12 +888,12 @@ class Whole(Owner):
         self.seen = []
         self.error = error
 
-    def adopt(self, operation):
-        self.adopted.append(operation)
+    def adopt(self, dispatcher):
+        self.adopted.append(dispatcher)
 
     def close(self):
-        self.seen.append([job.state for operation in self.adopted
-                          for job in operation.live.values()])
+        self.seen.append([job.state for dispatcher in self.adopted
+                          for job in dispatcher.live.values()])
         if self.error:
             raise self.error
 
@@ -966,7 +966,10 @@ def test_replace_changes_some_options():
     assert changed.companion is stop
     assert operation.companion is None
     assert changed.replace().companion is stop
-    assert owner.adopted[:2] == [operation, changed]
+    assert [one.live for one in owner.adopted[:2]] == [operation.live, changed.live]
+    assert owner.adopted[0].live is operation.live
+    assert owner.adopted[1].live is changed.live
+    assert operation.owner is changed.owner is owner
     assert changed.jobs() == operation.jobs()  # of one history
     assert LongOperation(double, history=History()).replace(history=None).jobs() == []
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_example_scripts():
-    """The examples can be imported, and the one for a server of one's own has its operation."""
+    """The examples can be imported, and the server of your own has its operation."""
     script = ("import examples.embed, examples.script, examples.download, examples.backup,"
               "examples.on_dask, examples.ocr_pages, examples.llama_chat,"
               "examples.text_to_image;"
@@ -27,7 +27,7 @@ def test_example_scripts():
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_copied(form, tmp_path):
-    """A copy of the folder, or a zip on the path, is all that is needed; processes find it too."""
+    """A copy of the folder, or a zip on the path, is enough; processes find it too."""
     if form == "folder":
         shutil.copytree(str(ROOT / "longop"), str(tmp_path / "longop"))
         path = tmp_path

@@ -1,4 +1,4 @@
-"""The Python and the links of README, docs/ and the other documents; see also `test_readme_...`."""
+"""The Python and the links of README, docs/ and the other documents are true."""
 
 import ast
 import importlib.util

@@ -1,4 +1,4 @@
-"""The shell commands of README, docs/ and the other documents: each is known here and tried."""
+"""The shell commands of README, docs/ and the other documents: each is known and tried."""
 
 import contextlib
 import json

@@ -1,6 +1,6 @@
 """TARGET, as it is written on a command line, to the operations that are found there.
 
-A wing may know of further things that can be run, as CodeProject.AI Server's adapters: see `Loader`.
+Wings may add targets of their own kind, such as CodeProject.AI Server's adapters: see `Loader`.
 """
 
 from __future__ import annotations

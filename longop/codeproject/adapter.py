@@ -14,6 +14,7 @@ import inspect
 from typing import Any, Callable, Dict, Iterator, Mapping, Sequence
 
 from ..callback import Callback
+from ..dispatcher import Dispatcher
 from ..errors import Busy, TargetError
 from ..executors import drive_coroutine
 from ..operation import LongOperation
@@ -38,8 +39,8 @@ class Adapter(HostedModule):
 
     def __init__(self, runner: ModuleRunner) -> None:
         super().__init__(runner)
-        # All its operations, also those that `LongOperation.replace` has made others of.
-        self._adopted: list[LongOperation] = []
+        # Of all its operations, also those that `LongOperation.replace` has made others of.
+        self._adopted: list[Dispatcher] = []
         with beginning(type(runner)):
             if type(runner).initialize is not ModuleRunner.initialize:
                 runner.initialize()
@@ -63,14 +64,15 @@ class Adapter(HostedModule):
 
     # As the owner of its operations: an adapter has one long command at a time.
 
-    def adopt(self, operation: LongOperation) -> None:
-        """Take in the operation of a route."""
-        if (operation.limit, operation.when_busy) != (1, "reject"):
-            raise ValueError(f"{operation!r}: an adapter has one long command at a time, and "
+    def adopt(self, dispatcher: Dispatcher) -> None:
+        """Take in the jobs of a route."""
+        if (dispatcher.limit, dispatcher.when_busy) != (1, "reject"):
+            name = "/".join(dispatcher.name)
+            raise ValueError(f"{name}: an adapter has one long command at a time, and "
                              "rejects others: limit and when_busy cannot change that")
-        self._adopted.append(operation)
+        self._adopted.append(dispatcher)
 
-    def admit(self, operation: LongOperation) -> None:
+    def admit(self) -> None:
         """Let nothing start while any command runs. Called with the lock held."""
         for other in self._adopted:
             for job in other.live.values():

@@ -13,7 +13,7 @@ from socket import gethostname
 from typing import Any, Mapping, Sequence
 
 from ..errors import RequestError
-from ..version import __version__
+from ..wings import __version__
 from ..web.routes import View
 from ..web.wire import Request, Response, json_response
 from .module import Module

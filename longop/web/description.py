@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..jsontext import loads
 from ..operation import LongOperation
-from ..version import __version__
+from ..wings import __version__
 from .routes import Extension
 
 #: The ways in which parameters may come.

@@ -63,7 +63,7 @@ def _pieces() -> tuple[bytes, bytes, bytes]:
 
 def _read(name: str) -> str:
     """Return the text of one of the files, from a zip too."""
-    data = pkgutil.get_data(__package__, name)
+    data = pkgutil.get_data(__package__ or "longop.web", name)
     if data is None:
         raise FileNotFoundError(f"longop/web/{name} is missing: the package is incomplete")
     return data.decode("utf-8")

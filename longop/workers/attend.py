@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from ..executors import Call
 from ..job import Job
 from .channel import Channel
-from .messages import Begun, Bye, Cancel, Companion, Ended, Report
+from .messages import Begun, Bye, Cancel, Companion, Ended, Reported
 from .outcome import Outcome
 
 
-def attend(job: Job, call: Call, channel: Channel) -> Outcome | None:
+def attend(job: Job[Any], call: Call, channel: Channel) -> Outcome | None:
     """Follow a job's call until its code has ended; return its outcome, if the worker sent it.
 
     The thread that calls this is the only reader of the channel. It always reads, so that a
@@ -26,9 +27,9 @@ def attend(job: Job, call: Call, channel: Channel) -> Outcome | None:
     call.stop = partial(channel.send, Companion(job.id))
     while True:
         message = channel.receive()
-        if not isinstance(message, (Begun, Report, Ended)) or message.job_id != job.id:
+        if not isinstance(message, (Begun, Reported, Ended)) or message.job_id != job.id:
             continue  # late: it belongs to the job before, or to a check that took too long
-        if isinstance(message, Report):
+        if isinstance(message, Reported):
             job.callback.receive(message.latest)
         elif isinstance(message, Begun):
             # Not before: until then the worker would not act on it. If the job is

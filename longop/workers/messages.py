@@ -6,7 +6,7 @@
        │ ── Start ────────────────────────▶    │   a process: the call is in the message
        │ ◀───────────────────────── Hello ──   │   an executor: it has carried the call itself
        │ ── Welcome ──────────────────────▶    │
-       │ ◀──── Begun, then Reports, Ended ──   │
+       │ ◀───── Begun, Reported …, Ended ───   │
        │ ── Cancel, Companion ────────────▶    │   at any time after Begun
        │ ── Bye ──────────────────────────▶    │   always answers Ended
 
@@ -23,7 +23,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .outcome import Latest, Outcome, SentError
+from ..callback import Report
+from .outcome import Outcome, SentError
 
 
 @dataclass
@@ -113,10 +114,10 @@ class Begun(Message):
 
 
 @dataclass
-class Report(Message):
+class Reported(Message):
     """The newest report; older ones that were not sent in time are left out."""
 
-    kind = "report"
+    kind = "reported"
     job_id: str
     count: int
     result: Any
@@ -125,7 +126,7 @@ class Report(Message):
     message: Any
 
     @property
-    def latest(self) -> Latest:
+    def latest(self) -> Report:
         """The report as callbacks keep it."""
         return self.count, self.result, self.step, self.total, self.message
 
@@ -140,7 +141,7 @@ class Ended(Message):
 
 
 _CLASSES: dict[str, type[Message]] = {message.kind: message for message in (
-    Check, Start, Welcome, Cancel, Companion, Bye, Checked, Hello, Begun, Report, Ended)}
+    Check, Start, Welcome, Cancel, Companion, Bye, Checked, Hello, Begun, Reported, Ended)}
 
 
 def to_wire(message: Message) -> tuple[Any, ...]:

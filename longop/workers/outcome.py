@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from typing import Any, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 from .. import jsontext
+from ..callback import Report
 from ..errors import LongOperationError
 from ..job import Job
-
-# A callback's newest report: how many there were, then result, step, total and message.
-Latest = Tuple[int, Any, Any, Any, Any]
 
 
 class SentError(NamedTuple):
@@ -48,12 +46,12 @@ class SentError(NamedTuple):
 class Outcome(NamedTuple):
     """How a call has ended: its last report, and its value or its error."""
 
-    latest: Latest
+    latest: Report
     told: bool  # whether the function noticed that it was to stop
     value: Any = None
     error: SentError | None = None
 
-    def settle(self, job: Job) -> Any:
+    def settle(self, job: Job[Any]) -> Any:
         """Give a job's callback the last report; return the value or raise the error."""
         job.callback.receive(self.latest)
         job.callback.told = job.callback.told or self.told

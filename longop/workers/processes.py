@@ -70,7 +70,7 @@ class ProcessBackend(Backend):
                 "import the function by its name and to be sent its parameters: "
                 f"{error}") from error
 
-    def perform(self, job: Job, call: Call) -> Any:
+    def perform(self, job: Job[Any], call: Call) -> Any:
         """Make a call in an idle process, or in a new one; return its value.
 
         Runs in the job's thread.
@@ -83,7 +83,7 @@ class ProcessBackend(Backend):
         assert outcome is not None
         return outcome.settle(job)
 
-    def rungs(self, job: Job, call: Call) -> list[Rung]:
+    def rungs(self, job: Job[Any], call: Call) -> list[Rung]:
         """Return the companion, which is called where the function runs, and two signals."""
         return [*super().rungs(job, call),
                 Rung(True, "SIGTERM", partial(self._pool.kill, job, signal.SIGTERM)),
@@ -119,11 +119,11 @@ class _Pool:
         # without the lock.
         self._lock = threading.Lock()
         self._idle: list[WorkerProcess] = []
-        self._busy: dict[Job | None, WorkerProcess] = {}  # None is the check
+        self._busy: dict[Job[Any] | None, WorkerProcess] = {}  # None is the check
         self.is_closed = False  # changed with the lock held; read without it
 
     @contextlib.contextmanager
-    def use(self, job: Job | None) -> Iterator[WorkerProcess]:
+    def use(self, job: Job[Any] | None) -> Iterator[WorkerProcess]:
         """Give a job a process to itself.
 
         The process is ended if anything is raised meanwhile. If the process is what was lost,
@@ -141,7 +141,7 @@ class _Pool:
             raise
         self._give_back(job)
 
-    def kill(self, job: Job, number: int) -> None:
+    def kill(self, job: Job[Any], number: int) -> None:
         """Send a signal to a job's process, if it has one. Called by the job's guard."""
         with self._lock:
             if job in self._busy:
@@ -157,7 +157,7 @@ class _Pool:
             for job, process in self._busy.items():
                 _kill_with_job(job, process)
 
-    def _take(self, job: Job | None) -> WorkerProcess:
+    def _take(self, job: Job[Any] | None) -> WorkerProcess:
         with self._lock:
             if self.is_closed:
                 raise WorkerLost("its operation was closed")
@@ -168,7 +168,7 @@ class _Pool:
             self._busy[job] = process
             return process
 
-    def _give_back(self, job: Job | None) -> None:
+    def _give_back(self, job: Job[Any] | None) -> None:
         """Keep a job's process for the next job, unless it was sent a signal."""
         with self._lock:
             process = self._busy.pop(job)
@@ -178,13 +178,13 @@ class _Pool:
         if not is_fit:
             process.end()  # a signal may still be on its way to it
 
-    def _release(self, job: Job | None) -> None:
+    def _release(self, job: Job[Any] | None) -> None:
         """Take a job's process out of everybody's reach, so that its thread can end it."""
         with self._lock:
             del self._busy[job]
 
 
-def _kill_with_job(job: Job | None, process: WorkerProcess) -> None:
+def _kill_with_job(job: Job[Any] | None, process: WorkerProcess) -> None:
     # The thread that attends the job, or the check, sees the pipe close and does the rest.
     if job is None:
         process.kill(KILL)

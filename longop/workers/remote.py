@@ -3,7 +3,7 @@
     the job's thread ─── the call ──▶ ┌──────────┐ ──▶ worker
                      ◀── the outcome ─┤ executor │ ◀──   │
                                       └──────────┘       │
-    the line's thread ◀── Hello, Begun, Reports, Ended ──┤   a connection of the worker's own,
+    the line's thread ◀─ Hello, Begun, Reported, Ended ──┤   a connection of the worker's own,
                       ─── Welcome, Cancel, Companion ──▶ ┘   which `listener` takes in
 
 The executor carries the call, with the operation's secret in it, and brings the outcome back.
@@ -45,7 +45,7 @@ class ExecutorBackend(Backend):
         # a dict's own `pop` decides which of two workers gets a line.
         self._lines: dict[str, _Line] = {}
 
-    def perform(self, job: Job, call: Call) -> Any:
+    def perform(self, job: Job[Any], call: Call) -> Any:
         """Have the executor make a call, and return its value.
 
         Runs in the job's thread.
@@ -105,7 +105,7 @@ class _Line:
     Future, whose lock lets one of them win.
     """
 
-    def __init__(self, job: Job, call: Call) -> None:
+    def __init__(self, job: Job[Any], call: Call) -> None:
         self.job = job
         self.call = call
         # Runs while the line is open. Its result says whether the code had ended when it

@@ -3,8 +3,8 @@
 A process that `process` started runs `serve_calls`, one call after the other. An executor runs
 `perform_for`, once for each call. Both use a `_RunningCall`:
 
-    the thread that makes the call ── run() ──▶ the function ── callback() ──▶ Report
-    the flusher ────────────────── a report that was held back ──────────────▶ Report
+    the thread that makes the call ── run() ──▶ the function ── callback() ──▶ Reported
+    the flusher ────────────────── a report that was held back ──────────────▶ Reported
     the reader ◀────────────────────────────────────────────── Cancel, Companion, Bye
 """
 
@@ -26,7 +26,7 @@ from ..callback import Callback
 from ..errors import WorkerLost
 from ..executors import Call
 from .channel import JSON, PICKLE, Channel
-from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello, Report,
+from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello, Reported,
                        Start, Welcome)
 from .outcome import Outcome, PortableOutcome, SentError
 
@@ -241,7 +241,7 @@ class _RunningCall:
             self._due.clear()  # before the look, so that a report after it is not missed
             if not self._ended.is_set():
                 self._next_report_at = time.monotonic() + REPORT_INTERVAL
-                self._channel.send(Report(self._job_id, *self._callback.latest))
+                self._channel.send(Reported(self._job_id, *self._callback.latest))
 
 
 def _flush_output() -> None:

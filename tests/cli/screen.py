@@ -31,6 +31,7 @@ def wait_for(name, check=lambda: None):
         time.sleep(0.002)
 
 def steps(callback, n: int = 4, text: str = "step {}", name: str = "go"):
+    time.sleep(0.002)  # so that the first report has an elapsed time, and with it an estimate
     for step in range(1, n + 1):
         callback(text.format(step), step, n)
         wait_for(f"{name}{step}", callback.check)
@@ -68,6 +69,7 @@ def sleeps(callback):
     wait_for("never")
 
 def says(callback, text: str):
+    time.sleep(0.002)
     callback(text, 1, 2)
     wait_for("go")
 '''

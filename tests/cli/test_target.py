@@ -1,4 +1,4 @@
-"""`longop.cli.target`: what is written on a command line, to the operations that are found there."""
+"""`longop.cli.target`: a target on a command line, and the operations that are found there."""
 
 import importlib
 import os

@@ -9,7 +9,7 @@ import pytest
 from longop import Callback
 from longop.workers.attend import attend
 from longop.workers.channel import JSON, PICKLE, Channel
-from longop.workers.messages import Begun, Bye, Cancel, Checked, Companion, Ended, Report
+from longop.workers.messages import Begun, Bye, Cancel, Checked, Companion, Ended, Reported
 from longop.workers.outcome import Outcome
 
 from ..waiting import WAIT, wait_until
@@ -58,7 +58,7 @@ def attended(request):
 
 def test_reports_reach_the_callback(attended):
     """A report is the job's newest one as soon as it has come."""
-    report = Report("a", 1, "result", 2, 3, "text")
+    report = Reported("a", 1, "result", 2, 3, "text")
     attended.worker.send(report)
     wait_until(lambda: attended.job.callback.latest == report.latest)
 
@@ -78,7 +78,7 @@ def test_outcome_is_returned():
     attended.end()
 
 
-@pytest.mark.parametrize("late", [Report("b", 9, "other", 1, 1, None), Begun("b"),
+@pytest.mark.parametrize("late", [Reported("b", 9, "other", 1, 1, None), Begun("b"),
                                   Ended("b", None), Checked(None)], ids=repr)
 def test_late_message_is_dropped(attended, late):
     """A message of another job, or the answer to an old check, changes nothing."""
@@ -93,7 +93,7 @@ def test_late_message_is_dropped(attended, late):
 def test_cancel_is_sent(attended):
     """A cancel goes to a worker that has begun."""
     attended.worker.send(Begun("a"))
-    attended.worker.send(Report("a", 1, "result", None, None, None))
+    attended.worker.send(Reported("a", 1, "result", None, None, None))
     wait_until(lambda: attended.job.callback.latest[0])  # the message before was read
     attended.job.callback.cancel()
     assert attended.worker.receive() == Cancel("a")

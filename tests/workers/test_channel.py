@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from longop.workers.channel import JSON, PICKLE, Channel
-from longop.workers.messages import Begun, Check, Ended, Report
+from longop.workers.messages import Begun, Check, Ended, Reported
 from longop.workers.outcome import Outcome
 
 from ..waiting import WAIT
@@ -46,20 +46,20 @@ def test_pickle_carries_everything(ends, message):
 
 def test_pickle_keeps_types(ends):
     """A pipe keeps the type of each value that was reported."""
-    report = Report("a", 1, {1}, 1j, (1, 2), b"bytes")
+    report = Reported("a", 1, {1}, 1j, (1, 2), b"bytes")
     assert through(ends, PICKLE, report).latest == report.latest
 
 
 def test_json_shows_what_it_cannot_hold(ends):
     """A network carries each value that was reported as JSON shows it."""
-    assert through(ends, JSON, Report("a", 1, {1}, float("nan"), (1, 2), None)).latest == (
+    assert through(ends, JSON, Reported("a", 1, {1}, float("nan"), (1, 2), None)).latest == (
         1, [1], None, [1, 2], None)
 
 
 @CODECS
 def test_report_that_cannot_be_sent(ends, codec):
     """A part that cannot be sent goes as its text, and the rest as it is."""
-    arrived = through(ends, codec, Report("a", 1, threading.Lock(), 2, 3, "text"))
+    arrived = through(ends, codec, Reported("a", 1, threading.Lock(), 2, 3, "text"))
     assert arrived.result.startswith("<unlocked")
     assert (arrived.count, arrived.step, arrived.total, arrived.message) == (1, 2, 3, "text")
 

@@ -3,14 +3,15 @@
 import pytest
 
 from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended,
-                                     Hello, Message, Report, Start, Welcome, from_wire, to_wire)
+                                     Hello, Message, Reported, Start, Welcome, from_wire,
+                                     to_wire)
 from longop.workers.outcome import Outcome, SentError
 
 LATEST = (2, "result", 1, 4, "text")
 # A network carries these as well. The others hold a pickle or an outcome.
 ANYWHERE = [
     Welcome("a"), Cancel("a"), Companion("a"), Bye("a"), Hello("a"), Begun("a"),
-    Report("a", *LATEST), Ended("a", None)]
+    Reported("a", *LATEST), Ended("a", None)]
 BETWEEN_PROCESSES = [
     Check(b"call"), Start("a", b"call"), Checked(None),
     Checked(SentError(None, "ValueError", "wrong", "lines")),
@@ -48,7 +49,7 @@ def test_classes_differ():
 
 def test_report_has_the_callbacks_order():
     """A report is what a callback holds, in the same order."""
-    assert Report("a", *LATEST).latest == LATEST
+    assert Reported("a", *LATEST).latest == LATEST
 
 
 @pytest.mark.parametrize("wire", [

@@ -19,7 +19,7 @@ from longop import Callback
 from longop.executors import Call
 from longop.jsontext import loads
 from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended,
-                                     Report, Start)
+                                     Reported, Start)
 from longop.workers.process import KILL, WorkerProcess
 
 from . import far
@@ -90,7 +90,7 @@ def test_reports_come_before_the_end(process):
     """The first report is there before the outcome."""
     process.channel.send(Start("a", call_of(far.die, "exit")))
     assert process.channel.receive() == Begun("a")
-    assert process.channel.receive() == Report("a", 1, "partial", 1, 2, None)
+    assert process.channel.receive() == Reported("a", 1, "partial", 1, 2, None)
 
 
 def test_call_that_cannot_be_read(process):

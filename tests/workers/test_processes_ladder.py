@@ -41,7 +41,7 @@ def functions():
 
 
 def test_ladder_to_its_end(make):
-    """A process that ignores SIGTERM, is in C code and has a child is gone in time, child and all.
+    """A process in C code that ignores SIGTERM is gone in time, and its child with it.
 
     The bound is the issue's own: twice the grace and half a second. The best of three counts.
     """

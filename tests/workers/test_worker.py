@@ -13,7 +13,7 @@ import pytest
 from longop import Callback, OperationCancelled, WorkerLost
 from longop.executors import Call
 from longop.workers.channel import JSON, Channel
-from longop.workers.messages import (Begun, Bye, Cancel, Companion, Ended, Hello, Report,
+from longop.workers.messages import (Begun, Bye, Cancel, Companion, Ended, Hello, Reported,
                                      Welcome)
 from longop.workers.worker import perform_for
 
@@ -97,7 +97,7 @@ def test_whole_conversation(operation):
     """A worker asks, begins, reports, says that it has ended, and waits for the answer."""
     worker = Worker(operation.address, lambda callback: callback("partial", 1, 2) or "value")
     channel = operation.channel_of_begun()
-    assert channel.receive() == Report("a", 1, "partial", 1, 2, None)
+    assert channel.receive() == Reported("a", 1, "partial", 1, 2, None)
     assert channel.receive() == Ended("a", None)
     channel.send(Bye("a"))
     outcome = worker.result()

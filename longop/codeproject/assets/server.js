@@ -3,16 +3,19 @@
 // in https://github.com/codeproject/CodeProject.AI-Server. The rest of it is in explorer.js.
 "use strict";
 (() => {
+  const say = (variant) => (status, text) =>
+    showLogOutput([status, text].filter(Boolean).join(": "), variant);
 
-const say = variant => (status, text) =>
-  showLogOutput([status, text].filter(Boolean).join(": "), variant);
-
-Object.assign(window, {
-  apiServiceUrl: location.origin,
-  serverWarmupSec: 5, customModelUpdateFreqSec: 60,  // when and how often pages ask for models
-  showError: say("error"), showWarning: say("warn"), showInfo: say("info"),
-  setServerStatus: (text, variant) => showLogOutput(text, variant),
-  showCommunication: active =>
-    document.getElementById("communication")?.classList.toggle("active", Boolean(active)),
-});
+  Object.assign(window, {
+    apiServiceUrl: location.origin,
+    // When and how often pages ask for models:
+    serverWarmupSec: 5,
+    customModelUpdateFreqSec: 60,
+    showError: say("error"),
+    showWarning: say("warn"),
+    showInfo: say("info"),
+    setServerStatus: (text, variant) => showLogOutput(text, variant),
+    showCommunication: (active) =>
+      document.getElementById("communication")?.classList.toggle("active", Boolean(active)),
+  });
 })();

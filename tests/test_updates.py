@@ -1,4 +1,4 @@
-"""`longop.status.Updates`: the changes of a job, for a thread or for a coroutine."""
+"""`longop.updates`: the changes of a job, for a thread or for a coroutine."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from longop import LongOperation, State
-from longop.status import Updates, _LoopSignal
+from longop.updates import Updates, _LoopSignal
 
 from .test_job import job_in
 from .waiting import WAIT
