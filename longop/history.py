@@ -198,14 +198,14 @@ def _is_longer(value: Any, limit: int) -> bool:
     while todo and length <= limit:
         item = todo.pop()
         length += 1
-        if isinstance(item, str):
-            length += len(item)
-        elif isinstance(item, _CONTAINERS) or is_dataclass(item):
-            for part in _parts_of(item):
-                todo.extend(itertools.islice(part, limit))
-        else:
-            # Binary data and arrays: a number of 8 bytes takes at least one character.
-            with contextlib.suppress(Exception):
+        # A user's object may raise anything, and the job, which runs by now, may change it.
+        with contextlib.suppress(Exception):
+            if isinstance(item, str):
+                length += len(item)
+            elif isinstance(item, _CONTAINERS) or is_dataclass(item):
+                for part in _parts_of(item):
+                    todo.extend(itertools.islice(part, limit))
+            else:  # binary data or an array: a number of 8 bytes takes at least one character
                 length += memoryview(item).nbytes // 8
     return length > limit
 
