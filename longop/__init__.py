@@ -22,6 +22,7 @@ The core, which ``import longop`` loads, each file importing only what stands ab
 
 ==============  ======================================================================
 errors          every exception
+wings           this copy of longop: its version, and the wings it has
 jsontext        any value as JSON
 callback        what the function is given: reports go out, a cancel comes in
 status          the states of a job, and the record of it that every door shows
@@ -32,7 +33,6 @@ executors       a call of the function, and where its code runs: in a thread
 conversion      an annotation as a JSON Schema and a converter
 signature       the parameters of a call: which one takes the callback, what the others accept
 history         finished jobs, in memory
-wings           this copy of longop: its version, and the wings it has
 dispatcher      the jobs of one operation: which of them run, which wait
 operation       `LongOperation`: one function and its options
 ==============  ======================================================================

@@ -169,3 +169,11 @@ class AdaptedCallback(Callback):
         """Report what the adapter returns, then raise as `Callback` does."""
         report = self._adapter(*args, **kwargs) or {}
         super().__call__(**report)
+
+
+def read_reporthook(block: int, size: int, total: int) -> Mapping[str, Any]:
+    """Read a report of ``urllib.request.urlretrieve``; sizes are in bytes."""
+    done = block * size
+    if total <= 0:  # unknown
+        return {"step": done}
+    return {"step": min(done, total), "total": total}

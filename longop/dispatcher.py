@@ -138,7 +138,7 @@ class Dispatcher:
                    start: Callable[[Mapping[str, Any], str], Job[Any]]) -> Job[Any]:
         """Return the job that was started with a key, or start it, with the id it must have.
 
-        Raises `KeyReused` if its parameters were others, `ForgottenJob`, and as ``start`` does.
+        Raises `KeyReused` if its parameters differ, `ForgottenJob`, and as ``start`` does.
         """
         # The first half of the id is made of the key, the second half of the parameters.
         of_key = self._hash("/".join([*self.name, key]))

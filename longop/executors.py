@@ -12,6 +12,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator
 
+from . import wings
 from .callback import AdaptedCallback, Callback
 from .errors import OperationCancelled
 from .guard import Rung
@@ -98,6 +99,26 @@ class ThreadBackend(Backend):
     def perform(self, job: Job[Any], call: Call) -> Any:
         """Make the call in this thread."""
         return call.run()
+
+
+def make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
+    """Return what makes calls in ``"thread"``, ``"process"`` or an ``Executor``.
+
+    Raises ``ValueError`` for anything else, and `LongOperationError` if `workers` is missing.
+    """
+    backend: Backend
+    if executor == "thread":
+        backend = ThreadBackend()
+    elif executor == "process":
+        processes = wings.require("workers.processes", 'executor="process"')
+        backend = processes.ProcessBackend()
+    elif hasattr(executor, "submit") and not isinstance(executor, type):
+        remote = wings.require("workers.remote", f"executor={executor!r}")
+        backend = remote.ExecutorBackend(executor, report_to)
+    else:
+        raise ValueError("executor must be one of 'thread', 'process' or a "
+                         f"concurrent.futures.Executor, not {executor!r}")
+    return backend
 
 
 def _stop(call: Call) -> None:

@@ -15,7 +15,8 @@ from collections import deque
 from dataclasses import is_dataclass
 from typing import Any, Iterable, Iterator, Mapping
 
-from .errors import ForgottenJob, UnknownJob
+from . import wings
+from .errors import ForgottenJob, HistoryError, UnknownJob
 from .jsontext import dumps, loads
 from .status import State, Status
 
@@ -169,6 +170,26 @@ class History(HistoryBase):
         return len(self._kept) > self._max_jobs or self._bytes > self._max_bytes
 
 
+def open_history(history: HistoryBase | str | os.PathLike[str] | None) -> HistoryBase:
+    """Return a history as it is, one in the file of that name, or one in memory for None.
+
+    Raises `HistoryError`, and `LongOperationError` if `archive` is missing.
+    """
+    if history is None:
+        return History()
+    if isinstance(history, HistoryBase):
+        return history
+    archive = wings.require("archive", f"history={history!r}")
+    try:
+        opened: HistoryBase = archive.FileHistory(history)
+    except HistoryError:
+        if _is_main_process():
+            raise
+        # A worker imports the module that its parent runs, and the parent has the file open.
+        return History()
+    return opened
+
+
 def to_shown(parameters: Mapping[str, Any]) -> str | None:
     """Return what is shown of a job's parameters, as JSON text, or None if that is too long.
 
@@ -187,6 +208,12 @@ def is_upload(value: Any) -> bool:
     return isinstance(value, _UPLOADS)
 
 
+def _is_main_process() -> bool:
+    # Not imported here: a process that was not started by multiprocessing need not load it.
+    process = sys.modules.get("multiprocessing.process")
+    return process is None or process.current_process().name == "MainProcess"
+
+
 def _is_longer(value: Any, limit: int) -> bool:
     """Return True if a value's JSON text is surely longer than a limit, at little cost.
 
@@ -198,14 +225,14 @@ def _is_longer(value: Any, limit: int) -> bool:
     while todo and length <= limit:
         item = todo.pop()
         length += 1
-        if isinstance(item, str):
-            length += len(item)
-        elif isinstance(item, _CONTAINERS) or is_dataclass(item):
-            for part in _parts_of(item):
-                todo.extend(itertools.islice(part, limit))
-        else:
-            # Binary data and arrays: a number of 8 bytes takes at least one character.
-            with contextlib.suppress(Exception):
+        # A user's object may raise anything, and the job, which runs by now, may change it.
+        with contextlib.suppress(Exception):
+            if isinstance(item, str):
+                length += len(item)
+            elif isinstance(item, _CONTAINERS) or is_dataclass(item):
+                for part in _parts_of(item):
+                    todo.extend(itertools.islice(part, limit))
+            else:  # binary data or an array: a number of 8 bytes takes at least one character
                 length += memoryview(item).nbytes // 8
     return length > limit
 

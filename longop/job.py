@@ -26,7 +26,7 @@ from .updates import Updates
 logger = logging.getLogger("longop")
 
 if TYPE_CHECKING:
-    # Every type checker brings this module along. The default lets ``Job`` stand for ``Job[Any]``.
+    # Every type checker brings this module along. With the default, ``Job`` is ``Job[Any]``.
     import typing_extensions
 
     T = typing_extensions.TypeVar("T", default=Any)

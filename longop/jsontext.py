@@ -57,8 +57,9 @@ def _plain(value: Any) -> Any:
             return list(value)
         if is_dataclass(value) and not isinstance(value, type):
             return vars(value)
-        if hasattr(value, "tolist"):  # an array or a scalar of numpy
-            return value.tolist()
+        to_list = getattr(value, "tolist", None)  # of an array or a scalar of numpy
+        if to_list is not None:
+            return to_list()
         if isinstance(value, Enum):
             return value.value
         return str(value)

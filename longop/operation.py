@@ -16,13 +16,12 @@ from concurrent.futures import Executor
 from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Generator, Generic,
                     Iterable, Iterator, Mapping, TypeVar, Union, overload)
 
-from . import wings
-from .callback import AdaptedCallback, Callback
+from .callback import AdaptedCallback, Callback, read_reporthook
 from .dispatcher import WHEN_BUSY, Dispatcher, Owner, WhenBusy, stop_all
-from .errors import HistoryError, LongOperationError
-from .executors import Backend, Call, ThreadBackend
+from .errors import LongOperationError
+from .executors import Call, make_backend
 from .guard import NEVER, Clock, Guard
-from .history import History, HistoryBase
+from .history import HistoryBase, open_history
 from .job import Job, logger
 from .signature import CallbackName, module_name, parameters_of, unwrap_partial
 from .status import Status
@@ -124,7 +123,7 @@ class LongOperation(_Generic[P, V]):
         self.signature = parameters_of(function, callback)
         self._report = report
         if report is None and self.signature.callback == "reporthook":
-            self._report = _read_reporthook
+            self._report = read_reporthook
         self._dispatcher = self._make_dispatcher()
         #: The jobs that have not ended, by id: running and queued, oldest first.
         self.live = self._dispatcher.live
@@ -255,7 +254,7 @@ class LongOperation(_Generic[P, V]):
 
     def _make_dispatcher(self) -> Dispatcher:
         options = self._options
-        history = _make_history(options["history"])
+        history = open_history(options["history"])
         if options["history"] is not None:
             options["history"] = history  # so that `replace` does not open a file again
         guard = Guard(
@@ -263,7 +262,7 @@ class LongOperation(_Generic[P, V]):
             history.interval, history.track, options["clock"] or Clock())
         return Dispatcher(
             (self.module, self.name), history=history, guard=guard,
-            backend=_make_backend(options["executor"], options["report_to"]),
+            backend=make_backend(options["executor"], options["report_to"]),
             owner=self.owner, limit=options["limit"], when_busy=options["when_busy"],
             max_queued=options["max_queued"])
 
@@ -337,51 +336,5 @@ def _check(function: object, options: Mapping[str, Any]) -> None:
         raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {options['when_busy']!r}")
 
 
-def _make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
-    backend: Backend
-    if executor == "thread":
-        backend = ThreadBackend()
-    elif executor == "process":
-        processes = wings.require("workers.processes", 'executor="process"')
-        backend = processes.ProcessBackend()
-    elif hasattr(executor, "submit") and not isinstance(executor, type):
-        remote = wings.require("workers.remote", f"executor={executor!r}")
-        backend = remote.ExecutorBackend(executor, report_to)
-    else:
-        raise ValueError("executor must be one of 'thread', 'process' or a "
-                         f"concurrent.futures.Executor, not {executor!r}")
-    return backend
-
-
-def _make_history(history: HistoryBase | str | os.PathLike[str] | None) -> HistoryBase:
-    if history is None:
-        return History()
-    if isinstance(history, HistoryBase):
-        return history
-    archive = wings.require("archive", f"history={history!r}")
-    try:
-        opened: HistoryBase = archive.FileHistory(history)
-    except HistoryError:
-        if _is_main_process():
-            raise
-        # This worker imported the module that its parent runs, and the parent has the file open.
-        return History()
-    return opened
-
-
-def _is_main_process() -> bool:
-    # Not imported here: a process that was not started by multiprocessing need not load it.
-    process = sys.modules.get("multiprocessing.process")
-    return process is None or process.current_process().name == "MainProcess"
-
-
 def _find_operation(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
-
-
-def _read_reporthook(block: int, size: int, total: int) -> Mapping[str, Any]:
-    """Read a report of ``urllib.request.urlretrieve``; sizes are in bytes."""
-    done = block * size
-    if total <= 0:  # unknown
-        return {"step": done}
-    return {"step": min(done, total), "total": total}

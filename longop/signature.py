@@ -16,10 +16,9 @@ import re
 import sys
 import types
 import typing
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any, Callable, Iterable, Mapping, Tuple
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Tuple
 
 from .conversion import ANYTHING, UNIONS, Kind, kind_of
 from .errors import BadParameters
@@ -40,8 +39,7 @@ _EMPTY = inspect.Parameter.empty
 _TYPES_OF_DEFAULTS = (bool, int, float, dict, str, bytes, list, Enum)
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A parameter of a call; without a ``default`` it is required."""
 
     name: str
@@ -175,8 +173,8 @@ class Signature(Parameters):
         for name, p in named.items():
             if name != callback:
                 default = REQUIRED if p.default is _EMPTY else p.default
-                records.append(
-                    Parameter(name, kind_of(wanted[name]), default, _describe(name, docstring)))
+                description = _describe(name, docstring)
+                records.append(Parameter(name, kind_of(wanted[name]), default, description))
         super().__init__(records, callback=callback or None, takes_more=takes_more)
 
     def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:

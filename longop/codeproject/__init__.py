@@ -3,7 +3,7 @@
 Here, *CodeProject* is short for that server; *the queue* is the one in which it keeps requests
 for modules.
 
-An adapter runs with its import line changed and nothing else::
+An adapter that uses the names below runs with its import line changed and nothing else::
 
     from longop.codeproject import JSON, ModuleRunner, RequestData
 
@@ -28,12 +28,36 @@ scaffold     the folder of a new module
 
 from __future__ import annotations
 
-from .request import RequestData
-from .sdk import JSON, LogMethod, LogVerbosity, ModuleRunner
-from .system import ModuleOptions, SystemInfo
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .request import RequestData
+    from .sdk import JSON, LogMethod, LogVerbosity, ModuleRunner
+    from .system import ModuleOptions, SystemInfo
 
 __all__ = ["JSON", "LogMethod", "LogVerbosity", "ModuleOptions", "ModuleRunner", "RequestData",
            "SystemInfo", "main"]
+
+# The names of the SDK, and the modules that define them. They are loaded when they are first used,
+# because each start of ``longop.serve`` imports this package, and few of them serve an adapter.
+_LAZY = {
+    "JSON": "sdk",
+    "LogMethod": "sdk",
+    "LogVerbosity": "sdk",
+    "ModuleOptions": "system",
+    "ModuleRunner": "sdk",
+    "RequestData": "request",
+    "SystemInfo": "system",
+}
+
+
+def __getattr__(name: str) -> Any:  # PEP 562
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value  # from now on it is found without this function
+    return value
 
 
 def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None) -> int:

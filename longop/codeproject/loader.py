@@ -7,12 +7,17 @@ only when there is one to make.
 from __future__ import annotations
 
 import os
+import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ..errors import TargetError
 from ..operation import LongOperation
-from . import settings
-from .sdk import ModuleRunner
+
+if TYPE_CHECKING:
+    from .sdk import ModuleRunner
+
+_SETTINGS = "modulesettings.json"
 
 
 def prepare(folder: str) -> None:
@@ -20,7 +25,10 @@ def prepare(folder: str) -> None:
 
     Raises `TargetError` if they cannot be read.
     """
-    settings.set_environment(settings.read(folder))
+    if os.path.exists(os.path.join(folder, _SETTINGS)):
+        from . import settings
+
+        settings.set_environment(settings.read(folder))
 
 
 def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
@@ -28,6 +36,8 @@ def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
 
     Raises `TargetError` if it is not clear which adapter is meant, or if it cannot begin.
     """
+    if f"{__package__}.sdk" not in sys.modules:
+        return []  # nobody has imported what an adapter derives from
     kinds = _most_derived(_adapters_in(module, name))
     if not kinds:
         return []
@@ -44,15 +54,18 @@ def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
 def adopt(module: ModuleType, operations: list[LongOperation]) -> list[LongOperation]:
     """Return the operations as a module's own, if there are settings beside their file."""
     folder = os.path.dirname(getattr(module, "__file__", None) or "")
-    if not os.path.exists(os.path.join(folder, settings.FILE)):
+    if not os.path.exists(os.path.join(folder, _SETTINGS)):
         return operations
     from .functions import Functions
+    from .sdk import ModuleRunner
 
     return Functions(ModuleRunner(folder)).own(operations)
 
 
 def _adapters_in(module: ModuleType, name: str) -> set[type[ModuleRunner]]:
     """Return the adapter that is named, or all that the module defines itself."""
+    from .sdk import ModuleRunner
+
     found = set()
     for key, value in vars(module).items():
         if not (isinstance(value, type) and issubclass(value, ModuleRunner)):

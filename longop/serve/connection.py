@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Generator
 
 from ..errors import RequestError
@@ -30,14 +29,14 @@ SLOWEST_BODY = 10_000  # bytes a second; a client that sends its body slower is 
 STREAM_BUFFER = 16_384  # bytes of an event stream that the system may keep for a slow client
 
 
-@dataclass
 class Shared:
     """What the connections of a server share. Used in the loop's thread only."""
 
-    loop: Loop
-    audiences: Audiences
-    threads: ThreadPoolExecutor
-    closing: bool = False  # no further request is taken
+    def __init__(self, loop: Loop, audiences: Audiences, threads: ThreadPoolExecutor) -> None:
+        self.loop = loop
+        self.audiences = audiences
+        self.threads = threads
+        self.closing = False  # True: no further request is taken
 
 
 class Connection(Task):
@@ -71,7 +70,11 @@ class Connection(Task):
         self.resume()
 
     def resume(self, events: int = 0) -> None:
-        """Read what has come and go on. Harmless if nothing is pending, also after the end."""
+        """Read what has come and go on. Harmless if nothing is pending, also after the end.
+
+        A step must not resume its own connection, because a generator cannot be entered twice:
+        what a step causes is queued in the loop.
+        """
         try:
             if events & READ:
                 self._read()

@@ -168,22 +168,22 @@ class _RunningCall:
         self._ended = threading.Event()  # the code has ended: send no further report
         self._next_report_at = 0.0  # on the monotonic clock
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._flusher = threading.Thread(target=self._flush, daemon=True)
+        self._flusher: threading.Thread | None = None  # started by the first need for it
 
     def run(self) -> Outcome:
         """Make the call in this thread, and return its outcome."""
         value = None
         error = None
         self._reader.start()
-        self._flusher.start()
         self._channel.send(Begun(self._job_id))
         try:
             value = self._call.run()
         except BaseException as raised:  # even SystemExit only means that the code has ended
             error = SentError.describe(raised)
-        self._ended.set()
-        self._due.set()  # wakes the flusher, so that it ends
-        self._flusher.join()
+        self._ended.set()  # a flusher that is started from now on ends at once
+        if self._flusher is not None:
+            self._due.set()  # wakes it, so that it ends
+            self._flusher.join()
         _flush_output()
         return Outcome(self._callback.latest, self._callback.told, value, error)
 
@@ -228,6 +228,15 @@ class _RunningCall:
             self._send_report()
         else:
             self._due.set()
+            if self._flusher is None:
+                self._start_flusher()
+
+    def _start_flusher(self) -> None:
+        with self._lock:  # two threads of the function may be here
+            if self._flusher is None:
+                flusher = threading.Thread(target=self._flush, daemon=True)
+                flusher.start()
+                self._flusher = flusher
 
     def _flush(self) -> None:
         """Send the reports that were held back, one each interval. Runs in the flusher."""

@@ -237,23 +237,14 @@ def test_worker_does_not_import_the_command(tmp_path):
     assert not any(name.startswith(("longop.run", "longop.cli")) for name in names)
 
 
-COMMAND = """
-import sys
-
-def main():
-    from longop.serve.__main__ import main
-    sys.exit(main(sys.argv[2:]))
-"""
-
-
 @pytest.mark.parametrize("options", [[], ["-I"], ["-S"], ["-OO"]], ids=str)
 def test_worker_of_a_program_in_one_file(tmp_path, options):
     """A worker of ``python longop.pyz serve`` imports longop and the user's file."""
     folder = tmp_path / "folder of the program"
     shutil.copytree(str(ROOT / "longop"), str(folder / "longop"),
                     ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "command.py").write_text(COMMAND)
-    zipapp.create_archive(str(folder), str(tmp_path / "longop.pyz"), main="command:main")
+    zipapp.create_archive(str(folder), str(tmp_path / "longop.pyz"),
+                          main="longop.__main__:main")
     shutil.rmtree(str(folder))
     with serving(tmp_path, *options, "longop.pyz", "serve") as (address, server):
         result = result_of_loaded(address)
