@@ -44,7 +44,7 @@ class Callback:
         self.told = False
 
     def __reduce__(self) -> Any:
-        return Callback, ()  # pickled, it is a new callback: its twin in another process
+        return self.recipe()  # pickled, it is a new callback: its twin in another process
 
     def __call__(self, result: Any = None, step: Any = None, total: Any = None,
                  message: Any = None) -> None:
@@ -87,6 +87,13 @@ class Callback:
         self.check()
 
     # For what runs the function; each may be called from any thread
+
+    def recipe(self) -> tuple[Callable[..., Callback], tuple[Any, ...]]:
+        """Return what makes its twin, where the function runs elsewhere: a class, its arguments.
+
+        A `Call` that is pickled holds this in place of its callback.
+        """
+        return Callback, ()
 
     def cancel(self) -> None:
         """Tell the function to stop."""
@@ -132,7 +139,8 @@ class AdaptedCallback(Callback):
         super().__init__()
         self._adapter = adapter
 
-    def __reduce__(self) -> Any:
+    def recipe(self) -> tuple[Callable[..., Callback], tuple[Any, ...]]:
+        """Return the class and the adapter."""
         return AdaptedCallback, (self._adapter,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
