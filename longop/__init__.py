@@ -58,8 +58,8 @@ from typing import TYPE_CHECKING, Any
 from . import wings
 from .callback import Callback
 from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError,
-                     KeyReused, LongOperationError, OperationCancelled, TargetError,
-                     UnknownJob, WorkerLost)
+                     KeyReused, LongOperationError, OperationCancelled, ReportCancelled,
+                     TargetError, UnknownJob, WorkerLost)
 from .history import History
 from .job import Job
 from .operation import LongOperation, long_operation
@@ -69,8 +69,8 @@ from .wings import __version__
 __all__ = [
     "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob",
     "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits",
-    "LongOperation", "LongOperationError", "OperationCancelled", "State", "Status",
-    "TargetError", "UnknownJob", "WorkerLost", "__version__", "connect", "handler",
+    "LongOperation", "LongOperationError", "OperationCancelled", "ReportCancelled", "State",
+    "Status", "TargetError", "UnknownJob", "WorkerLost", "__version__", "connect", "handler",
     "long_operation", "progress", "wsgi",
 ]
 

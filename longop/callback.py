@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from typing import Any, Callable, Mapping, Tuple
 
-from .errors import OperationCancelled
+from .errors import OperationCancelled, ReportCancelled, is_unwinding
 
 # How many reports there were, then result, step, total and message.
 Report = Tuple[int, Any, Any, Any, Any]
@@ -25,18 +26,24 @@ class Callback:
     """Report progress by calling it; stop when it raises.
 
     ``callback(result=None, step=None, total=None, message=None)`` tells how far the function
-    is. What is ``None`` stays as it was. Raises `OperationCancelled` once the job is to stop.
-    Any thread of the function may call it.
+    is. What is ``None`` stays as it was.
+
+    Any thread may call it. Once the job is to stop it raises `OperationCancelled` in the
+    function's own thread, and `ReportCancelled` in any other. While one of these is being
+    handled, in ``finally`` for example, it does not raise again.
     """
 
     # A report is a hot path, so no lock guards these. Each is replaced by one assignment and
     # never changed in place: a reader in any thread sees the old value or the new one.
-    __slots__ = ("_cancelled", "_hooks", "_is_cancelled", "latest", "notify", "told")
+    __slots__ = ("_cancelled", "_hooks", "_is_cancelled", "_thread", "latest", "notify", "told")
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
         self._is_cancelled = self._cancelled.is_set  # looked up once
         self._hooks: deque[Callable[[], object]] = deque()
+        # The ident of the function's own thread, or 0 after its end. None if that is unknown:
+        # then every thread is taken for it.
+        self._thread: int | None = None
         self.latest: Report = (0, None, None, None, None)
         #: Called after each report, in the function's thread; None while nobody watches.
         self.notify: Callable[[], None] | None = None
@@ -44,7 +51,7 @@ class Callback:
         self.told = False
 
     def __reduce__(self) -> Any:
-        return Callback, ()  # pickled, it is a new callback: its twin in another process
+        return self.recipe()  # pickled, it is a new callback: its twin in another process
 
     def __call__(self, result: Any = None, step: Any = None, total: Any = None,
                  message: Any = None) -> None:
@@ -77,16 +84,37 @@ class Callback:
         return self.told
 
     def check(self) -> None:
-        """Raise `OperationCancelled` if the job is to stop; report nothing."""
-        if self.cancelled:
+        """Raise as a report does if the job is to stop; report nothing."""
+        if not self.cancelled or is_unwinding():
+            return
+        if self._thread in (None, threading.get_ident()):
             raise OperationCancelled("the job was cancelled")
+        raise ReportCancelled("the job was cancelled")
 
     def wait(self, seconds: float) -> None:
-        """Sleep for some seconds; a cancel ends the sleep and raises `OperationCancelled`."""
-        self._cancelled.wait(seconds)
-        self.check()
+        """Sleep for some seconds; a cancel ends the sleep, and raises as a report does.
 
-    # For what runs the function; each may be called from any thread
+        Where it does not raise, because a cancel is being handled, it sleeps to the end.
+        """
+        until = time.monotonic() + seconds
+        if self._cancelled.wait(seconds):
+            self.check()
+            time.sleep(max(0.0, until - time.monotonic()))
+
+    # For what runs the function
+
+    def begin(self) -> None:
+        """Note that the function is about to be called in this thread, which is its own."""
+        self._thread = threading.get_ident()
+
+    # The others may be called from any thread
+
+    def recipe(self) -> tuple[Callable[..., Callback], tuple[Any, ...]]:
+        """Return what makes its twin, where the function runs elsewhere: a class, its arguments.
+
+        A `Call` that is pickled holds this in place of its callback.
+        """
+        return Callback, ()
 
     def cancel(self) -> None:
         """Tell the function to stop."""
@@ -107,6 +135,7 @@ class Callback:
     def end(self) -> None:
         """Drop the hooks, which may hold much memory: the function has ended."""
         self._hooks.clear()
+        self._thread = 0  # its number may soon be another thread's
 
     def _run_hooks(self) -> None:
         # Two threads may be here. The pop is atomic, so each hook runs once.
@@ -132,7 +161,8 @@ class AdaptedCallback(Callback):
         super().__init__()
         self._adapter = adapter
 
-    def __reduce__(self) -> Any:
+    def recipe(self) -> tuple[Callable[..., Callback], tuple[Any, ...]]:
+        """Return the class and the adapter."""
         return AdaptedCallback, (self._adapter,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:

@@ -12,10 +12,9 @@ import collections.abc
 import contextlib
 import types
 import typing
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any, Callable, Collection, Mapping, Sequence
+from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
 
 from .jsontext import dumps, loads
 
@@ -27,8 +26,7 @@ UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
 _LONGEST_SHOWN = 80  # characters of a wrong value that an error message shows
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of values: their JSON Schema, and what converts a given value to one of them.
 
     The converter takes text, values of JSON and uploads (``bytes``). It raises ``ValueError``

@@ -5,15 +5,61 @@ Imports nothing of longop, so every module can raise what is here.
 
 from __future__ import annotations
 
-from typing import Mapping
+import sys
+from concurrent.futures import CancelledError
+from typing import Any, Iterator, Mapping
 
 
 class OperationCancelled(BaseException):
-    """Raised by the callback, inside the function, once its job was told to stop.
+    """Raised by the callback, in the function's own thread, once its job was told to stop.
 
     It derives from ``BaseException``, as ``KeyboardInterrupt`` and asyncio's
     ``CancelledError`` do, so that an ``except Exception`` in the function does not swallow it.
     """
+
+
+class ReportCancelled(CancelledError):
+    """Raised by the callback in any other thread once its job was told to stop.
+
+    It derives from ``Exception``, because that is what thread pools and libraries catch in
+    their threads and pass on to the function. A ``BaseException`` would end such a thread, and
+    the function would wait for it for ever, or take its work for done.
+    """
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that led to it: causes, contexts and the errors in a group."""
+    seen = set()
+    left: list[Any] = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            parts = getattr(one, "exceptions", None)  # of an ``ExceptionGroup``
+            left += parts if isinstance(parts, tuple) else ()
+            left += one.__context__, one.__cause__
+
+
+def is_cancel(error: BaseException | None) -> bool:
+    """Return whether an error is a cancel, or a group of nothing but cancels."""
+    parts = getattr(error, "exceptions", None)
+    if isinstance(parts, tuple) and parts:
+        return all(map(is_cancel, parts))
+    return isinstance(error, (OperationCancelled, ReportCancelled))
+
+
+def is_unwinding() -> bool:
+    """Return whether a cancel is being handled in this thread, or an error that it led to.
+
+    It is while ``finally``, ``except`` and ``with`` blocks do their work.
+    """
+    # A generator that is closed sees only GeneratorExit, and a task only asyncio's
+    # CancelledError. If asyncio was not imported, there is no task.
+    asyncio = sys.modules.get("asyncio.exceptions")
+    cancels = (OperationCancelled, ReportCancelled, GeneratorExit,
+               getattr(asyncio, "CancelledError", GeneratorExit))
+    return any(isinstance(error, cancels) for error in chain(sys.exc_info()[1]))
 
 
 class LongOperationError(Exception):

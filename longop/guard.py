@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from .errors import DeadlineExceeded
 from .job import Job
@@ -33,8 +33,7 @@ class Clock:
         return event.wait(min(seconds, NEVER))
 
 
-@dataclass(frozen=True)
-class Rung:
+class Rung(NamedTuple):
     """A further means of stopping a job, after its callback."""
 
     waits: bool  # whether the grace period comes before it
@@ -75,8 +74,7 @@ class Guard:
             job.callback.on_cancel(thread.start)
 
 
-@dataclass(frozen=True)
-class _Deadline:
+class _Deadline(NamedTuple):
     """Something to do once a time has come."""
 
     at: float

@@ -16,10 +16,9 @@ import re
 import sys
 import types
 import typing
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any, Callable, Iterable, Mapping, Tuple
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Tuple
 
 from .conversion import ANYTHING, UNIONS, Kind, kind_of
 from .errors import BadParameters
@@ -40,8 +39,7 @@ _EMPTY = inspect.Parameter.empty
 _TYPES_OF_DEFAULTS = (bool, int, float, dict, str, bytes, list, Enum)
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A parameter of a call; without a ``default`` it is required."""
 
     name: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from functools import partial
 
 import pytest
 
@@ -17,6 +18,10 @@ def call_of(function, *args, callback=None, stop=None, grace=2.0, **kwargs):
     callback = callback or Callback()
     args = [callback if arg is Callback else arg for arg in args]
     return Call(function, tuple(args), kwargs, callback, stop, grace)
+
+
+def to_step(result, step):
+    return {"result": result, "step": step}
 
 
 def returns(n):
@@ -121,6 +126,39 @@ def test_pickled_call_has_a_new_callback():
     assert copy.args[0] is copy.callback
     assert copy.callback.latest[0] == 0
     assert copy.run() == 3
+
+
+class Untravelled(Callback):
+    """A callback that cannot be pickled."""
+
+    def __reduce__(self):
+        raise pickle.PicklingError("a callback was pickled")
+
+
+def test_pickled_call_leaves_its_callback_behind():
+    """A call travels without its callback, which is rebuilt at each place where it stood."""
+    call = call_of(reports, Callback, 3, callback=Untravelled(), again=None)
+    call.kwargs["again"] = call.callback
+    copy = pickle.loads(pickle.dumps(call))
+    assert copy.callback is not call.callback
+    assert copy.args == (copy.callback, 3)
+    assert copy.kwargs == {"again": copy.callback}
+
+
+def test_pickled_call_keeps_its_adapter():
+    """The new callback of a call that was sent reports through the same adapter."""
+    callback = AdaptedCallback(to_step)
+    copy = pickle.loads(pickle.dumps(call_of(reports, Callback, 3, callback=callback)))
+    copy.run()
+    assert copy.callback.latest == (1, "reported", 3, None, None)
+
+
+def test_callback_inside_an_argument_does_not_travel():
+    """A callback that the caller has put into something is not ours to replace."""
+    callback = Untravelled()
+    call = call_of(reports, partial(print, callback), 3, callback=callback)
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(call)
 
 
 @pytest.mark.parametrize(("function", "args", "kwargs", "waits"), [

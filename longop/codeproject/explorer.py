@@ -43,7 +43,7 @@ _PARTS = {
     "script": "// {} EXPLORER SCRIPT",
     "css": "/* {} EXPLORER STYLE */",
 }
-_SERVER_ADDRESS = re.compile(r"https?://(?:localhost|127\.0\.0\.1)?:32168/")
+_SERVER_ADDRESS = r"https?://(?:localhost|127\.0\.0\.1)?:32168/"
 
 
 def views(modules: Sequence[Module]) -> dict[str, View]:
@@ -167,7 +167,7 @@ def _read_page(module: Module) -> str:
     except OSError as error:
         raise RequestError(404, f"the page of {module.id} is gone") from error
     prefix = re.sub("[^A-Za-z0-9]", "", module.id) + "_"
-    return _SERVER_ADDRESS.sub("/", text.replace("_MID_", prefix))
+    return re.sub(_SERVER_ADDRESS, "/", text.replace("_MID_", prefix))
 
 
 def _page_file(module: Module) -> str:

@@ -7,8 +7,7 @@ Knows nothing of HTTP, nor of the queue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Sequence, Union
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence, Union
 
 from ..errors import Busy, ForgottenJob, LongOperationError, UnknownJob
 from ..job import Job
@@ -36,8 +35,7 @@ _MESSAGES = {
 Begun = Union["Job[Any]", Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class StartRequest:
+class StartRequest(NamedTuple):
     """A request to start something.
 
     :param values: the values that were given for each name.

@@ -23,12 +23,6 @@ from ..web.routes import Route, key_of
 from ..web.wire import Request, Response, http_date, json_response
 from . import explorer
 from .module import Begun, Module, StartRequest, is_rejection, modules_of, say_error
-from .openapi import document
-from .request import unfold
-
-__all__ = ["describe", "document", "routes"]
-
-_ESCAPED_SLASH = re.compile("%2F", re.IGNORECASE)
 
 
 def routes(operations: Sequence[LongOperation]) -> list[Route]:
@@ -56,6 +50,13 @@ def describe(operation: LongOperation) -> dict[str, Any]:
     if isinstance(module, Module) and explorer.has_page(module):
         return {"page": explorer.page_path(module)}
     return {}
+
+
+def document(whole: dict[str, Any], operations: Sequence[LongOperation]) -> None:
+    """Add the routes to an OpenAPI document: see `openapi.document`."""
+    from . import openapi  # late: few clients ask for it
+
+    openapi.document(whole, operations)
 
 
 def _command_routes(module: Module) -> list[Route]:
@@ -165,6 +166,8 @@ def _values_of(request: Request) -> dict[str, list[Any]]:
     values = parameters(request)
     if not _is_payload(values):
         return values
+    from .request import unfold  # late: only CodeProject's own clients send this
+
     try:
         return unfold({name: given[0] for name, given in values.items()})
     except (KeyError, TypeError, ValueError) as error:
@@ -192,7 +195,7 @@ def _segments_of(request: Request, depth: int) -> list[str]:
     rest = request.path.split("/")[depth:]
     if rest in ([], [""]):
         return []
-    return [unquote(_ESCAPED_SLASH.sub("%252F", part)).strip() for part in rest]
+    return [unquote(re.sub("%2F", "%252F", part, flags=re.IGNORECASE)).strip() for part in rest]
 
 
 def _command_id_of(request: Request) -> str:

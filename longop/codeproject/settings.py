@@ -12,7 +12,7 @@ import re
 import typing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, NamedTuple
 
 from ..conversion import Converter, Kind, kind_of
 from ..errors import TargetError
@@ -29,12 +29,11 @@ _TYPES: dict[str, type] = {
 }
 _KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text"}
 _STRING = r'("(?:\\.|[^"\\\n])*")'
-_COMMENT = re.compile(_STRING + r"|//[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
-_TRAILING_COMMA = re.compile(_STRING + r"|,(?=\s*[}\]])")
+_COMMENT = _STRING + r"|//[^\n]*|#[^\n]*|/\*.*?\*/"
+_TRAILING_COMMA = _STRING + r"|,(?=\s*[}\]])"
 
 
-@dataclass
-class RouteMap:
+class RouteMap(NamedTuple):
     """A path below ``/v1``, and the command that a request for it stands for."""
 
     path: str
@@ -186,8 +185,8 @@ def _strip(text: str) -> str:
 
     They become blanks, so that an error of the JSON reader names the right line and column.
     """
-    text = _COMMENT.sub(_blank, text)
-    return _TRAILING_COMMA.sub(_blank, text)
+    text = re.sub(_COMMENT, _blank, text, flags=re.DOTALL)
+    return re.sub(_TRAILING_COMMA, _blank, text)
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from ..errors import LongOperationError, RequestError
 from ..job import logger
 from ..operation import LongOperation
-from . import description, page as html_page, start
+from . import description, start
 from .gate import Gate
 from .jobs import Jobs
 from .problem import problem
@@ -114,7 +114,7 @@ class Api:
     def _find_views(self, path: str) -> Mapping[str, View]:
         """Return what answers at a path, by method; nothing if the path is not ours."""
         if path == self._page:
-            return {"GET": html_page.show}
+            return {"GET": _show_page}
         key = key_of(unquote(path)).rstrip("/")
         route = self._routes.get(key)
         if route is not None:
@@ -180,6 +180,12 @@ class Api:
 
     def _openapi(self, request: Request) -> Response:
         return json_response(description.openapi(self._operations, self._extensions))
+
+
+def _show_page(request: Request) -> Response:
+    from . import page  # late: a server that only programs use never needs it
+
+    return page.show(request)
 
 
 def _redirect_with_cookie(cookie: str, request: Request) -> Response:

@@ -6,8 +6,7 @@ CodeProject.AI Server's, is an `Extension`: it is found by its name, and adds a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Protocol, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Protocol, Sequence
 
 from .. import wings
 from ..operation import LongOperation
@@ -21,8 +20,7 @@ View = Callable[[Request], Answer]
 EXTENSIONS = ("codeproject.routes",)
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """A path, and the views that answer there, by method.
 
     In the path, case does not matter, and ``-`` is the same as ``_``. ``operation`` is the one

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
 from ..job import Job
 from ..operation import LongOperation
@@ -16,8 +15,7 @@ from .wire import Request, Response, json_response
 _WAIT = re.compile(r"\bwait=([0-9]{1,9})\b")
 
 
-@dataclass(frozen=True)
-class Preference:
+class Preference(NamedTuple):
     """What the ``Prefer`` header of a start asks for (RFC 7240).
 
     ``wait`` is how many seconds the answer may wait for the end of the job (section 4.3), or None
