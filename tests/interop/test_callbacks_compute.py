@@ -6,7 +6,7 @@ import pytest
 
 from longop import LongOperation, State
 
-from ..waiting import WAIT, end_of, wait_until
+from ..waiting import WAIT, end_of
 from .peers import needs
 
 SCIPY = needs("scipy", python=(3, 9))  # 1.11 brought ``intermediate_result``
@@ -19,6 +19,7 @@ class Work:
 
     def __init__(self, free):
         self.count = 0
+        self.waits = threading.Event()
         self._free = free
         self._opened = threading.Event()
         self.go_on = self._opened.set
@@ -26,16 +27,25 @@ class Work:
     def step(self):
         self.count += 1
         if self.count > self._free:
+            self.waits.set()
             assert self._opened.wait(WAIT)
 
 
+def seen(job, condition):
+    """Return the first status of a job that meets a condition."""
+    for status in job.updates():
+        if condition(status):
+            return status
+    raise AssertionError(status)
+
+
 def cancel_in_mid_work(job, work):
-    """Cancel a job while it computes; return its last status and how much was done by then."""
+    """Cancel a job while it computes; return its last status."""
+    assert work.waits.wait(WAIT), job
     job.cancel()
     assert job.state is State.CANCELLING
-    done = work.count
     work.go_on()
-    return end_of(job), done
+    return end_of(job)
 
 
 # scipy
@@ -77,13 +87,11 @@ def test_scipy_hands_over_its_intermediate_result(method):
         return found.fun
 
     job = LongOperation(fit, report=cost_by_iteration).start()
-    first = wait_until(lambda: job.status().result)
-    assert isinstance(first, float)
-    wait_until(lambda: work.count > 40)
-    status, done = cancel_in_mid_work(job, work)
+    assert isinstance(seen(job, lambda status: status.result).result, float)
+    status = cancel_in_mid_work(job, work)
     assert (status.state, status.error, after) == (State.CANCELLED, None, [])
     assert isinstance(status.result, float)
-    assert work.count - done < 50  # it ended with the iteration
+    assert work.count < 100  # it ended with the iteration
 
 
 # optuna
@@ -114,9 +122,8 @@ def test_optuna(threads):
         return study.best_value
 
     job = LongOperation(tune, report=best).start(trials=1_000)
-    wait_until(lambda: work.count == 3 + threads and (job.status().step or 0) >= 3)
-    assert job.status().result >= 0
-    status, _ = cancel_in_mid_work(job, work)
+    assert seen(job, lambda status: status.step == 3).result >= 0
+    status = cancel_in_mid_work(job, work)
     assert (status.state, status.error, after) == (State.CANCELLED, None, [])
     assert work.count <= 3 + 2 * threads
 
@@ -157,9 +164,9 @@ def test_lightgbm():
         return model.num_trees()
 
     job = LongOperation(train, report=rounds).start()
-    status = wait_until(lambda: job.status().step == 3 and job.status())
+    status = seen(job, lambda status: status.step == 3)
     assert (status.total, status.message[:8]) == (100, "error 0.")
-    status, _ = cancel_in_mid_work(job, work)
+    status = cancel_in_mid_work(job, work)
     assert (status.state, status.error, after) == (State.CANCELLED, None, [])
     assert work.count <= 4
 
