@@ -14,10 +14,11 @@ from enum import Enum
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator
 
 from . import wings
-from .callback import AdaptedCallback, Callback
+from .callback import NOTHING, Callback
 from .errors import OperationCancelled
 from .guard import Rung
 from .job import Job
+from .reports.adapted import AdaptedCallback
 
 
 class _Place(Enum):
@@ -56,7 +57,13 @@ class Call:
     def run(self) -> Any:
         """Make the call in this thread; return the function's value, whatever its kind."""
         self.callback.begin()
+        value = self._make()
+        return None if value is NOTHING else value
+
+    def _make(self) -> Any:
         value = self.function(*self.args, **self.kwargs)
+        if value is NOTHING:  # from ``return callback(...)``; it need not be awaited
+            return None
         # A generator or a coroutine has only been made so far, and is now run to its end.
         if inspect.isgenerator(value):
             return _drive_generator(value, self.callback)
@@ -185,6 +192,7 @@ def _reporter(callback: Callback) -> Callable[[Any], None]:
     """Return what reports an item: its adapter if it has one, else with the count of items."""
     if isinstance(callback, AdaptedCallback):
         return callback
+    callback.hints = False  # an item and its number are no (done, total)
     steps = itertools.count(1)
     return lambda item: callback(item, next(steps))
 

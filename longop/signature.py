@@ -22,6 +22,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Tuple
 
 from .conversion import ANYTHING, UNIONS, Kind, kind_of
 from .errors import BadParameters
+from .reports.adapted import has_call
 
 #: The positional and the keyword arguments of a call.
 Arguments = Tuple[Tuple[Any, ...], typing.Dict[str, Any]]
@@ -253,10 +254,7 @@ def _is_callable(wanted: Any) -> bool:
         return any(_is_callable(part) for part in typing.get_args(wanted))
     if collections.abc.Callable in (wanted, origin):
         return True
-    if not isinstance(wanted, type):
-        return False
-    # Not ``callable``, which is true of every class.
-    return any("__call__" in vars(base) for base in wanted.__mro__)
+    return isinstance(wanted, type) and has_call(wanted)
 
 
 def _wanted(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:

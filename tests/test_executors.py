@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from longop import Callback, OperationCancelled
-from longop.callback import AdaptedCallback
+from longop.reports.adapted import AdaptedCallback
 from longop.executors import Backend, Call, ThreadBackend
 from longop.status import State
 
