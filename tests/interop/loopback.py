@@ -1,7 +1,7 @@
 """Servers on loopback for packages that transfer files: a bucket, a folder of media, FTP.
 
-Each stops in the middle of a transfer until the test lets it go on, so that a test can look at a
-job that is half done, and cancel it there.
+Each stops in the middle of a transfer until the test lets it go on, so that a test can look at
+a job that is half done, and cancel it there.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from ..waiting import WAIT
 
 BLOCK = 1 << 16
 BEFORE_GATE = 4 * BLOCK
+DOWNLOAD = 7 << 20
 UPLOAD = (b"<InitiateMultipartUploadResult><UploadId>upload</UploadId>"
           b"</InitiateMultipartUploadResult>")
 
@@ -46,7 +47,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self):
-        return "http://127.0.0.1:%d" % self.server_address[1]
+        return f"http://127.0.0.1:{self.server_address[1]}"
 
 
 class Quiet(BaseHTTPRequestHandler):
@@ -65,12 +66,20 @@ class Quiet(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        if self.command == "HEAD":
+            return
+        half = len(body) // 2
+        self.wfile.write(body[:half])
+        if half > BEFORE_GATE:
+            self.server.gate.wait()
+        self.wfile.write(body[half:])
 
 
 class Bucket(Server):
-    """As much of S3 as an upload needs. ``objects`` and ``unfinished`` say what it holds."""
+    """As much of S3 as a transfer needs. ``objects`` and ``unfinished`` say what it has got.
+
+    Any object that is asked for has 7 MB.
+    """
 
     def __init__(self):
         super().__init__(BucketHandler)
@@ -79,6 +88,12 @@ class Bucket(Server):
 
 
 class BucketHandler(Quiet):
+    def do_GET(self):
+        self.answer(ETag='"tag"', body=bytes(DOWNLOAD))
+
+    def do_HEAD(self):
+        self.do_GET()
+
     def do_PUT(self):
         size = self._read_body()
         place = urlsplit(self.path)
@@ -129,14 +144,7 @@ class Media(Server):
 
 class MediaHandler(Quiet):
     def do_GET(self):
-        data = self.server.data
-        self.send_response(200)
-        self.send_header("Content-Type", "video/mp4")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data[:len(data) // 2])
-        self.server.gate.wait()
-        self.wfile.write(data[len(data) // 2:])
+        self.answer(Content_Type="video/mp4", body=self.server.data)
 
 
 class Ftp(socketserver.ThreadingTCPServer):

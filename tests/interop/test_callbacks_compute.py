@@ -69,9 +69,10 @@ def test_scipy_without_an_option():
 
 
 @SCIPY
-@pytest.mark.parametrize("method", ["Nelder-Mead", "L-BFGS-B", "BFGS", "SLSQP", "trust-constr"])
+@pytest.mark.parametrize(
+    "method", ["Nelder-Mead", "L-BFGS-B", "BFGS", "SLSQP", "trust-constr"])
 def test_scipy_hands_over_its_intermediate_result(method):
-    """With report= of scipy's own signature each iteration's result is seen; cancel stops it."""
+    """With a report= of scipy's signature each iteration is seen; a cancel stops it."""
     work = Work(free=40)
     after = []
 

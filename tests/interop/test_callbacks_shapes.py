@@ -100,7 +100,7 @@ def test_copytree_copies_with_the_callback(tmp_path):
 
 
 def test_copytree_without_a_function_of_ones_own(tmp_path):
-    """shutil.copytree itself is an operation: callback="ignore", whose report= returns a list."""
+    """shutil.copytree itself is an operation, whose ignore= is the callback."""
     source = tree(tmp_path / "source", 3)
 
     def folder(path, names):
@@ -117,7 +117,8 @@ def test_tarfile_filter_has_its_member_back(tmp_path):
     source = tree(tmp_path / "source", 3)
 
     def member(info):
-        return {"message": info.name, "returns": None if info.name.endswith("1.txt") else info}
+        kept = None if info.name.endswith("1.txt") else info
+        return {"message": info.name, "returns": kept}
 
     def pack(callback):
         with tarfile.open(tmp_path / "tar", "w") as tar:
@@ -138,7 +139,7 @@ LONG_QUERY = """
 
 
 def test_sqlite_query_is_interrupted():
-    """A cancel in a progress handler interrupts the query, though sqlite3 hides the exception."""
+    """A cancel in a progress handler interrupts the query, though sqlite3 hides the error."""
     begun = threading.Event()
 
     def report():
@@ -183,8 +184,8 @@ def test_async_hook():
 
 
 @needs("mcp", python=(3, 10))
-def test_mcp():
-    """The MCP client's call_tool(progress_callback=callback) reports; the server sees the cancel."""
+def test_mcp(caplog):
+    """An MCP client's call_tool(progress_callback=callback) reports; cancel ends the tool."""
     import mcp
     from mcp.server import MCPServer
     from mcp.server.mcpserver import Context
@@ -213,6 +214,7 @@ def test_mcp():
     status = end_of(operation.start(steps=3))
     assert (status.state, status.result, status.step, status.total, status.message) == (
         State.COMPLETED, "done", 3, 3, "step 3")
+    assert not [record for record in caplog.records if record.name.startswith("mcp")]
     job = operation.start(steps=1_000_000)
     next(status for status in job.updates() if status.step)
     job.cancel()
