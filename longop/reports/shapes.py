@@ -15,9 +15,12 @@ _KEYS = {
 }
 
 
-def done_total(done: Any, total: Any = None) -> Mapping[str, Any]:
-    """Read ``callback(done, total)``: ``report=longop.done_total``."""
-    return {"step": done, "total": _known(total)}
+def done_total(done: Any, total: Any = None, message: Any = None) -> Mapping[str, Any]:
+    """Read ``callback(done, total, message)``: ``report=longop.done_total``.
+
+    Paramiko reports like this, without the message, and an MCP client with it.
+    """
+    return {"step": done, "total": _known(total), "message": message}
 
 
 def fraction_message(fraction: Any, message: Any = None) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from ..waiting import end_of
     (longop.done_total, (3, 10), (None, 3, 10, None)),
     (longop.done_total, (3, 0), (None, 3, None, None)),
     (longop.done_total, (3,), (None, 3, None, None)),
+    (longop.done_total, (3, 10, "third"), (None, 3, 10, "third")),
     (longop.fraction_message, (0.5, "half"), ((None, 0.5, 1, "half"))),
     (longop.fraction_message, (0.5,), (None, 0.5, 1, None)),
     (longop.block_size_total, (2, 1000, 5000), (None, 2000, 5000, None)),
