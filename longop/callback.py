@@ -193,7 +193,8 @@ class Callback:
     def end(self) -> None:
         """Drop the hooks, which may hold much memory: the function has ended."""
         self._hooks.clear()
-        self._thread = 0  # its number may soon be another thread's
+        if self._thread is not None:
+            self._thread = 0  # its number may soon be another thread's
 
     def _shape(self) -> inspect.Signature:
         return inspect.signature(_plain)

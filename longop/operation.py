@@ -70,8 +70,12 @@ class LongOperation(_Generic[P, V]):
         reports.
     :param name: the operation's name at every door. Default: the function's name.
     :param callback: name of the parameter that takes the callback, or False if there is none.
-        By default it is found: ``callback``, ``progress``, ``reporthook``, ``on_progress``,
-        ``progress_callback`` or ``hook``, else the first parameter without a default.
+        By default it is found: it is annotated with a ``Callable`` or a class such as
+        `Callback`, or is called ``callback``, ``progress``, ``reporthook``, ``on_progress``,
+        ``progress_callback``, ``hook``, ``cb``, ``progress_hook``, ``progress_cb``,
+        ``callback_fn``, ``on_step``, ``on_update``, ``update``, ``reporter``, ``monitor`` or
+        ``listener``. Any other parameter without a default and an annotation is in doubt: that
+        is a ``TypeError``.
     :param report: converts whatever the function passes to its callback, or yields, to a
         mapping with some of ``result, step, total, message``, and ``returns``: what the
         callback returns. A class is called once for each job, so that its object can keep
