@@ -207,7 +207,8 @@ def test_annotations_of_later_pythons(since, annotation, same):
 
 @pytest.mark.parametrize(("annotation", "given", "must_be"), [
     *[(int, wrong, "a whole number") for wrong in
-      ("x", "", "3.0", "1e-3", "1e9999", "nan", "inf", "1.5", ".5", "5 5", "0x10", "1_000", "\u0663", "true", "null", "[1]", "9" * 5000,
+      ("x", "", "3.0", "1e-3", "1e9999", "nan", "inf", "1.5", ".5", "5 5", "0x10",
+       "1_000", "\u0663", "true", "null", "[1]", "9" * 5000,
        3.5, 3.0, True, None, [1], {}, b"3")],
     *[(float, wrong, "a number") for wrong in
       ("x", "", "0x1p3", "true", "inf", "NaN", "Infinity", "-Infinity", True, None, [1.0], b"3",

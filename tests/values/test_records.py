@@ -21,7 +21,7 @@ class Base:
 
 @dataclass
 class Derived(Base):
-    c: List[Derived] = field(default_factory=list)
+    c: List[Derived] = field(default_factory=list)  # noqa: UP006  # Python 3.8
     made: int = field(init=False, default=0)
 
 

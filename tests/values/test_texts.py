@@ -19,7 +19,8 @@ HALF_PAST_TWO = datetime(2026, 11, 28, 14, 30)
     (to_time, "14:30:15,1234567", time(14, 30, 15, 123_456)),
     (to_time, "14:30Z", time(14, 30, tzinfo=timezone.utc)),
     (to_datetime, "2026-11-28", datetime(2026, 11, 28)),
-    (to_datetime, "2026-11-28T14:30", HALF_PAST_TWO), (to_datetime, "2026-11-28 14:30", HALF_PAST_TWO),
+    (to_datetime, "2026-11-28T14:30", HALF_PAST_TWO),
+    (to_datetime, "2026-11-28 14:30", HALF_PAST_TWO),
     (to_datetime, "2026-11-28t14:30z", HALF_PAST_TWO.replace(tzinfo=timezone.utc)),
     (to_datetime, "2026-11-28T14:30:00.000Z", HALF_PAST_TWO.replace(tzinfo=timezone.utc)),
     (to_datetime, "2026-11-28T14:30+05:30",
@@ -47,7 +48,8 @@ def test_texts_are_read_alike_in_every_python(read, text, expected):
     *[(to_timedelta, text) for text in ("", "P", "PT", "P1", "P1DT", "1:60:00", "1:00:00:00")]])
 def test_other_texts_are_refused(read, text):
     """A text that is written in another way is a ValueError."""
-    with pytest.raises(ValueError):
+    reasons = "written in another way|must be|offset|out of range|too large"
+    with pytest.raises(ValueError, match=reasons):
         read(text)
 
 
@@ -67,6 +69,6 @@ def test_long_text_takes_no_time():
     began = clock.perf_counter()
     for read in to_int, to_float, to_date, to_time, to_datetime, to_timedelta:
         for start in "9", "P9", "14:30:00.9", "1.9":
-            with pytest.raises(ValueError):
-                read(start * 1 + "9" * 200_000 + "x")
+            with pytest.raises(ValueError, match="written in another way"):
+                read(start + "9" * 200_000 + "x")
     assert clock.perf_counter() - began < 5
