@@ -17,13 +17,13 @@ from typing import Any, Iterable, Iterator, Mapping
 
 from . import wings
 from .errors import ForgottenJob, HistoryError, UnknownJob
-from .jsontext import dumps, loads
+from .jsontext import dumps, fields_of, loads
 from .status import State, Status
 
 MAX_SHOWN = 1_000  # characters of JSON; longer parameters are not shown with their job
 _MAX_FORGOTTEN = 10_000  # ids of forgotten jobs, about 1 MB
 _UPLOADS = (bytes, bytearray, memoryview)
-_CONTAINERS = (dict, list, tuple, set, frozenset)
+_CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 
 
 class HistoryBase(abc.ABC):
@@ -260,6 +260,8 @@ def _parts_of(item: Any) -> tuple[Iterable[Any], ...]:
         return item.keys(), item.values()
     if isinstance(item, _CONTAINERS):
         return (item,)
+    if is_dataclass(item) and not isinstance(item, type):
+        return (fields_of(item).values(),)  # also those in slots
     if hasattr(item, "__dict__"):
         return ([vars(item)],)
     return ()

@@ -1,30 +1,45 @@
 """JSON text: strict when read; when written, it takes any value at all.
 
 JSON here is RFC 8259: NaN and the infinities, which Python's ``json`` knows, are not in it.
+What becomes of the values that JSON does not have is a table in ``docs/values.md``.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import json
-from dataclasses import is_dataclass
+import math
+from collections import UserDict, UserList, UserString
+from collections.abc import Mapping, Sequence, Set, ValuesView
 from enum import Enum
-from typing import Any
+from typing import Any, Callable
+
+from .values.texts import to_duration
 
 _MAX_DEPTH = 100  # levels that are written of a value that json cannot encode as it is
+_MAX_RANGE = 100_000  # numbers that are written of a range, which takes no memory itself
+_MAX_BITS = 2_000  # of an int that is surely written; Python limits longer ones
+_TRIES = 10  # to copy an object that another thread is changing
+_TEXTS = (str, UserString)
+_COLLECTIONS = (Sequence, Set, ValuesView)
 
 
 def dumps(value: Any) -> str:
     """Return a value as compact JSON in ASCII; raise nothing.
 
-    Bytes become base64, sets and arrays lists, dataclasses objects, NaN and the infinities
-    null (as in JavaScript), and anything else its ``str``.
+    Another thread may be changing the value: the text shows each dict and each list in it as
+    it was at one moment.
     """
     try:
         return _encode(value)  # at the speed of C: most values need no more
-    except Exception:  # NaN, a key that is no string, a reference cycle
+    except Exception:  # NaN, a key that is no string, a reference cycle, an object
+        pass
+    try:
         return _encode(_simplify(value, ()))
+    except Exception:  # RecursionError, if the caller's stack is nearly full; MemoryError
+        return f'"<{type(value).__name__}>"'
 
 
 def loads(text: str) -> Any:
@@ -42,28 +57,69 @@ def to_text(value: Any) -> str:
     return f"<{type(value).__name__}>"
 
 
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass's object by name, without those never set.
+
+    They may be in ``__slots__`` and not in ``vars(value)``.
+    """
+    names = [field.name for field in dataclasses.fields(value)]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not in JSON")
 
 
 def _plain(value: Any) -> Any:
     """Return something simpler for a value that json does not know; raise nothing."""
-    # Calls no function of ours: json calls this deep in a nested value, where a RecursionError
-    # in here would be taken for an error of the value.
     with contextlib.suppress(Exception):  # a user's object may raise anything
+        if isinstance(value, type):
+            return str(value)
         if isinstance(value, (bytes, bytearray, memoryview)):
             return base64.b64encode(value).decode()
-        if isinstance(value, (set, frozenset)):
-            return list(value)
-        if is_dataclass(value) and not isinstance(value, type):
-            return vars(value)
-        to_list = getattr(value, "tolist", None)  # of an array or a scalar of numpy
-        if to_list is not None:
-            return to_list()
         if isinstance(value, Enum):
             return value.value
-        return str(value)
+        if dataclasses.is_dataclass(value):
+            return fields_of(value)
+        if hasattr(value, "tolist"):  # an array or a scalar of numpy
+            return value.tolist()
+        return _plain_container(value)
     return f"<{type(value).__name__}>"
+
+
+def _plain_container(value: Any) -> Any:
+    """Return a dict or a list for a container of another class, else the value's text."""
+    if isinstance(value, (UserDict, UserList)):
+        return value.data  # a real dict or list, whose copy is made in one step
+    if isinstance(value, Mapping):
+        return _copy(dict, value)
+    if isinstance(value, range) and value[_MAX_RANGE:]:
+        return str(value)
+    if isinstance(value, _COLLECTIONS) and not isinstance(value, _TEXTS):
+        return _copy(list, value)
+    return _text_of(value)
+
+
+def _text_of(value: Any) -> str:
+    """Return a value's ``str``; of dates and times, what ISO 8601 makes of them."""
+    from datetime import date, time, timedelta  # late, so that a start is quick
+
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    return to_duration(value) if isinstance(value, timedelta) else str(value)
+
+
+def _copy(make: Callable[[Any], Any], value: Any) -> Any:
+    """Return a container as a dict or a list, or its text if it does not hold still.
+
+    Another thread, often the function's, may be changing it. A dict or a list is copied in one
+    step under the GIL. Others may run Python code for each item, and raise when an item came
+    or went meanwhile.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(Exception):
+            return make(value)
+    return to_text(value)
 
 
 def _simplify(value: Any, above: tuple[int, ...]) -> Any:
@@ -72,15 +128,35 @@ def _simplify(value: Any, above: tuple[int, ...]) -> Any:
     :param above: the ``id`` of each object that contains this one. A cycle ends with "...",
         and so does what is nested too deeply.
     """
+    if _is_simple(value):
+        return value
     if id(value) in above or len(above) > _MAX_DEPTH:
         return "..."
     inside = (*above, id(value))
     if isinstance(value, dict):
-        return {to_text(key): _simplify(item, inside) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+        value = _copy(dict, value)
+    elif isinstance(value, (list, tuple)):
+        value = _copy(list, value)
+    if type(value) is dict:
+        return {_key(key): _simplify(item, inside) for key, item in value.items()}
+    if type(value) is list:
         return [_simplify(item, inside) for item in value]
+    return _simplify_scalar(value, inside)
+
+
+def _is_simple(value: Any) -> bool:
+    """Return whether a value is one that json surely encodes as it is."""
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is int:
+        return bool(value.bit_length() < _MAX_BITS)
+    return kind is str or kind is bool or value is None
+
+
+def _simplify_scalar(value: Any, inside: tuple[int, ...]) -> Any:
     try:
-        json.dumps(value, allow_nan=False)
+        _encode(value)
         return value
     except TypeError:
         return _simplify(_plain(value), inside)
@@ -88,4 +164,14 @@ def _simplify(value: Any, above: tuple[int, ...]) -> Any:
         return None if isinstance(value, float) else to_text(value)
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
+def _key(key: Any) -> str:
+    """Return a key as the text that json makes of it, or else its ``str``."""
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, (int, float)):
+        with contextlib.suppress(ValueError):  # NaN
+            return _encode(key)
+    return to_text(key)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

@@ -9,20 +9,18 @@ Knows nothing of jobs or HTTP; what an annotation asks of a value is `conversion
 from __future__ import annotations
 
 import collections.abc
-import contextlib
 import inspect
 import os
 import re
 import sys
-import types
 import typing
-from enum import Enum
 from functools import partial
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
-from .conversion import ANYTHING, UNIONS, Kind, kind_of
+from .conversion import ANYTHING, UNIONS, Kind, kind_of, tells_type
 from .errors import BadParameters
 from .reports.adapted import has_call
+from .values.records import evaluate
 
 #: The positional and the keyword arguments of a call.
 Arguments = Tuple[Tuple[Any, ...], typing.Dict[str, Any]]
@@ -40,7 +38,6 @@ CALLBACK_NAMES = (
 REQUIRED: Any = object()
 
 _EMPTY = inspect.Parameter.empty
-_TYPES_OF_DEFAULTS = (bool, int, float, dict, str, bytes, list, Enum)
 
 
 class Parameter(NamedTuple):
@@ -285,7 +282,7 @@ def _wanted(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
     hint = hints.get(parameter.name, _EMPTY)
     default = parameter.default
     if hint is _EMPTY:
-        return type(default) if isinstance(default, _TYPES_OF_DEFAULTS) else Any
+        return type(default) if tells_type(default) else Any
     if default is None and hint is not Any:
         return typing.Optional[hint]
     return hint
@@ -298,15 +295,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         annotated = annotated.__init__
     elif not inspect.isroutine(annotated):  # an object that can be called
         annotated = annotated.__call__
-    space = getattr(annotated, "__globals__", {})
-    hints: dict[str, Any] = {}
-    for name, hint in getattr(annotated, "__annotations__", {}).items():
-        # One at a time, because one may have a name that is there for a type checker only, or
-        # a syntax that this Python does not know.
-        one = types.SimpleNamespace(__annotations__={name: hint}, __globals__=space)
-        with contextlib.suppress(Exception):
-            hints.update(typing.get_type_hints(one))
-    return hints
+    return evaluate(getattr(annotated, "__annotations__", {}),
+                    getattr(annotated, "__globals__", {}))
 
 
 def _describe(name: str, docstring: str) -> str:

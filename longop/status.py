@@ -5,13 +5,22 @@ Knows nothing of what makes a job change: that is `job`.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 from .errors import DeadlineExceeded, OperationCancelled, WorkerLost, is_cancel
 from .jsontext import to_text
+
+MAX_ERROR = 10_000  # characters of an error's text, which goes to every watcher
+_MAX_ERRORS = 20  # that are in such a text
+_MAX_MEMBERS = 5  # of a group
+_MAX_NOTES = 20  # of an error
+# How the text of a cause begins that only brings the traceback from another process, as ours
+# and those of ``concurrent.futures`` and ``multiprocessing.pool`` do.
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 class State(str, Enum):
@@ -134,15 +143,16 @@ def judge(error: BaseException | None, *, told: bool, means: str | None, reason:
 
 
 def describe(error: BaseException | None, means: str | None) -> str | None:
-    """Return one text for a job's error and what stopped it, or None if there is neither."""
-    parts = []
-    if error is not None:
-        text = to_text(error)
-        name = type(error).__name__
-        parts.append(f"{name}: {text}" if text else name)
+    """Return one text for a job's error and what stopped it, or None if there is neither.
+
+    The first line is the error's type and message. Those below say why: its notes, the members
+    of a group, and its cause. The text has at most 10,000 characters.
+    """
+    lines = [] if error is None else [*_explain(error, set())]
+    parts = lines[:1]
     if means is not None:
         parts.append(f"stopped by {means}")
-    return "; ".join(parts) or None
+    return _cut("\n".join(["; ".join(parts), *lines[1:]])) or None
 
 
 def estimate(step: Any, total: Any,
@@ -173,3 +183,91 @@ def _fraction(step: Any, total: Any) -> float | None:
     if not fraction >= 0:  # negative, or NaN
         return None
     return min(fraction, 1.0)
+
+
+# An error as text
+
+
+def _explain(error: BaseException, seen: set[int]) -> Iterator[str]:
+    """Yield a line for an error, and others that say why.
+
+    :param seen: the ``id`` of each error that has its line: causes can go in a circle.
+    """
+    seen.add(id(error))
+    text = to_text(error)
+    name = type(error).__name__
+    yield f"{name}: {text}" if text else name
+    yield from _notes_of(error)
+    leaves = _leaves_of(error)
+    for leaf in leaves[:_MAX_MEMBERS]:
+        start = "- "
+        for line in _explain(leaf, seen):
+            yield start + line
+            start = "  "
+    if len(leaves) > _MAX_MEMBERS:
+        yield f"and {len(leaves) - _MAX_MEMBERS:,} more"
+    word, cause = _cause_of(error)
+    if cause is not None and id(cause) not in seen and len(seen) < _MAX_ERRORS:
+        first, *more = _explain(cause, seen)
+        yield f"{word}: {first}"
+        yield from more
+
+
+def _notes_of(error: BaseException) -> list[str]:
+    """Return what ``add_note`` has added (Python 3.11)."""
+    return [to_text(note) for note in _list_of(error, "__notes__")[:_MAX_NOTES]]
+
+
+def _leaves_of(error: BaseException) -> list[BaseException]:
+    """Return the errors in an ``ExceptionGroup``, of Python 3.11 or of its backport."""
+    seen = {id(error)}
+    leaves = []
+    todo = _members_of(error)[::-1]
+    while todo:
+        member = todo.pop()
+        if id(member) in seen:
+            continue
+        seen.add(id(member))
+        inner = _members_of(member)
+        if not inner:
+            leaves.append(member)
+        todo += inner[::-1]
+    return leaves
+
+
+def _members_of(error: BaseException) -> list[BaseException]:
+    members = _list_of(error, "exceptions")
+    return [member for member in members if isinstance(member, BaseException)]
+
+
+def _list_of(error: BaseException, name: str) -> list[Any]:
+    """Return what an attribute lists, or nothing; raise nothing."""
+    with contextlib.suppress(Exception):  # a property of the user's may raise anything
+        value = getattr(error, name)
+        if isinstance(value, (list, tuple)):
+            return [*value]
+    return []
+
+
+def _cause_of(error: BaseException) -> tuple[str, BaseException | None]:
+    """Return the error behind an error, and a word for how it is behind it."""
+    cause = error.__cause__
+    if cause is not None:
+        is_traceback = to_text(cause).lstrip(' \n"').startswith(_TRACEBACK)
+        # What a function raises after its deadline is no cause of it: see `Ending.cause`.
+        word = "ended with" if isinstance(error, DeadlineExceeded) else "cause"
+        return word, None if is_traceback else cause
+    context = error.__context__
+    # A cancel that the error came out of is shown by the state.
+    if error.__suppress_context__ or isinstance(context, OperationCancelled):
+        context = None
+    return "while handling", context
+
+
+def _cut(text: str) -> str:
+    """Return a text without its middle if it is too long."""
+    if len(text) <= MAX_ERROR:
+        return text
+    left_out = f"\n... {len(text) - MAX_ERROR:,} characters are left out ...\n"
+    half = (MAX_ERROR - len(left_out)) // 2
+    return text[:half] + left_out + text[-half:]

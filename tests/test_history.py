@@ -1,7 +1,9 @@
 """`longop.history`: finished jobs, remembered within bounds."""
 
 import array
+import collections
 import contextlib
+import dataclasses
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -9,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from longop import ForgottenJob, History, LongOperation, State, Status, UnknownJob
+from longop.history import to_shown
 
 WAIT = 10
 
@@ -161,6 +164,21 @@ def test_deep_result():
     for _ in range(100_000):
         deep = [deep]
     assert kept(filled(job("a"), job("b", deep), max_bytes=100_000), "a", "b") == "b"
+
+
+@dataclasses.dataclass
+class Slotted:
+    __slots__ = ("data",)
+    data: object
+
+
+def test_slots_are_counted():
+    """What a dataclass with slots, or a deque, holds counts: as a result, and as a parameter."""
+    for make in Slotted, lambda data: collections.deque([data]):
+        history = filled(job("a"), job("b", make(bytes(100_000))), max_bytes=100_000)
+        assert kept(history, "a", "b") == "b"
+        assert to_shown({"value": make("x" * 100_000)}) is None
+        assert to_shown({"value": make("x")}) is not None
 
 
 class Unsized:

@@ -1,15 +1,23 @@
 """`longop.jsontext`: any value as JSON."""
 
 import collections
+import collections.abc
 import dataclasses
+import datetime
 import enum
 import json
 import math
+import sys
+import threading
 import types
 
 import pytest
 
-from longop.jsontext import dumps, to_text
+from longop.jsontext import dumps, fields_of, to_text
+
+from .documents import DOCUMENTS
+from .test_readme_tables import rows
+from .values.documented import evaluated
 
 
 def no_constant(name):
@@ -126,8 +134,11 @@ def test_nan_and_the_infinities_are_null(number):
     (Point, str(Point)), (Array([[1.5], [2]]), [[1.5], [2]]), (Array(3), 3),
     (collections.namedtuple("Pair", "a b")(1, 2), [1, 2]), (collections.OrderedDict(a=1), {"a": 1}),
     (Plain(), "plain \u00e9"), (ValueError("wrong"), "wrong"), (1j, "1j"),
-    (range(2), "range(0, 2)"),
-    (types.MappingProxyType({"a": 1}), "{'a': 1}"),
+    (range(2), [0, 1]), (range(10 ** 30), f"range(0, {10 ** 30})"), (range(0), []),
+    (types.MappingProxyType({"a": 1}), {"a": 1}), (collections.ChainMap({"a": 1}), {"a": 1}),
+    (collections.UserString("ab"), "ab"), ({"a": 1}.values(), [1]), ({"a": 1}.items(), [["a", 1]]),
+    (datetime.timedelta(seconds=-1.5), "-PT1.5S"), (Slotted(1), {"x": 1}),
+    (Array, str(Array)),
 ])
 def test_what_json_does_not_know(value, expected):
     """Values of Python's own become the nearest thing in JSON, alone and inside others."""
@@ -153,6 +164,14 @@ def test_key_that_is_no_text(key, shown):
     """A key that is no text is shown as its text, whatever is beside it."""
     assert seen({key: "a", "b": [key]})[shown] == "a"
     assert list(seen({key: math.nan})) == [shown]
+
+
+@pytest.mark.parametrize(("key", "shown"), [
+    (None, "null"), (True, "true"), (False, "false"), (1, "1"), (1.5, "1.5"), (Level.LOW, "1"),
+    (Word.HELLO, "hello")])
+def test_key_is_the_same_whatever_is_beside_it(key, shown):
+    """A key that json knows has json's text, also where a value beside it has to be changed."""
+    assert list(seen({key: 2})) == list(seen({key: math.nan})) == [shown]
 
 
 def test_rings():
@@ -215,3 +234,133 @@ def test_nothing_is_raised(value):
         found = seen({"a": value, "b": beside, "c": math.nan if beside else 2})
         assert set(found) == {"a", "b", "c"}
         assert found["b"] == beside
+
+
+# The table in docs/values.md
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    pytest.param(evaluated(python), json.loads(text.strip("`")), id=python)
+    for python, text, _ in rows(DOCUMENTS["docs/values.md"], "Python")])
+def test_the_documented_table(value, expected):
+    """Each value in the table is written as the table says, alone and inside others."""
+    assert seen(value) == expected
+    assert seen({"a": [value], "b": math.nan}) == {"a": [expected], "b": None}
+
+
+# Dataclasses
+
+
+@dataclasses.dataclass
+class Late:
+    x: int
+    y: int = dataclasses.field(init=False)
+
+
+def test_field_that_was_never_set():
+    """A field without a value is left out, with slots or without."""
+    late = Late(1)
+    assert seen(late) == fields_of(late) == {"x": 1}
+    late.y = 2
+    assert seen(late) == {"x": 1, "y": 2}
+    empty = Slotted.__new__(Slotted)
+    assert seen([empty]) == [{}]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="slots=True came with Python 3.10")
+def test_dataclass_with_slots():
+    """The fields of a dataclass made with slots=True are written, inherited ones too."""
+    base = dataclasses.make_dataclass("Base", ["a"], slots=True)
+    made = dataclasses.make_dataclass("Made", ["b"], bases=(base,), slots=True)
+    assert seen(made(1, {2})) == {"a": 1, "b": [2]}
+
+
+# Values that change while they are shown
+
+
+class Trigger:
+    """A value that, when it is written, has another thread change its container."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def __str__(self):
+        thread = threading.Thread(target=self.change)
+        thread.start()
+        thread.join()
+        return "seen"
+
+
+def growing_dict():
+    value = {}
+    value["a"] = Trigger(lambda: value.update({len(value): math.nan}))
+    value["b"] = math.nan
+    return value, {"a": "seen", "b": None}
+
+
+def growing_list():
+    value = []
+    value += [Trigger(lambda: value.append(value[0])), math.nan]
+    return value, ["seen", None]
+
+
+def growing_instance():
+    value = Point(1, math.nan)
+    value.x = Trigger(lambda: setattr(value, f"more{len(vars(value))}", 1))
+    return value, {"x": "seen", "y": None}
+
+
+def growing_deque():
+    value = collections.deque()
+    value += [Trigger(lambda: value.append(value[0])), math.nan]
+    return value, ["seen", None]
+
+
+@pytest.mark.parametrize("make", [growing_dict, growing_list, growing_instance, growing_deque])
+def test_container_that_another_thread_fills(make):
+    """What grows while it is written is written as it was at one moment; nothing is raised."""
+    for _ in range(2):
+        value, expected = make()
+        assert seen({"shared": value})["shared"] == expected
+
+
+class Restless(collections.abc.Mapping):
+    """A mapping whose first readers find that another thread has changed it meanwhile."""
+
+    def __init__(self, times):
+        self.data = {"a": 1}
+        self.times = times
+
+    def __getitem__(self, key):
+        return self.data[key]
+
+    def __len__(self):
+        return len(self.data)
+
+    def __str__(self):
+        return "restless"
+
+    def __iter__(self):
+        for key in self.data:
+            if self.times:
+                self.times -= 1
+                Trigger(lambda: self.data.update({f"b{self.times}": 2})).__str__()
+            yield key
+
+
+def test_mapping_that_changes_under_its_reader():
+    """A copy is tried again; what never holds still is shown as its text."""
+    assert seen([Restless(0)]) == [{"a": 1}]
+    assert seen([Restless(3)]) == [{"a": 1, "b2": 2, "b1": 2, "b0": 2}]
+    assert seen([Restless(10 ** 6)]) == ["restless"]
+
+
+def test_full_stack():
+    """A value is written as its type's name where the caller's stack has no room for more."""
+    def fill(depth):
+        try:
+            return fill(depth + 1)
+        except RecursionError:
+            return dumps({"a": {1}})
+
+    assert json.loads(fill(0)) in ("<dict>", {"a": [1]})

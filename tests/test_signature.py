@@ -7,8 +7,11 @@ import math
 import sys
 import typing
 import urllib.request
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import List, Optional
+from uuid import UUID
 
 import pytest
 
@@ -16,7 +19,7 @@ from longop import BadParameters, LongOperation
 from longop.conversion import kind_of
 from longop.signature import CALLBACK_NAMES, Parameter, Parameters, Signature, parameters_of
 
-from .test_conversion import Colour, Level, Word, json_schema, of
+from .test_conversion import Colour, Level, Line, Point, Word, json_schema, of
 
 CALLBACK = object()
 def call(function, values, callback=None):
@@ -229,7 +232,14 @@ def test_c_function_without_a_signature():
 @pytest.mark.parametrize(("default", "given", "expected"), [
     (1, "3", 3), (0.5, "3", 3.0), (False, "yes", True), ("a", "3", "3"), (b"", "AAEC", b"\0\1\2"),
     ({}, '{"a": 1}', {"a": 1}), (Colour.RED, "blue", Colour.BLUE), ([], [1], [1]),
-    (None, "3", "3"), ((), "3", "3"), (Level.LOW, "2", Level.HIGH)])
+    (None, "3", "3"), ((), "3", "3"), (Level.LOW, "2", Level.HIGH),
+    (bytearray(), "AAEC", bytearray(b"\0\1\2")), ({1}, ["a"], {"a"}), (1j, "2j", 2j),
+    (date(2026, 1, 1), "2026-11-28", date(2026, 11, 28)), (time(1), "14:30", time(14, 30)),
+    (datetime(2026, 1, 1), "2026-11-28T14:30", datetime(2026, 11, 28, 14, 30)),
+    (timedelta(1), "PT90S", timedelta(seconds=90)), (Decimal(1), "1.10", Decimal("1.10")),
+    (Path("x"), "y", Path("y")), (UUID(int=1), str(UUID(int=2)), UUID(int=2)),
+    (Point(1), {"x": "2"}, Point(2)), (Line(Point(1)), [{"x": 2}], Line(Point(2))),
+    (object(), "3", "3")])
 def test_type_is_taken_from_the_default(default, given, expected):
     """A parameter without an annotation has the type of its default."""
     def function(callback, x=default):
@@ -307,6 +317,18 @@ def test_several_wrong_values_at_once():
     assert str(caught.value) == ("parameter 'a' must be a whole number, not 'x'; "
                                  "parameter 'b' must be a number, not 'y'; "
                                  "parameter 'd' must be true or false, not 'z'")
+
+
+def test_wrong_values_in_a_users_words():
+    """The message of a wrong date, or of a wrong field in an object, says what was expected."""
+    def function(callback, day: date, where: Point):
+        pass
+
+    with pytest.raises(BadParameters) as caught:
+        Signature(function).parse({"day": ["soon"], "where": ['{"x": "a"}']})
+    assert str(caught.value) == (
+        "parameter 'day' must be a date such as 2026-11-28, not 'soon'; "
+        "parameter 'where' is wrong: 'x' must be a whole number, not 'a'")
 
 
 # Annotations that are of no use

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import sys
 
 import pytest
 
 from longop.errors import DeadlineExceeded, OperationCancelled, ReportCancelled, WorkerLost
-from longop.status import TRANSITIONS, State, Status, describe, estimate, judge, timestamp
+from longop.status import (MAX_ERROR, TRANSITIONS, State, Status, describe, estimate, judge,
+                           timestamp)
 
 WRONG, CANCELLED, OVERDUE = ValueError("wrong"), OperationCancelled(), DeadlineExceeded("late")
 
@@ -95,3 +97,141 @@ def test_timestamp(monkeypatch):
     """A time is shown in UTC to the millisecond."""
     monkeypatch.setattr("time.time", lambda: 86_400.0075)
     assert timestamp() == "1970-01-02T00:00:00.007Z"
+
+
+# An error as text
+
+
+class Group(Exception):
+    """What a backport of ExceptionGroup has."""
+
+    def __init__(self, message, exceptions):
+        super().__init__(f"{message} ({len(exceptions)} sub-exceptions)")
+        self.exceptions = exceptions
+
+
+class Noted(Exception):
+    """An error with notes, as in Python 3.11."""
+
+    def __init__(self, text, *notes):
+        super().__init__(text)
+        self.__notes__ = [*notes]
+
+
+class Broken(Exception):
+    """An error that raises when it is looked at."""
+
+    __notes__ = property(lambda self: 1 / 0)
+    exceptions = property(lambda self: 1 / 0)
+
+    def __str__(self):
+        raise RuntimeError
+
+
+def raised(act):
+    with pytest.raises((LookupError, OSError)) as caught:
+        act()
+    return caught.value
+
+
+def cause():
+    try:
+        int("x")
+    except ValueError as error:
+        raise KeyError("a") from error
+
+
+def context():
+    try:
+        cause()
+    except KeyError:
+        [].pop()
+
+
+def hidden():
+    try:
+        cause()
+    except KeyError:
+        raise OSError from None
+
+
+def cleanup():
+    try:
+        raise OperationCancelled
+    finally:
+        [].pop()
+
+
+INT = "ValueError: invalid literal for int() with base 10: 'x'"
+
+
+@pytest.mark.parametrize(("error", "lines"), [
+    (raised(cause), ["KeyError: 'a'", f"cause: {INT}"]),
+    (raised(context), ["IndexError: pop from empty list", "while handling: KeyError: 'a'",
+                       f"cause: {INT}"]),
+    (raised(hidden), ["OSError"]), (raised(cleanup), ["IndexError: pop from empty list"]),
+    (Noted("wrong", "a", "b\nc", 3), ["Noted: wrong", "a", "b", "c", "3"]),
+    (Group("two", [WRONG, Noted("x", "note")]),
+     ["Group: two (2 sub-exceptions)", "- ValueError: wrong", "- Noted: x", "  note"]),
+    (Group("out", [Group("in", [WRONG, raised(cause)]), KeyError("b")]),
+     ["Group: out (2 sub-exceptions)", "- ValueError: wrong", "- KeyError: 'a'",
+      f"  cause: {INT}", "- KeyError: 'b'"]),
+    (Group("many", [ValueError(number) for number in range(2005)]),
+     ["Group: many (2005 sub-exceptions)", *(f"- ValueError: {n}" for n in range(5)),
+      "and 2,000 more"]),
+    (Broken(), ["Broken: <Broken>"]), (Group("none", []), ["Group: none (0 sub-exceptions)"]),
+    (Group("no errors", ["a", 1]), ["Group: no errors (2 sub-exceptions)"]),
+])
+def test_error_says_why(error, lines):
+    """The lines below the first are the notes, the members of a group, and the causes."""
+    assert describe(error, None).splitlines() == lines
+    stopped = describe(error, "SIGKILL").splitlines()
+    assert stopped == [f"{lines[0]}; stopped by SIGKILL", *lines[1:]]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="came with Python 3.11")
+def test_exception_group_of_python():
+    """An ExceptionGroup with notes says what is in it."""
+    group = ExceptionGroup("several", [WRONG, ExceptionGroup("inner", [KeyError("a")])])  # noqa: F821
+    group.add_note("while saving")
+    assert describe(group, None).splitlines() == [
+        "ExceptionGroup: several (2 sub-exceptions)", "while saving", "- ValueError: wrong",
+        "- KeyError: 'a'"]
+
+
+def test_rings_and_long_chains_of_errors():
+    """Causes and groups that go in a circle end, and so does a chain that is too long."""
+    first, second = ValueError("a"), ValueError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert describe(first, None) == "ValueError: a\ncause: ValueError: b"
+    ring = Group("ring", [WRONG])
+    ring.exceptions.append(ring)
+    assert describe(ring, None).splitlines()[1:] == ["- ValueError: wrong"]
+    chain = None
+    for number in range(100_000):
+        error = ValueError(number)
+        error.__cause__ = chain
+        chain = error
+    assert len(describe(chain, None).splitlines()) == 20
+
+
+@pytest.mark.parametrize("text", [
+    "\nTraceback (most recent call last):\n  ...", '\n"""\nTraceback (most recent call last):\n'])
+def test_traceback_of_another_process_is_not_in_the_text(text):
+    """A cause that only brings a traceback is for the log."""
+    error = ValueError("wrong")
+    error.__cause__ = RuntimeError(text)
+    assert describe(error, None) == "ValueError: wrong"
+
+
+def test_long_error_is_cut_in_the_middle():
+    """An error has at most 10,000 characters: its beginning, and its end with the cause."""
+    error = ValueError("x" * 3_000_000)
+    error.__cause__ = KeyError("why")
+    text = describe(error, "SIGKILL")
+    assert MAX_ERROR - 2 <= len(text) <= MAX_ERROR == 10_000
+    assert text.startswith("ValueError: xxx")
+    assert text.endswith("x; stopped by SIGKILL\ncause: KeyError: 'why'")
+    assert "\n... 2,990," in text
+    exact = ValueError("x" * (MAX_ERROR - len("ValueError: ")))
+    assert describe(exact, None) == f"ValueError: {exact}"

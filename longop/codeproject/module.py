@@ -7,6 +7,7 @@ Knows nothing of HTTP, nor of the queue.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence, Union
 
 from ..errors import Busy, ForgottenJob, LongOperationError, UnknownJob
@@ -239,4 +240,4 @@ def _error_of(status: Status) -> str | None:
     if not status.error:
         return status.error
     # CodeProject's SDK says the error without its type.
-    return status.error.partition(": ")[2] or status.error
+    return re.sub(r"^\w+: ", "", status.error)

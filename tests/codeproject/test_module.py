@@ -58,6 +58,14 @@ def test_operations_without_an_owner():
     assert again is not module
 
 
+class Untold(Exception):
+    """An error without a text, and with a cause."""
+
+    def __init__(self):
+        super().__init__()
+        self.__cause__ = KeyError("a")
+
+
 def test_own_operations():
     """A module's own operations have it as their owner, however they are served."""
     operation = LongOperation(lambda callback: None, name="a")
@@ -126,3 +134,17 @@ def test_wrap(success, code):
                      "code": code, "command": "run", "requestId": "7", "inferenceDevice": "CPU"}
     assert say_unable("7") == {
         "success": False, "error": "unable to process the request (#reqid 7)"}
+
+
+@pytest.mark.parametrize(("error", "said"), [
+    (ValueError("wrong"), "wrong"), (ValueError("a: b"), "a: b"), (ValueError(), "ValueError"),
+    (ValueError("see: this"), "see: this"), (Untold(), "Untold\ncause: KeyError: 'a'")])
+def test_error_without_its_type(error, said):
+    """CodeProject's SDK says an error without its type; what the lines below say stays whole."""
+    def fail(callback):
+        raise error
+
+    (module,) = modules_of([LongOperation(fail)])
+    job = begin(module)
+    end_of(job)
+    assert module.status(job.id)["error"] == said
