@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Iterator, NamedTuple
 
-from .errors import DeadlineExceeded, OperationCancelled, WorkerLost, is_cancel
+from .errors import DeadlineExceeded, OperationCancelled, ReportCancelled, WorkerLost, is_cancel
 from .jsontext import to_text
 
 MAX_ERROR = 10_000  # characters of an error's text, which goes to every watcher
@@ -21,6 +21,8 @@ _MAX_NOTES = 20  # of an error
 # How the text of a cause begins that only brings the traceback from another process, as ours
 # and those of ``concurrent.futures`` and ``multiprocessing.pool`` do.
 _TRACEBACK = "Traceback (most recent call last)"
+
+_CANCELS = (OperationCancelled, ReportCancelled)
 
 
 class State(str, Enum):
@@ -252,14 +254,16 @@ def _list_of(error: BaseException, name: str) -> list[Any]:
 def _cause_of(error: BaseException) -> tuple[str, BaseException | None]:
     """Return the error behind an error, and a word for how it is behind it."""
     cause = error.__cause__
+    # A cancel that the error came out of is shown by the state.
+    if isinstance(cause, _CANCELS):
+        return "cause", None
     if cause is not None:
         is_traceback = to_text(cause).lstrip(' \n"').startswith(_TRACEBACK)
         # What a function raises after its deadline is no cause of it: see `Ending.cause`.
         word = "ended with" if isinstance(error, DeadlineExceeded) else "cause"
         return word, None if is_traceback else cause
     context = error.__context__
-    # A cancel that the error came out of is shown by the state.
-    if error.__suppress_context__ or isinstance(context, OperationCancelled):
+    if error.__suppress_context__ or isinstance(context, _CANCELS):
         context = None
     return "while handling", context
 
