@@ -54,12 +54,26 @@ def is_unwinding() -> bool:
 
     It is while ``finally``, ``except`` and ``with`` blocks do their work.
     """
-    # A generator that is closed sees only GeneratorExit, and a task only asyncio's
-    # CancelledError. If asyncio was not imported, there is no task.
-    asyncio = sys.modules.get("asyncio.exceptions")
-    cancels = (OperationCancelled, ReportCancelled, GeneratorExit,
-               getattr(asyncio, "CancelledError", GeneratorExit))
-    return any(isinstance(error, cancels) for error in chain(sys.exc_info()[1]))
+    # A generator that is closed sees only GeneratorExit, and a task only asyncio's own.
+    cancels = (OperationCancelled, ReportCancelled, GeneratorExit)
+    return any(isinstance(error, cancels) or _is_cancel_of_task(error)
+               for error in chain(sys.exc_info()[1]))
+
+
+def _is_cancel_of_task(error: BaseException) -> bool:
+    """Return whether an error is asyncio's CancelledError, and the running task is to stop.
+
+    It is not if the error came from a task that this one waits for, or from a timeout.
+    """
+    asyncio: Any = sys.modules.get("asyncio")  # if it was not imported, there is no task
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return False
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop runs in this thread
+        return False
+    # Before Python 3.11 a task does not tell.
+    return task is not None and getattr(task, "cancelling", lambda: 1)() > 0
 
 
 class LongOperationError(Exception):

@@ -227,6 +227,25 @@ def test_error_that_has_nothing_to_do_with_it():
             callback()
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not tell before Python 3.11")
+def test_timeout_is_no_cleanup():
+    """A timeout of the function's own, and a task that it has cancelled itself, are no cancel."""
+    callback = Callback()
+
+    async def function():
+        task = asyncio.ensure_future(asyncio.sleep(1000))
+        task.cancel()
+        for waiting in task, asyncio.wait_for(asyncio.sleep(1000), 0.001):
+            try:
+                await waiting
+            except (asyncio.CancelledError, asyncio.TimeoutError):
+                callback.cancel()
+                with pytest.raises(OperationCancelled):
+                    callback()
+
+    asyncio.run(function())
+
+
 def test_wait_in_the_cleanup_sleeps(monkeypatch):
     """A wait in the cleanup is a sleep of that length, no endless and no busy one."""
     callback, slept = cancelled_callback(), []

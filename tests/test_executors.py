@@ -79,6 +79,38 @@ def test_cancel_of_a_generator(function, reported):
     assert call.callback.latest[0] == reported
 
 
+def test_error_in_the_cleanup_of_an_async_generator():
+    """What an async generator raises as its cancel closes it comes out, and is not lost."""
+    async def fails(callback):
+        try:
+            callback.cancel()
+            yield 1
+        finally:
+            raise ValueError("not cleaned up")
+
+    with pytest.raises(ValueError, match="not cleaned up"):
+        call_of(fails, Callback).run()
+
+
+@pytest.mark.parametrize("function", [
+    lambda callback: callback("a"), lambda callback: forward(callback)])
+def test_value_of_a_report_is_no_value(function):
+    """A function that returns what its report returned has no value, as if it returned None."""
+    call = call_of(function, Callback)
+    assert call.run() is None
+    assert call.callback.latest[1] == "a"
+
+
+async def forward(callback):
+    return callback("a")
+
+
+def test_items_are_not_done_and_total(caplog):
+    """A generator's items, reported with their number, are no reason for a hint."""
+    call_of(generates, 3).run()
+    assert caplog.records == []
+
+
 def test_coroutine_is_cancelled_where_it_waits():
     """A coroutine that never reports is cancelled in its await, and cleans up."""
     trace = []
