@@ -252,6 +252,8 @@ def _list_of(error: BaseException, name: str) -> list[Any]:
 def _cause_of(error: BaseException) -> tuple[str, BaseException | None]:
     """Return the error behind an error, and a word for how it is behind it."""
     cause = error.__cause__
+    if isinstance(error, WorkerLost):
+        return "", None  # ours: its text says it all
     if cause is not None:
         is_traceback = to_text(cause).lstrip(' \n"').startswith(_TRACEBACK)
         # What a function raises after its deadline is no cause of it: see `Ending.cause`.
