@@ -30,6 +30,7 @@ status          the states of a job, and the record of it that every door shows
 updates         the status at each change, with ``for`` or ``async for``
 job             the life of one run: a ``concurrent.futures.Future``
 guard           stops a job that does not stop by itself: deadlines, and the steps of a cancel
+reports/        ``report=``: functions that report in a form of their own
 executors       a call of the function, and where its code runs: in a thread
 conversion      an annotation as a JSON Schema and a converter
 signature       the parameters of a call: which one takes the callback, what the others accept
@@ -59,20 +60,23 @@ from typing import TYPE_CHECKING, Any
 from . import wings
 from .callback import Callback
 from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, HistoryError,
-                     KeyReused, LongOperationError, OperationCancelled, TargetError,
-                     UnknownJob, WorkerLost)
+                     KeyReused, LongOperationError, OperationCancelled, ReportCancelled,
+                     TargetError, UnknownJob, WorkerLost)
 from .history import History
 from .job import Job
 from .operation import LongOperation, long_operation
+from .reports.shapes import (BlockSum, block_size_total, done_total, fraction_message,
+                             progress_dict)
 from .status import State, Status
 from .wings import __version__
 
 __all__ = [
-    "BadParameters", "Busy", "Callback", "DeadlineExceeded", "FileHistory", "ForgottenJob",
-    "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits",
-    "LongOperation", "LongOperationError", "OperationCancelled", "State", "Status",
-    "TargetError", "UnknownJob", "WorkerLost", "__version__", "connect", "handler",
-    "long_operation", "progress", "wsgi",
+    "BadParameters", "BlockSum", "Busy", "Callback", "DeadlineExceeded", "FileHistory",
+    "ForgottenJob", "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits",
+    "LongOperation", "LongOperationError", "OperationCancelled", "ReportCancelled", "State",
+    "Status", "TargetError", "UnknownJob", "WorkerLost", "__version__", "block_size_total",
+    "connect", "done_total", "fraction_message", "handler", "long_operation", "progress",
+    "progress_dict", "wsgi",
 ]
 
 # The public names that wings define are loaded when they are first used, so that

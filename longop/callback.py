@@ -11,45 +11,87 @@ nothing of jobs: it works the same wherever the function's code runs.
 from __future__ import annotations
 
 import contextlib
+import inspect
+import logging
 import threading
+import time
 from collections import deque
-from typing import Any, Callable, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, NoReturn, Tuple
 
-from .errors import OperationCancelled
+from .errors import OperationCancelled, ReportCancelled, is_unwinding
+
+logger = logging.getLogger("longop")
 
 # How many reports there were, then result, step, total and message.
 Report = Tuple[int, Any, Any, Any, Any]
+
+
+class _Nothing:
+    """What a report returns: false, and nothing to wait for.
+
+    Libraries read a true value as "stop", and asynchronous ones await whatever they get.
+    """
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+#: What each report returns, unless ``report=`` says what.
+NOTHING = _Nothing()
 
 
 class Callback:
     """Report progress by calling it; stop when it raises.
 
     ``callback(result=None, step=None, total=None, message=None)`` tells how far the function
-    is. What is ``None`` stays as it was. Raises `OperationCancelled` once the job is to stop.
-    Any thread of the function may call it.
+    is. What is ``None`` stays as it was. What it returns is false, and can be awaited.
+
+    Any thread may call it. Once the job is to stop it raises `OperationCancelled` in the
+    function's own thread, and `ReportCancelled` in any other. While one of these is being
+    handled, in ``finally`` for example, it does not raise again.
+
+    A copy of it is the callback itself. It cannot be pickled: in another process there is
+    nobody to report to.
     """
 
     # A report is a hot path, so no lock guards these. Each is replaced by one assignment and
-    # never changed in place: a reader in any thread sees the old value or the new one.
-    __slots__ = ("_cancelled", "_hooks", "_is_cancelled", "latest", "notify", "told")
+    # never changed in place: a reader in any thread sees the old value or the new one. The
+    # first two let libraries treat it as any function: set attributes, refer to it weakly.
+    __slots__ = ("__dict__", "__weakref__", "_cancelled", "_hooks", "_is_cancelled", "_thread",
+                 "hints", "latest", "notify", "told")
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
         self._is_cancelled = self._cancelled.is_set  # looked up once
         self._hooks: deque[Callable[[], object]] = deque()
+        # The ident of the function's own thread, or 0 after its end. None if that is unknown:
+        # then every thread is taken for it.
+        self._thread: int | None = None
         self.latest: Report = (0, None, None, None, None)
         #: Called after each report, in the function's thread; None while nobody watches.
         self.notify: Callable[[], None] | None = None
         #: Whether the function has seen that it is to stop.
         self.told = False
-
-    def __reduce__(self) -> Any:
-        return Callback, ()  # pickled, it is a new callback: its twin in another process
+        #: Whether to log a hint if the first report looks like another order of arguments.
+        self.hints = True
 
     def __call__(self, result: Any = None, step: Any = None, total: Any = None,
-                 message: Any = None) -> None:
-        """Report, then raise `OperationCancelled` if the job is to stop."""
+                 message: Any = None, *more: NoReturn, **unknown: NoReturn) -> Any:
+        """Report, then raise `OperationCancelled` or `ReportCancelled` if the job is to stop.
+
+        Raises ``TypeError`` for any other arguments.
+        """
         count, old_result, old_step, old_total, old_message = self.latest
+        if more or unknown:
+            raise _wrong_shape(4 + len(more), unknown)
+        if not count and self.hints:
+            self.hints = False
+            _hint(result, step, total, message)
         # One assignment: a reader in another thread never sees half a report.
         self.latest = (count + 1,
                        old_result if result is None else result,
@@ -61,6 +103,29 @@ class Callback:
             notify()
         if self._is_cancelled():
             self.check()
+        return NOTHING
+
+    def __copy__(self) -> Callback:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Callback:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "the callback of a job cannot be pickled: in another process nobody hears its "
+            "reports, and no cancel reaches it. Call it in this process, with what the others "
+            "return, or let longop run the whole function elsewhere: executor=...")
+
+    if not TYPE_CHECKING:  # to which any name would be there
+
+        def __getattr__(self, name: str) -> Any:
+            # What functions have. The class cannot define it: these are names of its own too.
+            if name in ("__name__", "__qualname__"):
+                return "callback"
+            if name == "__signature__":
+                return self._shape()
+            raise AttributeError(f"the callback has no attribute {name!r}")
 
     def receive(self, latest: Report) -> None:
         """Take over the newest report of the twin. Called in the thread that receives it."""
@@ -77,16 +142,37 @@ class Callback:
         return self.told
 
     def check(self) -> None:
-        """Raise `OperationCancelled` if the job is to stop; report nothing."""
-        if self.cancelled:
+        """Raise as a report does if the job is to stop; report nothing."""
+        if not self.cancelled or is_unwinding():
+            return
+        if self._thread in (None, threading.get_ident()):
             raise OperationCancelled("the job was cancelled")
+        raise ReportCancelled("the job was cancelled")
 
     def wait(self, seconds: float) -> None:
-        """Sleep for some seconds; a cancel ends the sleep and raises `OperationCancelled`."""
-        self._cancelled.wait(seconds)
-        self.check()
+        """Sleep for some seconds; a cancel ends the sleep, and raises as a report does.
 
-    # For what runs the function; each may be called from any thread
+        Where it does not raise, because a cancel is being handled, it sleeps to the end.
+        """
+        until = time.monotonic() + seconds
+        if self._cancelled.wait(seconds):
+            self.check()
+            time.sleep(max(0.0, until - time.monotonic()))
+
+    # For what runs the function
+
+    def begin(self) -> None:
+        """Note that the function is about to be called in this thread, which is its own."""
+        self._thread = threading.get_ident()
+
+    # The others may be called from any thread
+
+    def recipe(self) -> tuple[Callable[..., Callback], tuple[Any, ...]]:
+        """Return what makes its twin, where the function runs elsewhere: a class, its arguments.
+
+        A `Call` that is pickled holds this in place of its callback.
+        """
+        return Callback, ()
 
     def cancel(self) -> None:
         """Tell the function to stop."""
@@ -107,6 +193,11 @@ class Callback:
     def end(self) -> None:
         """Drop the hooks, which may hold much memory: the function has ended."""
         self._hooks.clear()
+        if self._thread is not None:
+            self._thread = 0  # its number may soon be another thread's
+
+    def _shape(self) -> inspect.Signature:
+        return inspect.signature(_plain)
 
     def _run_hooks(self) -> None:
         # Two threads may be here. The pop is atomic, so each hook runs once.
@@ -119,31 +210,19 @@ class Callback:
                 hook()
 
 
-class AdaptedCallback(Callback):
-    """A callback for a function that reports in a form of its own.
-
-    :param adapter: takes what the function passes; returns a mapping with some of ``result,
-        step, total, message``, or None if there is nothing to report.
-    """
-
-    __slots__ = ("_adapter",)
-
-    def __init__(self, adapter: Callable[..., Mapping[str, Any] | None]) -> None:
-        super().__init__()
-        self._adapter = adapter
-
-    def __reduce__(self) -> Any:
-        return AdaptedCallback, (self._adapter,)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        """Report what the adapter returns, then raise as `Callback` does."""
-        report = self._adapter(*args, **kwargs) or {}
-        super().__call__(**report)
+def _plain(result: Any = None, step: Any = None, total: Any = None, message: Any = None) -> None:
+    """Take what the callback takes, for `inspect.signature`."""
 
 
-def read_reporthook(block: int, size: int, total: int) -> Mapping[str, Any]:
-    """Read a report of ``urllib.request.urlretrieve``; sizes are in bytes."""
-    done = block * size
-    if total <= 0:  # unknown
-        return {"step": done}
-    return {"step": min(done, total), "total": total}
+def _wrong_shape(count: int, unknown: Mapping[str, Any]) -> TypeError:
+    what = f"parameters {', '.join(unknown)}" if unknown else f"{count} arguments"
+    return TypeError(f"the callback has result, step, total and message, not {what}: report= "
+                     "turns whatever a function reports into these")
+
+
+def _hint(result: Any, step: Any, total: Any, message: Any) -> None:
+    """Say how to read ``callback(done, total)`` if the first report of a job looks like it."""
+    if type(result) is type(step) is int and total is message is None and 0 <= result < step:
+        logger.warning(
+            "the first report of a job was (%s, %s), which is its result and step; if these are "
+            "done and total, write report=longop.done_total", result, step)

@@ -5,15 +5,75 @@ Imports nothing of longop, so every module can raise what is here.
 
 from __future__ import annotations
 
-from typing import Mapping
+import sys
+from concurrent.futures import CancelledError
+from typing import Any, Iterator, Mapping
 
 
 class OperationCancelled(BaseException):
-    """Raised by the callback, inside the function, once its job was told to stop.
+    """Raised by the callback, in the function's own thread, once its job was told to stop.
 
     It derives from ``BaseException``, as ``KeyboardInterrupt`` and asyncio's
     ``CancelledError`` do, so that an ``except Exception`` in the function does not swallow it.
     """
+
+
+class ReportCancelled(CancelledError):
+    """Raised by the callback in any other thread once its job was told to stop.
+
+    It derives from ``Exception``, because that is what thread pools and libraries catch in
+    their threads and pass on to the function. A ``BaseException`` would end such a thread, and
+    the function would wait for it for ever, or take its work for done.
+    """
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that led to it: causes, contexts and the errors in a group."""
+    seen = set()
+    left: list[Any] = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            parts = getattr(one, "exceptions", None)  # of an ``ExceptionGroup``
+            left += parts if isinstance(parts, tuple) else ()
+            left += one.__context__, one.__cause__
+
+
+def is_cancel(error: BaseException | None) -> bool:
+    """Return whether an error is a cancel, or a group of nothing but cancels."""
+    parts = getattr(error, "exceptions", None)
+    if isinstance(parts, tuple) and parts:
+        return all(map(is_cancel, parts))
+    return isinstance(error, (OperationCancelled, ReportCancelled))
+
+
+def is_unwinding() -> bool:
+    """Return whether a cancel is being handled in this thread, or an error that it led to.
+
+    It is while ``finally``, ``except`` and ``with`` blocks do their work.
+    """
+    # A generator that is closed sees only GeneratorExit, and a task only asyncio's own.
+    cancels = (OperationCancelled, ReportCancelled, GeneratorExit)
+    return any(isinstance(error, cancels) or _is_cancel_of_task(error)
+               for error in chain(sys.exc_info()[1]))
+
+
+def _is_cancel_of_task(error: BaseException) -> bool:
+    """Return whether an error is asyncio's CancelledError, and the running task is to stop.
+
+    It is not if the error came from a task that this one waits for, or from a timeout.
+    """
+    asyncio: Any = sys.modules.get("asyncio")  # if it was not imported, there is no task
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return False
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop runs in this thread
+        return False
+    # Before Python 3.11 a task does not tell.
+    return task is not None and getattr(task, "cancelling", lambda: 1)() > 0
 
 
 class LongOperationError(Exception):

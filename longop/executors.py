@@ -10,19 +10,29 @@ import contextlib
 import inspect
 import itertools
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator
 
 from . import wings
-from .callback import AdaptedCallback, Callback
+from .callback import NOTHING, Callback
+from .errors import OperationCancelled
 from .guard import Rung
 from .job import Job
+from .reports.adapted import AdaptedCallback
+
+
+class _Place(Enum):
+    """Stands where the callback stood among the arguments, while a call travels."""
+
+    CALLBACK = "callback"
 
 
 @dataclass
 class Call:
     """One call of a function, ready to be made where its code is to run.
 
-    Pickled, it has a new callback.
+    Pickled, it leaves its callback behind and has a twin of it where it arrives. A callback
+    that is inside an argument, such as a partial, is not replaced: pickling it raises.
 
     :param callback: is among the arguments too, if the function takes one.
     :param stop: the function's companion, or None.
@@ -38,9 +48,22 @@ class Call:
     grace: float
     data: bytes = b""
 
+    def __reduce__(self) -> Any:
+        args = tuple(self._to_place(argument) for argument in self.args)
+        kwargs = {name: self._to_place(value) for name, value in self.kwargs.items()}
+        rest = self.stop, self.grace, self.data
+        return _rebuild, (self.callback.recipe(), self.function, args, kwargs, rest)
+
     def run(self) -> Any:
         """Make the call in this thread; return the function's value, whatever its kind."""
+        self.callback.begin()
+        value = self._make()
+        return None if value is NOTHING else value
+
+    def _make(self) -> Any:
         value = self.function(*self.args, **self.kwargs)
+        if value is NOTHING:  # from ``return callback(...)``; it need not be awaited
+            return None
         # A generator or a coroutine has only been made so far, and is now run to its end.
         if inspect.isgenerator(value):
             return _drive_generator(value, self.callback)
@@ -54,6 +77,24 @@ class Call:
         """Return whether the function takes the callback."""
         arguments = (*self.args, *self.kwargs.values())
         return any(argument is self.callback for argument in arguments)
+
+    def _to_place(self, argument: Any) -> Any:
+        return _Place.CALLBACK if argument is self.callback else argument
+
+
+def _rebuild(recipe: tuple[Callable[..., Callback], tuple[Any, ...]],
+             function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+             rest: tuple[Any, ...]) -> Call:
+    """Return the call that was pickled, with a new callback. Runs where it arrives."""
+    make, parts = recipe
+    callback = make(*parts)
+
+    def fill(argument: Any) -> Any:
+        return callback if argument is _Place.CALLBACK else argument
+
+    args = tuple(map(fill, args))
+    kwargs = {name: fill(value) for name, value in kwargs.items()}
+    return Call(function, args, kwargs, callback, *rest)
 
 
 class Backend(abc.ABC):
@@ -139,14 +180,19 @@ def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) ->
 
 async def _drain(generator: AsyncGenerator[Any, Any], callback: Callback) -> None:
     report = _reporter(callback)
-    async for item in generator:
-        report(item)
+    try:
+        async for item in generator:
+            report(item)
+    finally:
+        # Here, and not by the loop when it ends: an error in its ``finally`` is the job's.
+        await generator.aclose()
 
 
 def _reporter(callback: Callback) -> Callable[[Any], None]:
     """Return what reports an item: its adapter if it has one, else with the count of items."""
     if isinstance(callback, AdaptedCallback):
         return callback
+    callback.hints = False  # an item and its number are no (done, total)
     steps = itertools.count(1)
     return lambda item: callback(item, next(steps))
 
@@ -175,6 +221,7 @@ def drive_coroutine(awaitable: Awaitable[Any], callback: Callback, grace: float)
 
     try:
         return asyncio.run(main())
-    except asyncio.CancelledError:
-        callback.check()  # raises OperationCancelled if it was our cancel
+    except asyncio.CancelledError as error:
+        if callback.cancelled:  # it was our cancel
+            raise OperationCancelled("the job was cancelled") from error
         raise

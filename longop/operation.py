@@ -16,13 +16,15 @@ from concurrent.futures import Executor
 from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Generator, Generic,
                     Iterable, Iterator, Mapping, TypeVar, Union, overload)
 
-from .callback import AdaptedCallback, Callback, read_reporthook
+from .callback import Callback
 from .dispatcher import WHEN_BUSY, Dispatcher, Owner, WhenBusy, stop_all
 from .errors import LongOperationError
 from .executors import Call, make_backend
 from .guard import NEVER, Clock, Guard
 from .history import HistoryBase, open_history
 from .job import Job, logger
+from .reports.adapted import AdaptedCallback, Report, check_report
+from .reports.shapes import block_size_total
 from .signature import CallbackName, module_name, parameters_of, unwrap_partial
 from .status import Status
 
@@ -50,8 +52,6 @@ else:
         def __class_getitem__(cls, parameters):
             return cls
 
-Report = Callable[..., Union[Mapping[str, Any], None]]
-
 _LOWEST = {"limit": 1, "max_queued": 0, "timeout": 0, "stall_timeout": 0, "grace": 0}
 
 # What functions return that do not return the value of their job: see `LongOperation.start`.
@@ -70,10 +70,16 @@ class LongOperation(_Generic[P, V]):
         reports.
     :param name: the operation's name at every door. Default: the function's name.
     :param callback: name of the parameter that takes the callback, or False if there is none.
-        By default it is found: ``callback``, ``progress``, ``reporthook``, ``on_progress``,
-        ``progress_callback`` or ``hook``, else the first parameter without a default.
+        By default it is found: it is annotated with a ``Callable`` or a class such as
+        `Callback`, or is called ``callback``, ``progress``, ``reporthook``, ``on_progress``,
+        ``progress_callback``, ``hook``, ``cb``, ``progress_hook``, ``progress_cb``,
+        ``callback_fn``, ``on_step``, ``on_update``, ``update``, ``reporter``, ``monitor`` or
+        ``listener``. Any other parameter without a default and an annotation is in doubt: that
+        is a ``TypeError``.
     :param report: converts whatever the function passes to its callback, or yields, to a
-        mapping with some of ``result, step, total, message``. A ``reporthook`` needs none.
+        mapping with some of ``result, step, total, message``, and ``returns``: what the
+        callback returns. A class is called once for each job, so that its object can keep
+        something from report to report. A ``reporthook`` needs none.
     :param cancel: the function's companion, called without arguments when a cancel has not
         taken hold after ``grace`` seconds.
     :param executor: where the code runs: ``"thread"``, ``"process"`` (which can be killed), or
@@ -123,7 +129,7 @@ class LongOperation(_Generic[P, V]):
         self.signature = parameters_of(function, callback)
         self._report = report
         if report is None and self.signature.callback == "reporthook":
-            self._report = read_reporthook
+            self._report = block_size_total
         self._dispatcher = self._make_dispatcher()
         #: The jobs that have not ended, by id: running and queued, oldest first.
         self.live = self._dispatcher.live
@@ -334,6 +340,8 @@ def _check(function: object, options: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} must be at least {lowest}, not {value}")
     if options["when_busy"] not in WHEN_BUSY:
         raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {options['when_busy']!r}")
+    if options["report"] is not None:
+        check_report(options["report"])
 
 
 def _find_operation(module: str, name: str) -> Any:

@@ -15,10 +15,11 @@ import re
 import sys
 import typing
 from functools import partial
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Tuple
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 from .conversion import ANYTHING, UNIONS, Kind, kind_of, tells_type
 from .errors import BadParameters
+from .reports.adapted import has_call
 from .values.records import evaluate
 
 #: The positional and the keyword arguments of a call.
@@ -27,8 +28,11 @@ Arguments = Tuple[Tuple[Any, ...], typing.Dict[str, Any]]
 #: The name of the parameter that takes the callback, False if there is none, None to find it.
 CallbackName = typing.Union[str, typing.Literal[False], None]
 
+#: What the parameter is usually called, the plainest names first.
 CALLBACK_NAMES = (
-    "callback", "progress", "reporthook", "on_progress", "progress_callback", "hook")
+    "callback", "progress", "reporthook", "on_progress", "progress_callback", "hook", "cb",
+    "progress_hook", "progress_cb", "callback_fn", "on_step", "on_update", "update", "reporter",
+    "monitor", "listener")
 
 #: The default of a `Parameter` that has none.
 REQUIRED: Any = object()
@@ -144,7 +148,8 @@ class Signature(Parameters):
 
     :param function: anything that can be called.
     :param callback: name of the parameter that takes the callback, or False if there is none.
-        By default it is found; ``certain`` tells whether by a usual name or an annotation.
+        By default it is found by a usual name or an annotation; ``certain`` tells whether it
+        was. ``candidates`` are the parameters that may take it although nothing says so.
 
     Raises ``TypeError`` if there is no such parameter, or if the function does not tell its
     parameters, as some written in C.
@@ -158,9 +163,11 @@ class Signature(Parameters):
         takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters)
         hints = _hints(function)
         wanted = {name: _wanted(p, hints) for name, p in named.items()}
+        self.candidates: list[str] = []
         self.certain = False
         if callback is None:
-            callback, self.certain = _find_callback(function, named, wanted)
+            callback, self.candidates = _find_callback(function, named, wanted)
+            self.certain = callback is not None
         elif callback and callback not in named and not takes_more:
             raise TypeError(f"{function!r} has no parameter {callback!r}; "
                             f"it has {', '.join(named) or 'none at all'}")
@@ -187,9 +194,26 @@ class Signature(Parameters):
 
 
 def parameters_of(function: Any, callback: CallbackName = None) -> Parameters:
-    """Return the `Parameters` that a function has as its ``signature``, or else read them."""
+    """Return the `Parameters` that a function has as its ``signature``, or else read them.
+
+    Raises ``TypeError`` if it is in doubt whether a parameter takes the callback.
+    """
     own = getattr(function, "signature", None)
-    return own if isinstance(own, Parameters) else Signature(function, callback)
+    if isinstance(own, Parameters):
+        return own
+    signature = Signature(function, callback)
+    if signature.candidates:
+        raise TypeError(_ask(function, signature.candidates))
+    return signature
+
+
+def _ask(function: Any, candidates: Sequence[str]) -> str:
+    """Return the question whether a parameter takes the callback, with its answers."""
+    name = getattr(unwrap_partial(function), "__name__", repr(function))
+    named = " or ".join(f'callback="{candidate}"' for candidate in candidates)
+    return (f"{name}: does {' or '.join(candidates)} take the callback? Write {named}, or "
+            f"callback=False if there is none. An annotation, such as {candidates[0]}: str, "
+            "settles it too")
 
 
 def unwrap_partial(function: Any) -> Any:
@@ -220,21 +244,21 @@ def _inspect(function: Callable[..., Any], is_needed: bool) -> inspect.Signature
 
 
 def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter],
-                   wanted: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Return the parameter that takes the callback, and whether that is certain."""
+                   wanted: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+    """Return the parameter that certainly takes the callback, or those that perhaps do."""
     able = [name for name, p in parameters.items() if _may_be_callback(p, wanted[name])]
     for name in CALLBACK_NAMES:
         if name in able:
-            return name, True
-    required = [name for name, p in parameters.items() if p.default is _EMPTY]
-    for name in required:
-        if _is_callable(wanted[name]):
-            return name, True
+            return name, []
+    required = [name for name in able if parameters[name].default is _EMPTY]
+    annotated = [name for name in required if _is_callable(wanted[name])]
+    if len(annotated) == 1:
+        return annotated[0], []
+    if annotated:
+        return None, annotated
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return None, False  # it reports by yielding
-    if required and required[0] in able:
-        return required[0], False
-    return None, False
+        return None, []  # it reports by yielding
+    return None, [name for name in required if name not in ("self", "cls")]
 
 
 def _may_be_callback(parameter: inspect.Parameter, wanted: Any) -> bool:
@@ -250,10 +274,7 @@ def _is_callable(wanted: Any) -> bool:
         return any(_is_callable(part) for part in typing.get_args(wanted))
     if collections.abc.Callable in (wanted, origin):
         return True
-    if not isinstance(wanted, type):
-        return False
-    # Not ``callable``, which is true of every class.
-    return any("__call__" in vars(base) for base in wanted.__mro__)
+    return isinstance(wanted, type) and has_call(wanted)
 
 
 def _wanted(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:

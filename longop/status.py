@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Iterator, NamedTuple
 
-from .errors import DeadlineExceeded, OperationCancelled, WorkerLost
+from .errors import DeadlineExceeded, OperationCancelled, WorkerLost, is_cancel
 from .jsontext import to_text
 
 MAX_ERROR = 10_000  # characters of an error's text, which goes to every watcher
@@ -130,7 +130,7 @@ def judge(error: BaseException | None, *, told: bool, means: str | None, reason:
     if means is not None and isinstance(error, WorkerLost):
         means = error.means or means  # the signal that came first may be an earlier rung's
         error = None  # a lost worker is how it stopped, not what went wrong
-    elif isinstance(error, OperationCancelled):
+    elif isinstance(error, OperationCancelled) or (told and is_cancel(error)):
         error = None
     if overdue is not None:
         return Ending(State.FAILED, reason, overdue, means, cause=error)

@@ -693,7 +693,8 @@ def test_file_that_cannot_be_used(make):
             file.parent.mkdir()
             why = make(file)
             before = file.read_bytes() if file.is_file() else None
-            for opening in FileHistory, lambda file: LongOperation(end_of, history=file):
+            for opening in FileHistory, lambda file: LongOperation(
+                    end_of, callback=False, history=file):
                 with pytest.raises(HistoryError, match=why) as info:
                     opening(str(file))
                 assert str(info.value).startswith(f"cannot keep the history in {file}: ")

@@ -1,12 +1,20 @@
 """`longop.callback`: reports go out, and a cancel comes in."""
 
+import asyncio
 import contextlib
+import copy
+import dataclasses
+import functools
+import inspect
+import multiprocessing
+import pickle
 import threading
+import weakref
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
 from longop import Callback, OperationCancelled
-from longop.callback import AdaptedCallback
 
 WAIT = 10  # seconds after which a test has failed; nothing waits for so long
 
@@ -44,7 +52,7 @@ def test_report_replaces_what_it_names(arguments, keywords, latest):
     """A report replaces what it names, with nought and empty ones too, and leaves the rest."""
     callback = Callback()
     assert (callback.latest, callback.cancelled) == ((0, None, None, None, None), False)
-    assert callback("a", 1, 2, "m") is None
+    assert not callback("a", 1, 2, "m")
     assert callback.latest == (1, "a", 1, 2, "m")
     callback(*arguments, **keywords)
     assert callback.latest == latest
@@ -246,40 +254,133 @@ def test_hooks_and_a_cancel_at_the_same_time():
         assert called == [1]
 
 
-# Functions that report in a shape of their own
+# As any function
 
 
-@pytest.mark.parametrize("nothing", [None, {}])
-def test_adapter(nothing):
-    """What the adapter makes of the function's own arguments is reported, if it is anything."""
-    callback = AdaptedCallback(lambda done, left, *, what: nothing if done is None else {
-        "step": done, "total": done + left, "message": what})
-    assert callback(1, 2, what="a") is None
-    assert callback.latest == (1, None, 1, 3, "a")
-    callback(2, 1, what=None)
-    callback(None, 3, what="b")
-    assert callback.latest[1:] == (None, 2, 3, "a")
+def test_what_a_report_returns():
+    """A report returns what is false and can be awaited, at once and as often as one likes."""
+    callback = Callback()
+
+    async def function():
+        reported = callback("a")
+        assert inspect.isawaitable(reported)
+        assert await reported is None
+        assert await reported is None
+        await asyncio.gather(callback("b"), callback("c"))
+        return await asyncio.wait_for(callback("d"), WAIT)
+
+    assert not callback()
+    assert asyncio.run(function()) is None
+    assert callback.latest[:2] == (5, "d")
 
 
-def test_adapter_and_a_cancel():
-    """An adapted callback reports, then raises, and can be asked, as any other."""
-    callback = AdaptedCallback(lambda text: {"result": text} if text else None)
-    callback.cancel()
-    for text in ("a", ""):
-        with pytest.raises(OperationCancelled):
-            callback(text)
-    assert callback.latest[1] == "a"
-    with pytest.raises(OperationCancelled):
-        callback.check()
-    assert callback.cancelled is True
+def test_callback_is_like_a_function():
+    """It has a name, a signature and attributes, can be wrapped, hashed and weakly referenced."""
+    callback = Callback()
+    assert (callback.__name__, callback.__qualname__) == ("callback", "callback")
+    assert weakref.ref(callback)() is callback
+    assert weakref.WeakSet([callback])
+    callback.order = 10
+    assert vars(callback) == {"order": 10}
+    assert {callback: 1}[callback] == 1
+    assert [*inspect.signature(callback).parameters] == ["result", "step", "total", "message"]
+    assert functools.wraps(callback)(lambda: None).order == 10
+    assert not hasattr(callback, "before_iteration")
+    with pytest.raises(AttributeError, match="cancle"):
+        callback.cancle()
 
 
-@pytest.mark.parametrize(("report", "raised"), [
-    (lambda: Callback()(percent=3), TypeError), (lambda: Callback()(1, 2, 3, 4, 5), TypeError),
-    (lambda: AdaptedCallback(lambda done, total: {"step": done / total})(1, 0), ZeroDivisionError),
-    (lambda: AdaptedCallback(lambda: {"percent": 3})(), TypeError),
-    (lambda: AdaptedCallback(lambda one: {})(1, 2), TypeError)])
-def test_report_that_is_wrong(report, raised):
-    """An adapter's own error, and a report of what is not known, come out in the function."""
-    with pytest.raises(raised):
-        report()
+@dataclasses.dataclass
+class Options:
+    """Options of a library, with a callback among them."""
+
+    on_round: Callback
+
+
+def test_copy_is_the_callback_itself():
+    """A copy of a callback, however deep, is the same one, so its reports are heard."""
+    callback = Callback()
+    assert copy.copy(callback) is callback
+    assert copy.deepcopy({"on_round": [callback]}) == {"on_round": [callback]}
+    assert dataclasses.asdict(Options(callback)) == {"on_round": callback}
+    assert copy.deepcopy(functools.partial(callback, step=1)).func is callback
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_callback_cannot_be_pickled(protocol):
+    """Pickled, a callback would be a twin that nobody hears: that is an error, and says so."""
+    with pytest.raises(TypeError, match=r"in another process.*executor="):
+        pickle.dumps([Callback()], protocol)
+
+
+def test_callback_handed_to_a_pool():
+    """A function that hands its callback to a pool of processes gets the error there."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        future = pool.submit(print, Callback())
+        with pytest.raises(TypeError, match="pickled"):
+            future.result(WAIT * 3)
+
+
+@pytest.mark.parametrize(("arguments", "keywords", "wrong"), [
+    ((1, 2, 3, 4, 5), {}, "5 arguments"), ((), {"percent": 3}, "percent"),
+    ((1,), {"percent": 3, "intermediate_result": b"x" * 100_000}, "percent, intermediate_result")])
+def test_report_of_the_wrong_shape(arguments, keywords, wrong):
+    """Arguments that the callback does not have are an error that names report=."""
+    callback = Callback()
+    with pytest.raises(TypeError, match=rf"not .*{wrong}.*report=") as caught:
+        callback(*arguments, **keywords)
+    assert len(str(caught.value)) < 200
+    assert callback.latest[0] == 0
+
+
+@pytest.mark.parametrize(("arguments", "keywords", "hints"), [
+    ((0, 10), {}, 1), ((1, 10), {}, 1), ((9, 10), {}, 1), ((1, 1), {}, 0), ((2, 1), {}, 0),
+    ((-1, 1), {}, 0), (("1", 2), {}, 0), ((1, "2"), {}, 0), ((1.0, 2), {}, 0), ((1,), {}, 0),
+    ((True, 2), {}, 0), ((1, 2, 3), {}, 0), ((1, 2), {"message": ""}, 0), ((), {}, 0)])
+def test_hint_for_done_and_total(arguments, keywords, hints, caplog):
+    """A first report that looks like (done, total) says what to write, and is read as ever."""
+    callback = Callback()
+    for _ in range(3):
+        callback(*arguments, **keywords)
+    found = [record.getMessage() for record in caplog.records]
+    assert ["report=longop.done_total" in text for text in found] == [True] * hints
+    assert callback.latest[1:3] == (*arguments, None, None)[:2]
+
+
+def test_no_hint_later(caplog):
+    """Only the first report of a job is looked at."""
+    callback = Callback()
+    callback("begun")
+    callback(1, 10)
+    assert caplog.records == []
+
+
+# Much at once
+
+
+def test_reports_from_many_threads():
+    """Reports from 64 threads at once: none raises, and each thread's last one was whole."""
+    callback, start = Callback(), threading.Barrier(64)
+
+    def report(name):
+        def run():
+            start.wait(WAIT)
+            for number in range(200):
+                callback(name, number, name, number)
+        return run
+
+    threads = [in_thread(report(name)) for name in range(64)]
+    assert all(joined(thread) for thread, _ in threads)
+    assert [raised for _, raised in threads if raised] == []
+    _, result, step, total, message = callback.latest
+    assert (result, step) == (total, message)
+
+
+def test_large_and_many_reports():
+    """A million reports keep only the newest; 100 MB are handed on and not copied."""
+    callback, large = Callback(), bytes(100_000_000)
+    callback(large)
+    assert callback.latest[1] is large
+    for number in range(1_000_000):
+        callback(number)
+    assert callback.latest[:2] == (1_000_001, 999_999)

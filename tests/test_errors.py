@@ -6,16 +6,18 @@ import pytest
 
 from longop import errors
 from longop.errors import (BadParameters, Busy, ForgottenJob, KeyReused, LongOperationError,
-                           OperationCancelled, RequestError, UnknownJob, WorkerLost)
+                           OperationCancelled, ReportCancelled, RequestError, UnknownJob,
+                           WorkerLost, chain, is_cancel, is_unwinding)
 
 
 def test_one_base():
-    """All errors have one base, except the cancel, which `except Exception` must not catch."""
+    """All errors have one base, except the cancels: a BaseException, and the field's own."""
     classes = [one for _, one in inspect.getmembers(errors, inspect.isclass)
                if one.__module__ == errors.__name__]
     assert len(classes) > 9
     for one in classes:
-        assert issubclass(one, LongOperationError) is (one is not OperationCancelled)
+        stops = one in (OperationCancelled, ReportCancelled)
+        assert issubclass(one, LongOperationError) is not stops
     assert not issubclass(OperationCancelled, Exception)
 
 
@@ -55,3 +57,46 @@ def test_request_error_has_headers():
 def test_worker_lost_by_what():
     """Of a lost worker the signal is unknown, unless somebody says it."""
     assert WorkerLost("lost").means is None
+
+
+class Group(Exception):
+    """As ``ExceptionGroup``, which Python 3.8 does not have."""
+
+    def __init__(self, *exceptions):
+        super().__init__()
+        self.exceptions = exceptions
+
+
+def test_chain():
+    """A chain has each error that led to another one once, however they are linked."""
+    one, two, three, four = (ValueError(number) for number in range(4))
+    group = Group(two, three)
+    one.__cause__, one.__context__ = group, four
+    four.__context__ = one  # a circle
+    assert set(chain(one)) == {one, two, three, four, group}
+    assert len([*chain(one)]) == 5
+    assert [*chain(None)] == []
+
+
+def test_is_cancel():
+    """A group is a cancel if all that is in it is one."""
+    cancelled, other = OperationCancelled(), ValueError()
+    assert is_cancel(cancelled)
+    assert is_cancel(Group(cancelled, Group(ReportCancelled())))
+    for error in (None, other, Group(cancelled, other), Group()):
+        assert not is_cancel(error)
+
+
+def test_is_unwinding():
+    """A cancel unwinds while it is handled, also as the context of another error."""
+    assert not is_unwinding()
+    for cancel in (OperationCancelled, ReportCancelled, GeneratorExit):
+        try:
+            try:
+                raise cancel
+            finally:
+                assert is_unwinding()
+                raise ValueError
+        except ValueError:
+            assert is_unwinding()
+        assert not is_unwinding()

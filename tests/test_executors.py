@@ -2,11 +2,12 @@
 
 import asyncio
 import pickle
+from functools import partial
 
 import pytest
 
 from longop import Callback, OperationCancelled
-from longop.callback import AdaptedCallback
+from longop.reports.adapted import AdaptedCallback
 from longop.executors import Backend, Call, ThreadBackend
 from longop.status import State
 
@@ -17,6 +18,10 @@ def call_of(function, *args, callback=None, stop=None, grace=2.0, **kwargs):
     callback = callback or Callback()
     args = [callback if arg is Callback else arg for arg in args]
     return Call(function, tuple(args), kwargs, callback, stop, grace)
+
+
+def to_step(result, step):
+    return {"result": result, "step": step}
 
 
 def returns(n):
@@ -74,6 +79,38 @@ def test_cancel_of_a_generator(function, reported):
     assert call.callback.latest[0] == reported
 
 
+def test_error_in_the_cleanup_of_an_async_generator():
+    """What an async generator raises as its cancel closes it comes out, and is not lost."""
+    async def fails(callback):
+        try:
+            callback.cancel()
+            yield 1
+        finally:
+            raise ValueError("not cleaned up")
+
+    with pytest.raises(ValueError, match="not cleaned up"):
+        call_of(fails, Callback).run()
+
+
+@pytest.mark.parametrize("function", [
+    lambda callback: callback("a"), lambda callback: forward(callback)])
+def test_value_of_a_report_is_no_value(function):
+    """A function that returns what its report returned has no value, as if it returned None."""
+    call = call_of(function, Callback)
+    assert call.run() is None
+    assert call.callback.latest[1] == "a"
+
+
+async def forward(callback):
+    return callback("a")
+
+
+def test_items_are_not_done_and_total(caplog):
+    """A generator's items, reported with their number, are no reason for a hint."""
+    call_of(generates, 3).run()
+    assert caplog.records == []
+
+
 def test_coroutine_is_cancelled_where_it_waits():
     """A coroutine that never reports is cancelled in its await, and cleans up."""
     trace = []
@@ -121,6 +158,39 @@ def test_pickled_call_has_a_new_callback():
     assert copy.args[0] is copy.callback
     assert copy.callback.latest[0] == 0
     assert copy.run() == 3
+
+
+class Untravelled(Callback):
+    """A callback that cannot be pickled."""
+
+    def __reduce__(self):
+        raise pickle.PicklingError("a callback was pickled")
+
+
+def test_pickled_call_leaves_its_callback_behind():
+    """A call travels without its callback, which is rebuilt at each place where it stood."""
+    call = call_of(reports, Callback, 3, callback=Untravelled(), again=None)
+    call.kwargs["again"] = call.callback
+    copy = pickle.loads(pickle.dumps(call))
+    assert copy.callback is not call.callback
+    assert copy.args == (copy.callback, 3)
+    assert copy.kwargs == {"again": copy.callback}
+
+
+def test_pickled_call_keeps_its_adapter():
+    """The new callback of a call that was sent reports through the same adapter."""
+    callback = AdaptedCallback(to_step)
+    copy = pickle.loads(pickle.dumps(call_of(reports, Callback, 3, callback=callback)))
+    copy.run()
+    assert copy.callback.latest == (1, "reported", 3, None, None)
+
+
+def test_callback_inside_an_argument_does_not_travel():
+    """A callback that the caller has put into something is not ours to replace."""
+    callback = Untravelled()
+    call = call_of(reports, partial(print, callback), 3, callback=callback)
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(call)
 
 
 @pytest.mark.parametrize(("function", "args", "kwargs", "waits"), [

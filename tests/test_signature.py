@@ -60,13 +60,14 @@ if sys.version_info >= (3, 9):
       for shape in ("n: int, {}", "{}, n=1", "n: int, {}=None", "n: int, *, {}", "{}, /, n=1",
                     "n: int, {}=print", "path, {}")],
     *[(f"n: int, tell: {annotation}", "tell", True) for annotation in CALLABLES],
-    ("tell, n, m=1", "tell", False), ("n: int", None, False), ("", None, False),
+    ("tell, n, m=1", None, False), ("n: int", None, False), ("", None, False),
+    ("function: Callable, tell: Callable", None, False),
     *[(parameters, None, False) for parameters in (
         "n: int, progress: bool = True", "n: int, progress=True", "n: int, progress=0.5",
         "n: int, callback: str = 'x'", "n: int, hook: str", "n: int, progress: bool = None")],
 ])
 def test_callback_is_found(parameters, name, certain):
-    """It has a usual name, or an annotation to call, or it may be the first without a default."""
+    """It has a usual name, or an annotation to call; in doubt none is taken for it."""
     space = {**vars(typing), "typing": typing, "collections": collections, "Reporter": Reporter}
     exec(f"def function({parameters}): pass", space)
     signature = Signature(space["function"])
@@ -77,8 +78,39 @@ def test_callback_is_found(parameters, name, certain):
 
 def test_usual_names_are_the_documented_ones():
     """The names in the documentation of LongOperation are the names that are known."""
-    assert len(CALLBACK_NAMES) == 6
-    assert all(name in LongOperation.__doc__ for name in CALLBACK_NAMES)
+    assert len(CALLBACK_NAMES) == 16
+    assert all(f"``{name}``" in LongOperation.__doc__ for name in CALLBACK_NAMES)
+
+
+@pytest.mark.parametrize(("parameters", "asked"), [
+    ("path", ["path"]), ("path, /", ["path"]), ("n: int, path", ["path"]),
+    ("path, tell, m=1", ["path", "tell"]), ("*, path: Any, n=1", ["path"]),
+    ("function: Callable, tell: Callable", ["function", "tell"]), ("self, path", ["path"])])
+def test_parameter_that_may_be_the_callback(parameters, asked):
+    """A parameter that may take the callback is an error that shows how to say what it is."""
+    space = dict(vars(typing))
+    exec(f"def ocr({parameters}): pass", space)
+    with pytest.raises(TypeError) as caught:
+        LongOperation(space["ocr"])
+    text = str(caught.value)
+    assert text.startswith(f"ocr: does {' or '.join(asked)} take the callback? ")
+    assert [name for name in asked if f'callback="{name}"' in text] == asked
+    assert "callback=False" in text
+    for name in asked:
+        assert LongOperation(space["ocr"], callback=name).signature.callback == name
+    assert LongOperation(space["ocr"], callback=False).signature.callback is None
+
+
+@pytest.mark.parametrize("parameters", [
+    "", "path: str", "path='a'", "path=None", "*paths", "**rest", "self", "cls", "path, callback",
+    "path, tell: Callable", "path, key: Optional[Callable] = None, *, cb=None"])
+def test_parameters_that_leave_no_doubt(parameters):
+    """With an annotation, a default or a callback beside it, no parameter is asked about."""
+    space = dict(vars(typing))
+    exec(f"def ocr({parameters}): pass", space)
+    LongOperation(space["ocr"])
+    exec(f"def pages({parameters}): yield", space)
+    LongOperation(space["pages"])
 
 
 def test_callback_can_be_named_or_denied():

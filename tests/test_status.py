@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from longop.errors import DeadlineExceeded, OperationCancelled, WorkerLost
+from longop.errors import DeadlineExceeded, OperationCancelled, ReportCancelled, WorkerLost
 from longop.status import (MAX_ERROR, TRANSITIONS, State, Status, describe, estimate, judge,
                            timestamp)
 
@@ -52,6 +52,10 @@ def test_status_is_frozen():
     (None, {"reason": "cancelled", "told": True}, (State.CANCELLED, "cancelled", None)),
     (WRONG, {"reason": "cancelled", "told": True},
      (State.CANCELLED, "cancelled", "ValueError: wrong")),
+    (ReportCancelled(), {"reason": "cancelled", "told": True},
+     (State.CANCELLED, "cancelled", None)),
+    (ReportCancelled("of another"), {},
+     (State.FAILED, "error", "ReportCancelled: of another")),
     (CANCELLED, {"reason": "interrupted"}, (State.INTERRUPTED, "interrupted", None)),
     (None, {"reason": "interrupted"}, (State.COMPLETED, "completed", None)),
     (lost(), {}, (State.FAILED, "error", "WorkerLost: its process was killed")),

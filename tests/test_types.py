@@ -115,10 +115,11 @@ def test_an_operation_keeps_the_functions_signature(check, tmp_path):
         "reveal_type(function.start(n=1))\n"
         "reveal_type(function.start(n=1).result())\n")
     operation, job, result = check(path)
+    plain = operation.replace("builtins.", "")  # which older versions of mypy write
     assert re.search(r"LongOperation\[[(\[]n: int, \*, callback: [\w.]*Callback[)\]], str\]",
-                     operation)
-    assert re.search(r"\bJob\[str\]\"", job)
-    assert re.search(r"\"str\"", result)
+                     plain)
+    assert re.search(r"\bJob\[(builtins\.)?str\]\"", job)
+    assert re.search(r"\"(builtins\.)?str\"", result)
 
 
 def test_documents(check, tmp_path):

@@ -75,9 +75,9 @@ def test_a_name_that_needs_a_missing_wing(monkeypatch, wing, names):
 def test_names_are_loaded_when_first_used():
     """Public names of wings are there at once to dir(), and loaded when they are used."""
     script = ("import sys, longop\n"
-              "assert 'connect' in dir(longop)\n"
-              "assert 'longop.client' not in sys.modules\n"
-              "from longop import connect\n"
-              "assert connect is longop.connect is sys.modules['longop.client'].connect\n"
-              "assert 'connect' in vars(longop)\n")
+              "assert 'Gate' in dir(longop)\n"
+              "assert 'longop.web.gate' not in sys.modules\n"
+              "from longop import Gate\n"
+              "assert Gate is longop.Gate is sys.modules['longop.web.gate'].Gate\n"
+              "assert 'Gate' in vars(longop)\n")
     subprocess.run([sys.executable, "-c", script], cwd=str(ROOT), check=True)

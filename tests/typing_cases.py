@@ -37,6 +37,20 @@ def wrapped(n: int, *, callback: longop.Callback) -> list[int]:
     return [n]
 
 
+async def awaiting(*, callback: longop.Callback) -> None:
+    await callback("a", step=1)
+    callback(percent=1)  # type: ignore
+    callback("a", 1, 2, "m", 5)  # type: ignore
+    callback.cancle()  # type: ignore
+
+
+for report in (longop.done_total, longop.fraction_message, longop.block_size_total):
+    LongOperation(awaiting, report=report)
+LongOperation(awaiting, report=longop.progress_dict)
+LongOperation(awaiting, report=longop.BlockSum)
+LongOperation(awaiting, report=lambda n: {"step": n, "returns": True})
+LongOperation(awaiting, report=lambda n: n + 1 if n else "text")  # type: ignore
+LongOperation(awaiting, report=5)  # type: ignore
 operation = LongOperation(wrapped, executor="process", grace=1)
 
 assert_type(plain(print, 1), str)

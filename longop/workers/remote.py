@@ -14,7 +14,7 @@ is right.
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import os
 import threading
 from concurrent import futures
@@ -68,7 +68,7 @@ class ExecutorBackend(Backend):
 
     def _submit(self, line: _Line, address: Address) -> Outcome:
         # A copy, because `attend` replaces the companion of this side's call.
-        sent = copy.copy(line.call)
+        sent = dataclasses.replace(line.call)
         future = self._executor.submit(perform_for, address, self._key, line.job.id, sent)
         # A cancel gives the line up, unless a worker has come: that one is then told to stop.
         line.job.callback.on_cancel(line.give_up)
