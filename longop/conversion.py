@@ -73,10 +73,9 @@ def describes_file(schema: Mapping[str, Any]) -> bool:
     """Return whether values of a JSON Schema, such as those of a `Kind`, may be files."""
     if "contentEncoding" in schema:
         return True
-    if "items" in schema:
-        return describes_file(schema["items"])
-    parts = schema.get("anyOf") or schema.get("prefixItems") or ()
-    return any(describes_file(part) for part in parts)
+    parts = [*schema.get("anyOf", ()), *schema.get("prefixItems", ()), schema.get("items")]
+    # In another server's schema, a part may be True or False.
+    return any(describes_file(part) for part in parts if isinstance(part, dict))
 
 
 # Kinds that are made of an annotation's parts

@@ -9,10 +9,12 @@ Knows nothing of the function's parameters, or of where its code runs.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import typing
+from collections import OrderedDict
 from concurrent.futures import InvalidStateError, wait
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 from .errors import Busy, KeyReused
 from .executors import Backend, Call
@@ -27,6 +29,7 @@ WHEN_BUSY: tuple[str, ...] = typing.get_args(WhenBusy)
 
 _RETRY_AFTER = 5  # seconds, a guess: nobody knows when a job will end
 _LAST_WAIT = 0.5  # seconds that killed processes have to be noticed
+_MAX_JOINED = 1_000  # keys of `start_once` that joined another job; about 0.2 MB
 
 
 class Owner:
@@ -51,6 +54,13 @@ class Owner:
 
     def close(self) -> None:
         """Clean up. Called by `close_all`, once the operations' jobs have ended."""
+
+
+class _Waiting(NamedTuple):
+    """What a job that waits will do: its call, in a copy of its starter's context (PEP 567)."""
+
+    call: Call
+    context: contextvars.Context
 
 
 class Dispatcher:
@@ -78,9 +88,13 @@ class Dispatcher:
         #: The jobs that have not ended, by id: running and queued, oldest first.
         self.live: dict[str, Job[Any]] = {}
         # Those of them that wait, next first, with the calls they will make.
-        self._queue: dict[Job[Any], Call] = {}
+        self._queue: dict[Job[Any], _Waiting] = {}
+        # Those that have left `live`, until their Future is done as well.
+        self._leaving: dict[str, Job[Any]] = {}
         # Held during a `start_once`, and for nothing else. Taken before the other lock.
         self._once = threading.Lock()
+        # The jobs that were joined under a key, by the id that a job of their own would have had.
+        self._joined: OrderedDict[str, str] = OrderedDict()
         if owner is not None:
             owner.adopt(self)
 
@@ -98,12 +112,13 @@ class Dispatcher:
         job: Job[Any] = Job(
             module, operation, self.backend.callback_of(call), lock=self.lock,
             ended=self._ended, record=self._record, clock=self.guard.clock.now, id=id)
+        job.add_done_callback(lambda ended: self._leaving.pop(job.id, None))
         with self.lock:
             joined = self._admit()  # again, because other threads may have started jobs
             if joined is not None:
                 return joined
             self.live[job.id] = job
-            self._queue[job] = call
+            self._queue[job] = _Waiting(call, contextvars.copy_context())
             self._start_next()
             replaced = self._surplus()
         # Without the lock, because a disk may be slow.
@@ -114,18 +129,21 @@ class Dispatcher:
 
     def statuses(self) -> list[Status]:
         """Return the status of every known job, newest first."""
-        # In this order: a job that ends meanwhile is in both, and the history knows its end.
         with self.lock:
-            found = {job.id: job.status() for job in reversed(list(self.live.values()))}
+            jobs = [*self._leaving.values(), *self.live.values()]
+            found = {job.id: job.status() for job in reversed(jobs)}
         for status in self.history:
-            if (status.module, status.operation) == self.name:
+            # The history knows the end of a job a moment before its Future is done.
+            is_ending = status.id in found and status.id in self._leaving
+            if (status.module, status.operation) == self.name and not is_ending:
                 found[status.id] = status
         return list(found.values())
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
-        # Without the lock: a job that ends is in the history before it leaves `live`.
-        job = self.live.get(id)
+        # Without the lock. A job that ends goes from `live` to `_leaving`, and leaves that when its
+        # Future is done: only then the history is asked, so both tell the same.
+        job = self.live.get(id) or self._leaving.get(id)
         return self.history.get(id) if job is None else job.status()
 
     def forget(self, id: str) -> None:
@@ -146,11 +164,23 @@ class Dispatcher:
         with self._once:
             known = self._find_id(of_key)
             if known is None:
-                return start(parameters, id)
+                job = start(parameters, id)
+                if job.id != id:
+                    self._keep_joined(id, job.id)
+                return job
         if known != id:
             raise KeyReused(f"job {known} was started with this key and other parameters")
-        job = self.live.get(known)
-        return Job.of(self.history.get(known)) if job is None else job
+        return self._job_of(self._joined.get(id, id))
+
+    def _keep_joined(self, id: str, joined: str) -> None:
+        """Note that a key joined another job: given again, it means that job."""
+        self._joined[id] = joined
+        if len(self._joined) > _MAX_JOINED:
+            self._joined.popitem(last=False)
+
+    def _job_of(self, id: str) -> Job[Any]:
+        job = self.live.get(id) or self._leaving.get(id)
+        return Job.of(self.history.get(id)) if job is None else job
 
     def _hash(self, text: str) -> str:
         """Return 16 hex digits that cannot be computed without the history's salt."""
@@ -161,7 +191,7 @@ class Dispatcher:
     def _find_id(self, prefix: str) -> str | None:
         # Without the lock, because the history may be slow. A job that ends is in the history
         # before it leaves `live`, so it is found in one of them.
-        for id in list(self.live):
+        for id in [*list(self.live), *self._joined]:
             if id.startswith(prefix):
                 return id
         return self.history.find(prefix)
@@ -208,6 +238,7 @@ class Dispatcher:
     def _ended(self, job: Job[Any]) -> None:
         """Take out a job; called by it, with the lock held."""
         self._queue.pop(job, None)  # it is still there if it was cancelled before its turn
+        self._leaving[job.id] = job  # before it leaves `live`, so that it is always in one of them
         del self.live[job.id]
         self._start_next()
 
@@ -229,12 +260,21 @@ class Dispatcher:
             return None
         oldest = next(iter(self.live.values()))
         if self.when_busy == "join":
-            return oldest
+            joined = self._joinable()
+            if joined is not None:
+                return joined
         if self.when_busy == "reject":
             raise Busy("A long running command is already in progress", oldest.id)
         waiting = len(self._queue)
         if waiting >= self.max_queued:
             raise Busy(f"{waiting} jobs are waiting already", oldest.id, _RETRY_AFTER)
+        return None
+
+    def _joinable(self) -> Job[Any] | None:
+        """Return the oldest job that was not told to stop; without one, a start must wait."""
+        for job in self.live.values():
+            if job.state is not State.CANCELLING:
+                return job
         return None
 
     def _surplus(self) -> list[Job[Any]]:
@@ -255,9 +295,10 @@ class Dispatcher:
     def _cannot_run(self) -> bool:
         return self._is_closed or self.backend.closed
 
-    def _launch(self, job: Job[Any], call: Call) -> None:
+    def _launch(self, job: Job[Any], waiting: _Waiting) -> None:
         thread = threading.Thread(
-            target=self._run, args=(job, call), name=f"longop-{job.id}", daemon=True)
+            target=waiting.context.run, args=(self._run, job, waiting.call),
+            name=f"longop-{job.id}", daemon=True)
         try:
             job.begin()
             thread.start()

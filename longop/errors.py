@@ -5,6 +5,7 @@ Imports nothing of longop, so every module can raise what is here.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from concurrent.futures import CancelledError
 from typing import Any, Iterator, Mapping
@@ -36,17 +37,33 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         if isinstance(one, BaseException) and id(one) not in seen:
             seen.add(id(one))
             yield one
-            parts = getattr(one, "exceptions", None)  # of an ``ExceptionGroup``
-            left += parts if isinstance(parts, tuple) else ()
+            left += _members_of(one)
             left += one.__context__, one.__cause__
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """Return the errors in an ``ExceptionGroup``, also those in groups inside it."""
+    seen = {id(error)}
+    leaves = []
+    todo = _members_of(error)[::-1]
+    while todo:
+        member = todo.pop()
+        if id(member) in seen:
+            continue
+        seen.add(id(member))
+        inner = _members_of(member)
+        if not inner:
+            leaves.append(member)
+        todo += inner[::-1]
+    return leaves
 
 
 def is_cancel(error: BaseException | None) -> bool:
     """Return whether an error is a cancel, or a group of nothing but cancels."""
-    parts = getattr(error, "exceptions", None)
-    if isinstance(parts, tuple) and parts:
-        return all(map(is_cancel, parts))
-    return isinstance(error, (OperationCancelled, ReportCancelled))
+    if error is None:
+        return False
+    errors = leaves_of(error) or [error]
+    return all(isinstance(one, (OperationCancelled, ReportCancelled)) for one in errors)
 
 
 def is_unwinding() -> bool:
@@ -164,3 +181,12 @@ class RequestError(LongOperationError):
         super().__init__(message)
         self.status = status
         self.headers = headers
+
+
+def _members_of(error: BaseException) -> list[BaseException]:
+    """Return the errors in an ``ExceptionGroup``, of Python 3.11 or of its backport."""
+    with contextlib.suppress(Exception):  # an attribute of a user's error may raise anything
+        members = getattr(error, "exceptions", ())
+        if isinstance(members, (list, tuple)):
+            return [member for member in members if isinstance(member, BaseException)]
+    return []

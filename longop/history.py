@@ -18,7 +18,7 @@ from typing import Any, Iterable, Iterator, Mapping
 from . import wings
 from .errors import ForgottenJob, HistoryError, UnknownJob
 from .jsontext import dumps, fields_of, loads
-from .status import State, Status
+from .status import State, Status, timestamp
 
 MAX_SHOWN = 1_000  # characters of JSON; longer parameters are not shown with their job
 _MAX_FORGOTTEN = 10_000  # ids of forgotten jobs, about 1 MB
@@ -72,6 +72,7 @@ class HistoryBase(abc.ABC):
             state=State.INTERRUPTED,
             stop_reason="interrupted",
             error="the server ended before the job did",
+            finished_at=timestamp(),  # when it was noticed: nobody knows when it was
             eta=None,
             queue_position=None,
             version=status.version + 1))

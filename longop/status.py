@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Iterator, NamedTuple
 
-from .errors import DeadlineExceeded, OperationCancelled, ReportCancelled, WorkerLost, is_cancel
+from .errors import DeadlineExceeded, OperationCancelled, WorkerLost, is_cancel, leaves_of
 from .jsontext import to_text
 
 MAX_ERROR = 10_000  # characters of an error's text, which goes to every watcher
@@ -21,8 +21,6 @@ _MAX_NOTES = 20  # of an error
 # How the text of a cause begins that only brings the traceback from another process, as ours
 # and those of ``concurrent.futures`` and ``multiprocessing.pool`` do.
 _TRACEBACK = "Traceback (most recent call last)"
-
-_CANCELS = (OperationCancelled, ReportCancelled)
 
 
 class State(str, Enum):
@@ -200,7 +198,7 @@ def _explain(error: BaseException, seen: set[int]) -> Iterator[str]:
     name = type(error).__name__
     yield f"{name}: {text}" if text else name
     yield from _notes_of(error)
-    leaves = _leaves_of(error)
+    leaves = leaves_of(error)
     for leaf in leaves[:_MAX_MEMBERS]:
         start = "- "
         for line in _explain(leaf, seen):
@@ -217,53 +215,28 @@ def _explain(error: BaseException, seen: set[int]) -> Iterator[str]:
 
 def _notes_of(error: BaseException) -> list[str]:
     """Return what ``add_note`` has added (Python 3.11)."""
-    return [to_text(note) for note in _list_of(error, "__notes__")[:_MAX_NOTES]]
-
-
-def _leaves_of(error: BaseException) -> list[BaseException]:
-    """Return the errors in an ``ExceptionGroup``, of Python 3.11 or of its backport."""
-    seen = {id(error)}
-    leaves = []
-    todo = _members_of(error)[::-1]
-    while todo:
-        member = todo.pop()
-        if id(member) in seen:
-            continue
-        seen.add(id(member))
-        inner = _members_of(member)
-        if not inner:
-            leaves.append(member)
-        todo += inner[::-1]
-    return leaves
-
-
-def _members_of(error: BaseException) -> list[BaseException]:
-    members = _list_of(error, "exceptions")
-    return [member for member in members if isinstance(member, BaseException)]
-
-
-def _list_of(error: BaseException, name: str) -> list[Any]:
-    """Return what an attribute lists, or nothing; raise nothing."""
-    with contextlib.suppress(Exception):  # a property of the user's may raise anything
-        value = getattr(error, name)
-        if isinstance(value, (list, tuple)):
-            return [*value]
+    with contextlib.suppress(Exception):  # an attribute of a user's error may raise anything
+        notes = getattr(error, "__notes__", None)
+        if isinstance(notes, (list, tuple)):
+            return [to_text(note) for note in notes[:_MAX_NOTES]]
     return []
 
 
 def _cause_of(error: BaseException) -> tuple[str, BaseException | None]:
     """Return the error behind an error, and a word for how it is behind it."""
     cause = error.__cause__
+    if isinstance(error, WorkerLost):
+        return "", None  # ours: its text says it all
     # A cancel that the error came out of is shown by the state.
-    if isinstance(cause, _CANCELS):
-        return "cause", None
+    if is_cancel(cause):
+        return "", None
     if cause is not None:
         is_traceback = to_text(cause).lstrip(' \n"').startswith(_TRACEBACK)
         # What a function raises after its deadline is no cause of it: see `Ending.cause`.
         word = "ended with" if isinstance(error, DeadlineExceeded) else "cause"
         return word, None if is_traceback else cause
     context = error.__context__
-    if error.__suppress_context__ or isinstance(context, _CANCELS):
+    if error.__suppress_context__ or is_cancel(context):
         context = None
     return "while handling", context
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from longop import Busy, ForgottenJob, History, LongOperation, State
+from longop import Busy, ForgottenJob, History, Job, KeyReused, LongOperation, State
 from longop.callback import Callback
 from longop.dispatcher import WHEN_BUSY, Dispatcher, Owner, stop_all
 from longop.executors import Call, ThreadBackend
@@ -135,3 +135,55 @@ def test_operations_that_share_a_history_know_each_others_keys():
     first.forget(job.id)
     with pytest.raises(ForgottenJob):
         second.start_once("key", n=1)
+
+
+def test_a_join_finds_no_job_that_is_told_to_stop(make, go):
+    """A start joins a job that goes on; where there is none, it waits as in a queue."""
+    _, submit = make(when_busy="join")
+    stopping = submit()
+    assert submit() is stopping
+    stopping.cancel()
+    waiting = submit()
+    assert states([stopping, waiting]) == ["cancelling", "queued"]
+    assert submit() is waiting
+    go.set()
+    assert end_of(waiting).state is State.COMPLETED
+
+
+def test_a_key_that_joined_keeps_its_job(make, go):
+    """A key that joined another job means that job from then on, also after its end."""
+    dispatcher, submit = make(when_busy="join")
+    other = submit()
+
+    def start(parameters, id):
+        return submit()
+
+    assert dispatcher.start_once("key", {"n": 1}, start) is other
+    go.set()
+    end_of(other)
+    again = dispatcher.start_once("key", {"n": 1}, start)
+    assert (again.id, again.state) == (other.id, State.COMPLETED)
+    with pytest.raises(KeyReused):
+        dispatcher.start_once("key", {"n": 2}, start)
+    assert [status.id for status in dispatcher.statuses()] == [other.id]
+
+
+def test_the_status_and_the_future_end_at_one_stroke(make, go, monkeypatch):
+    """While a job is in the history but its Future is not done, nobody is told that it ended."""
+    dispatcher, submit = make()
+    job = submit()
+    seen = []
+    set_result = Job.set_result
+
+    def look_then_set(job, value):
+        seen.append((job.id in dispatcher.live, dispatcher.history.get(job.id).state,
+                     dispatcher.status(job.id).state, job.done(),
+                     [status.state for status in dispatcher.statuses()]))
+        set_result(job, value)
+
+    monkeypatch.setattr(Job, "set_result", look_then_set)
+    go.set()
+    assert end_of(job).state is State.COMPLETED
+    assert seen == [(False, State.COMPLETED, State.RUNNING, False, [State.RUNNING])]
+    assert dispatcher.status(job.id).state is State.COMPLETED
+    assert [status.state for status in dispatcher.statuses()] == [State.COMPLETED]

@@ -7,7 +7,7 @@ import pytest
 from longop import errors
 from longop.errors import (BadParameters, Busy, ForgottenJob, KeyReused, LongOperationError,
                            OperationCancelled, ReportCancelled, RequestError, UnknownJob,
-                           WorkerLost, chain, is_cancel, is_unwinding)
+                           WorkerLost, chain, is_cancel, is_unwinding, leaves_of)
 
 
 def test_one_base():
@@ -85,6 +85,28 @@ def test_is_cancel():
     assert is_cancel(Group(cancelled, Group(ReportCancelled())))
     for error in (None, other, Group(cancelled, other), Group()):
         assert not is_cancel(error)
+
+
+class Listed(Exception):
+    """A group of somebody's own, which can contain itself."""
+
+    def __init__(self, *exceptions):
+        self.exceptions = [*exceptions, self, "no error"]
+
+
+class Opaque(Exception):
+    exceptions = property(lambda self: 1 / 0)
+
+
+def test_leaves():
+    """The leaves of a group are in order, once each; what is no group has none."""
+    one, two, three = ValueError(1), ValueError(2), Opaque()
+    assert leaves_of(Group(one, Group(two, one), three)) == [one, two, three]
+    assert leaves_of(Listed(one, Listed(two))) == [one, two]
+    assert leaves_of(one) == leaves_of(three) == leaves_of(Group()) == []
+    assert is_cancel(Listed(OperationCancelled()))
+    assert not is_cancel(three)
+    assert [*chain(three)] == [three]
 
 
 def test_is_unwinding():

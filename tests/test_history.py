@@ -296,3 +296,12 @@ def test_large_parameters_are_not_encoded(shared, value, shown):
         job = operation.start(value=value, n=1)
         assert job.result(WAIT) == 1
     assert operation.parameters(job.id) == shown
+
+
+def test_an_interrupted_job_has_an_end():
+    """A job whose server ended has the time at which that was noticed as its end."""
+    history = History()
+    history.interrupt(Status("a1", "module", "name", State.RUNNING, started_at="2026-01-01"))
+    status = history.get("a1")
+    assert (status.state, status.started_at) == (State.INTERRUPTED, "2026-01-01")
+    assert status.finished_at > "2026-01-02"

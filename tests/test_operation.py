@@ -1,5 +1,6 @@
 """Operations with real threads; every interleaving is forced with events."""
 
+import contextvars
 import functools
 import subprocess
 import sys
@@ -1004,3 +1005,34 @@ def test_without_docstrings():
     done = subprocess.run([sys.executable, "-OO", "-W", "error", "-c", script], timeout=60,
                           stdout=subprocess.PIPE, check=True)
     assert done.stdout.split() == [b"None"] * 3 + [b"['']", b"n", b"3"]
+
+
+# Context
+
+
+def test_a_job_runs_in_the_context_of_its_start():
+    """A job sees the context variables of its starter, also if it had to wait, and keeps its own."""
+    variable = contextvars.ContextVar("variable", default="none")
+    go = threading.Event()
+
+    def look(callback):
+        assert go.wait(WAIT)
+        seen = variable.get()
+        variable.set("the job's own")
+        return seen
+
+    async def look_in_a_loop(callback):
+        return look(callback)
+
+    for function in (look, look_in_a_loop):
+        operation = LongOperation(function)
+        jobs = []
+        for name in ("first", "second"):  # the second one is begun in the thread of the first
+            token = variable.set(name)
+            jobs.append(operation.start())
+            variable.reset(token)
+        assert jobs[1].state is State.QUEUED
+        go.set()
+        assert [job.result(WAIT) for job in jobs] == ["first", "second"]
+        go.clear()
+    assert variable.get() == "none"

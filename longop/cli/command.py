@@ -14,6 +14,7 @@ import sys
 from io import TextIOWrapper
 from typing import IO, Any, Callable, Iterable, NoReturn, Protocol
 
+from ..conversion import describes_file
 from ..jsontext import dumps
 from ..status import State, Status
 from .terminal import Watchable, progress
@@ -54,19 +55,11 @@ def parse_parameters(texts: Iterable[str], schema: Any) -> dict[str, list[Any]]:
         if not equals:
             raise ValueError(f"{text!r} is no parameter: write name=value")
         given: Any = value
-        if value.startswith("@") and _takes_file(schema["properties"].get(name, {})):
+        if value.startswith("@") and describes_file(schema["properties"].get(name, {})):
             with open(value[1:], "rb") as file:
                 given = file.read()
         found.setdefault(name, []).append(given)
     return found
-
-
-def _takes_file(schema: Any) -> bool:
-    """Return whether a parameter, one of its alternatives or its items can be bytes."""
-    if "contentEncoding" in schema:
-        return True
-    parts = [*schema.get("anyOf", ()), schema.get("items", {})]
-    return any(_takes_file(part) for part in parts if part)
 
 
 def claim_stdout() -> TextIOWrapper:

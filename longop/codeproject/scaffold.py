@@ -22,7 +22,7 @@ from typing import Any, Mapping
 
 from ..cli.target import load
 from ..errors import TargetError
-from ..jsontext import dumps
+from ..jsontext import dumps, loads
 from ..operation import LongOperation
 from .adapter import Adapter
 
@@ -170,7 +170,7 @@ def _input_of(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     type_ = "File" if is_file else _TYPES.get(kind.get("type", ""), "Text")
     found = {"Name": name, "Description": schema.get("description", ""), "Type": type_}
     if schema.get("default") is not None and not is_file:
-        found["DefaultValue"] = schema["default"]
+        found["DefaultValue"] = loads(dumps(schema["default"]))
     return found
 
 
@@ -183,7 +183,8 @@ def _field_of(input: Mapping[str, Any]) -> str:
     if default is True:
         value = " checked"
     elif default is not None and default is not False:
-        value = f' value="{html.escape(str(default))}"'
+        text = default if isinstance(default, str) else dumps(default)
+        value = f' value="{html.escape(text)}"'
     return (f'  <label class="form-label">{name} <input class="form-control" type="{kind}" '
             f'step="any" data-input="_MID_{name}"{value}></label>')
 

@@ -20,6 +20,7 @@ const TEXT = {
   required: ["required", "必填"],
   integer: ["whole number", "整数"],
   number: ["number", "数字"],
+  duration: ["duration, such as 1:30:00", "时长，如 1:30:00"],
   file: ["file", "文件"],
   array: ["JSON list", "JSON 列表"],
   object: ["JSON object", "JSON 对象"],
@@ -100,6 +101,16 @@ const ROWS = 100; // rows shown of a table
 const LINES = 8; // most lines in a chart
 const POINTS = 4000; // most points kept of a line
 const RECENT = 20; // jobs listed at first, and jobs that the usual time is taken from
+
+// The type of an input, by the type or the format in a schema.
+const INPUTS = {
+  integer: "number",
+  number: "number",
+  decimal: "number",
+  date: "date",
+  time: "time",
+  "date-time": "datetime-local",
+};
 
 // ---- State: everything that changes while the page is open ----
 
@@ -388,7 +399,9 @@ function fieldParts(name, schema, isRequired) {
 
 function kindName(field, schema) {
   if (field.type === "file") return "file";
-  return field.tagName === "SELECT" ? "" : kindOf(schema).type;
+  const { type, format } = kindOf(schema);
+  if (field.tagName === "SELECT") return "";
+  return format in TEXT ? format : type;
 }
 
 // The kinds of value that a schema allows besides null; its kind, if there is just one.
@@ -404,8 +417,7 @@ function fieldFor(name, schema, required) {
   if (kind.type === "boolean") return booleanField(common, schema);
   if (kind.contentEncoding) return make("input", { ...common, type: "file" });
   if (kind.type === "array" || kind.type === "object") return jsonField(common, value);
-  if (kind.type === "integer" || kind.type === "number") return numberField(common, kind, value);
-  return textField(common, kind, value);
+  return inputField(common, kind, value);
 }
 
 function selectField(common, choices, schema) {
@@ -431,19 +443,29 @@ function jsonField(common, value) {
   return make("textarea.json", { ...common, dir: "ltr", rows: 2, value: words });
 }
 
-function numberField(common, { type, minimum, maximum }, value) {
-  const step = type === "integer" ? "1" : "any";
-  const limits = { step, min: minimum ?? "", max: maximum ?? "" };
-  return make("input", { ...common, type: "number", value: plain(value ?? ""), ...limits });
-}
-
-function textField(common, { format, maxLength }, value) {
+function inputField(common, { type, format, minimum, maximum, maxLength }, value) {
   const words = plain(value ?? "");
   const isLong = format === "textarea" || maxLength > 80 || words.includes("\n");
-  const field = make(isLong ? "textarea" : "input", { ...common, value: words });
-  if (isLong) field.rows = 5;
+  const input = {
+    type: INPUTS[format ?? type] ?? "text",
+    step: type === "integer" ? "1" : "any",
+    min: minimum ?? "",
+    max: maximum ?? "",
+  };
+  const field = isLong
+    ? make("textarea", { ...common, rows: 5 })
+    : make("input", { ...common, ...input });
   if (maxLength) field.maxLength = maxLength;
+  fill(field, words);
   return field;
+}
+
+// Set a value; as text where the field has no room for it, such as an offset from UTC.
+function fill(field, words) {
+  field.value = words;
+  if (field.value || !words || field.tagName !== "INPUT") return;
+  field.type = "text";
+  field.value = words;
 }
 
 // Check JSON, which the browser does not do by itself.
@@ -494,7 +516,7 @@ function fillForm(module, name, values) {
     if (field.type === "file" || !Object.hasOwn(values, field.name)) continue;
     const value = values[field.name];
     if (field.type === "checkbox") field.checked = String(value) === "true";
-    else field.value = plain(value ?? "");
+    else fill(field, plain(value ?? ""));
     check(field);
   }
 }

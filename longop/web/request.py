@@ -48,8 +48,7 @@ class Request:
         """
         match = _HEAD.fullmatch(head.decode("latin-1"))  # in which no byte is lost
         if match is None:
-            raise RequestError(400, "a request begins METHOD target HTTP/1.1, then Name: "
-                                    "value lines, each ended by CR LF")
+            raise RequestError(400, _why_not(head))
         method, target, minor, lines = match.groups()
         is_http_1_1 = minor == "1"
         self.limits = limits
@@ -155,3 +154,13 @@ def _parse_headers(lines: str, most: int) -> dict[str, str]:
             value = f"{headers[name]}, {value}"
         headers[name] = value
     return headers
+
+
+def _why_not(head: bytes) -> str:
+    """Return why a head is none of HTTP's, as far as that helps."""
+    first_line = head.partition(b"\r\n")[0]
+    if not first_line.isascii():
+        return ("a URL has only ASCII characters: percent-encode the others, as in %E6%B1%89 "
+                "(RFC 3986, section 2.1)")
+    return ("a request begins METHOD target HTTP/1.1, then Name: value lines, each ended by "
+            "CR LF")

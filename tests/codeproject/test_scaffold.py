@@ -167,6 +167,25 @@ def test_a_default_of_nought_is_shown(make):
     assert "value" not in found["_MID_loud"]
 
 
+def test_default_that_is_no_text(make):
+    """A field shows a default as the text that is taken for it again."""
+    source = """
+from dataclasses import dataclass
+from datetime import date, timedelta
+@dataclass
+class Point:
+    x: int = 1
+def f(callback, where=Point(), day=date(2026, 11, 28), pause=timedelta(hours=1.5), many=["a"]):
+    pass
+"""
+    folder = make(source, "f")
+    found = Fields((folder / "explore.html").read_text()).found
+    assert [one["value"] for one in found.values()] == [
+        '{"x":1}', "2026-11-28", "PT1H30M", '["a"]']
+    [route] = read(str(folder)).routes
+    assert route.inputs.by_name["where"].default == {"x": 1}
+
+
 def test_no_word_is_left(make):
     """No placeholder of a template is left."""
     for name, data in files(make(COUNT)).items():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+import longop
+from longop.cli.target import load
 from longop.web.api import Api
 
 from . import test_page
@@ -97,6 +100,17 @@ def stub():
     stub.server_close()
 
 
+@contextlib.contextmanager
+def serving(operation):
+    """Serve an operation with its page, and yield the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), longop.handler(operation, page="/"))
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
 def opened(browser, stub, id=""):
     page = Page(browser, stub, id)
     wait_for(lambda: browser.run("return longop.state.operations.length"))
@@ -134,6 +148,107 @@ def test_help_and_limits_of_a_schema_are_in_the_form(browser, stub):
     assert browser.run(valid) == "This must be a JSON list."
     browser.type("#field-names", "[1]")
     assert browser.run(valid) == ""
+
+
+def fields(**properties):
+    """Return the schema of a function's parameters by name, as the page gets it."""
+    return {name: {"type": "string", "format": format, **more}
+            for name, (format, more) in properties.items()}
+
+
+def test_dates_and_times_have_their_fields(browser, stub):
+    """A date, a time and a number have the browser's own field; what that cannot show is text."""
+    stub.serve_operation(fields(
+        day=("date", {"default": "2026-11-28"}), at=("time", {"default": "14:30:15.5"}),
+        when=("date-time", {"default": "2026-11-28T14:30:00"}), pause=("duration", {}),
+        price=("decimal", {"default": "1.10"}), key=("uuid", {}),
+        there=("date-time", {"default": "2026-11-28T14:30:00+02:00"})))
+    opened(browser, stub)
+    shown = {name: attributes(browser, name, "type", "value")
+             for name in ("day", "at", "when", "pause", "price", "key", "there")}
+    assert shown == {
+        "day": ["date", "2026-11-28"], "at": ["time", "14:30:15.5"],
+        "when": ["datetime-local", "2026-11-28T14:30"], "pause": ["text", ""],
+        "price": ["number", "1.10"], "key": ["text", ""],
+        "there": ["text", "2026-11-28T14:30:00+02:00"]}
+    assert "duration, such as 1:30:00" in browser.read("label[for=field-pause]")
+    assert browser.run("return document.getElementById('form').checkValidity()")
+    browser.errors()
+
+
+def test_run_again_fills_dates_and_times(browser, stub):
+    """The values of an earlier job are shown again, also those that a field has no room for."""
+    stub.serve_operation(fields(when=("date-time", {}), other=("date-time", {}), day=("date", {})))
+    stub.serve_jobs(status(parameters={"when": "2026-11-28T14:30:15", "day": "2026-11-28",
+                                       "other": "2026-11-28T14:30:00+00:00"}))
+    page = opened(browser, stub)
+    wait_for(page.jobs)
+    browser.click("#jobs button")
+    assert browser.run("return longop.formFields().map(longop.valueOf)") == [
+        "2026-11-28T14:30:15", "2026-11-28T14:30:00+00:00", "2026-11-28"]
+    assert browser.run("return document.getElementById('form').checkValidity()")
+    browser.errors()
+
+
+KINDS = """
+import dataclasses
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import NamedTuple, Optional, Tuple
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: float = 0.5
+
+
+class Size(NamedTuple):
+    width: int
+    height: int = 1
+
+
+def take(callback, day: date, at: time, when: datetime, pause: timedelta, price: Decimal,
+         pair: Tuple[int, str], where: Point, size: Size = Size(2), count: int = 1,
+         share: float = 0.5, until: Optional[date] = None):
+    return [repr(value) for value in (day, at, when, pause, price, pair, where, size, count,
+                                      share, until)]
+"""
+
+
+def test_what_a_browser_sends_is_what_the_function_gets(browser, tmp_path):
+    """Each kind of parameter, typed into its field, arrives at the function as what it is."""
+    file = tmp_path / "kinds.py"
+    file.write_text(KINDS)
+    [operation] = load(str(file))
+    with serving(operation) as url:
+        browser.get(url)
+        wait_for(lambda: browser.run("return longop.state.operations.length"))
+        for name, words in (("pause", "1:30:00"), ("price", "1.10"), ("pair", '[1, "a"]'),
+                            ("where", '{"x": 3}'), ("count", "007"), ("share", ".5e1")):
+            browser.type(f"#field-{name}", words)
+        browser.run("""
+            const set = (name, value) => {
+              const field = document.getElementById("field-" + name);
+              field.value = value;
+              field.dispatchEvent(new Event("input", { bubbles: true }));
+            };
+            set("day", "2026-11-28");
+            set("at", "14:30");
+            set("when", "2026-11-28T14:30");""")
+        browser.click("#start")
+        wait_for(lambda: browser.read("#state") == "completed")
+        status = browser.run("return longop.state.shown")
+        assert status["result"] == [
+            "datetime.date(2026, 11, 28)", "datetime.time(14, 30)",
+            "datetime.datetime(2026, 11, 28, 14, 30)", "datetime.timedelta(seconds=5400)",
+            "Decimal('1.10')", "(1, 'a')", "Point(x=3, y=0.5)", "Size(width=2, height=1)", "7",
+            "5.0", "None"]
+        browser.type("#field-where", '{"x": "a"}')
+        browser.click("#start")
+        wait_for(lambda: browser.read("#error-where"))
+        assert browser.read("#error-where") == "is wrong: 'x' must be a whole number, not 'a'"
+        browser.errors()
 
 
 def test_a_page_elsewhere_is_not_linked(browser, stub):

@@ -145,3 +145,12 @@ def test_no_header_takes_for_ever():
     done = subprocess.run([sys.executable, "-c", EVIL_HEADS], stdout=subprocess.PIPE,
                           timeout=10, check=True)
     assert done.stdout.split() == [b"400", b"1", b"400", b"400", b"400"]
+
+
+@pytest.mark.parametrize("target", ["/v1/x?text=汉", "/v1/汉/x"])
+def test_target_that_is_not_encoded(target):
+    """Text that is not percent-encoded in a URL is refused, and the error says what to do."""
+    head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with pytest.raises(RequestError, match="percent-encode") as caught:
+        Request(head, Limits())
+    assert caught.value.status == 400
