@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from longop.errors import RequestError
-from longop.web.wire import Reader
+from longop.web.limits import Limits
+from longop.web.wire import Reader, Request
 
 from .requests import LIMITS, read_head, request, status_of
 
