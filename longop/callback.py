@@ -87,11 +87,8 @@ class Callback:
         Raises ``TypeError`` for any other arguments.
         """
         count, old_result, old_step, old_total, old_message = self.latest
-        if more or unknown:
-            raise _wrong_shape(4 + len(more), unknown)
-        if not count and self.hints:
-            self.hints = False
-            _hint(result, step, total, message)
+        if not count or more or unknown:
+            self._look_at((result, step, total, message, *more), unknown)
         # One assignment: a reader in another thread never sees half a report.
         self.latest = (count + 1,
                        old_result if result is None else result,
@@ -196,6 +193,17 @@ class Callback:
         if self._thread is not None:
             self._thread = 0  # its number may soon be another thread's
 
+    def _look_at(self, arguments: tuple[Any, ...], unknown: Mapping[str, Any]) -> None:
+        """Look at the first report of a job; raise ``TypeError`` for one of the wrong shape."""
+        if unknown or len(arguments) > 4:
+            what = ", ".join(unknown) or f"{len(arguments)} arguments"
+            raise TypeError(
+                f"the callback has result, step, total and message, not {what}: report= turns "
+                "whatever a function reports into these")
+        if self.hints:
+            self.hints = False
+            _hint(*arguments)
+
     def _shape(self) -> inspect.Signature:
         return inspect.signature(_plain)
 
@@ -212,12 +220,6 @@ class Callback:
 
 def _plain(result: Any = None, step: Any = None, total: Any = None, message: Any = None) -> None:
     """Take what the callback takes, for `inspect.signature`."""
-
-
-def _wrong_shape(count: int, unknown: Mapping[str, Any]) -> TypeError:
-    what = f"parameters {', '.join(unknown)}" if unknown else f"{count} arguments"
-    return TypeError(f"the callback has result, step, total and message, not {what}: report= "
-                     "turns whatever a function reports into these")
 
 
 def _hint(result: Any, step: Any, total: Any, message: Any) -> None:

@@ -23,6 +23,7 @@ _MAX_NOTES = 20  # of an error
 _TRACEBACK = "Traceback (most recent call last)"
 
 
+
 class State(str, Enum):
     """Where a job is in its life. In JSON it is its value, such as ``"running"``."""
 
@@ -224,16 +225,18 @@ def _notes_of(error: BaseException) -> list[str]:
 
 def _cause_of(error: BaseException) -> tuple[str, BaseException | None]:
     """Return the error behind an error, and a word for how it is behind it."""
-    cause = error.__cause__
     if isinstance(error, WorkerLost):
         return "", None  # ours: its text says it all
+    cause = error.__cause__
+    # A cancel that the error came out of is shown by the state.
+    if is_cancel(cause):
+        return "", None
     if cause is not None:
         is_traceback = to_text(cause).lstrip(' \n"').startswith(_TRACEBACK)
         # What a function raises after its deadline is no cause of it: see `Ending.cause`.
         word = "ended with" if isinstance(error, DeadlineExceeded) else "cause"
         return word, None if is_traceback else cause
     context = error.__context__
-    # A cancel that the error came out of is shown by the state.
     if error.__suppress_context__ or is_cancel(context):
         context = None
     return "while handling", context

@@ -70,7 +70,7 @@ def bench_report():
 
         return timed(loop) / count * 1e9
 
-    compare("a report that nobody watches, to `with lock: pass` (ns)", report, lock, "at most 8")
+    compare("a report that nobody watches, to `with lock: pass` (ns)", report, lock, "at most 2")
 
 
 def bench_cancel():

@@ -130,6 +130,32 @@ def test_tarfile_filter_has_its_member_back(tmp_path):
         assert sorted(tar.getnames()) == ["root", "root/0.txt", "root/2.txt"]
 
 
+def test_tarfile_is_cut_off(tmp_path):
+    """After a cancel in filter= no further member is read, and the archive has no end."""
+    source = tree(tmp_path / "source", 3)
+    second, go_on = threading.Event(), threading.Event()
+    names = []
+
+    def member(info):
+        names.append(info.name)
+        if len(names) == 2:
+            second.set()
+            assert go_on.wait(WAIT)
+        return {"returns": info}
+
+    def pack(callback):
+        with tarfile.open(tmp_path / "tar", "w") as tar:
+            tar.add(source, "root", filter=callback)
+
+    job = LongOperation(pack, report=member).start()
+    assert second.wait(WAIT)
+    job.cancel()
+    go_on.set()
+    assert end_of(job).state is State.CANCELLED
+    assert len(names) == 2
+    assert (tmp_path / "tar").stat().st_size < tarfile.RECORDSIZE  # a whole one is filled up
+
+
 # sqlite3
 
 LONG_QUERY = """
