@@ -23,7 +23,7 @@ The core, which ``import longop`` loads, each file importing only what stands ab
 ==============  ======================================================================
 errors          every exception
 wings           this copy of longop: its version, and the wings it has
-values/         numbers, dates and durations as text; the fields of records
+values/         single values: their kinds, their texts, the fields of records
 jsontext        any value as JSON
 callback        what the function is given: reports go out, a cancel comes in
 status          the states of a job, and the record of it that every door shows

@@ -7,7 +7,6 @@ Knows nothing of functions or their parameters: that is `signature`.
 
 from __future__ import annotations
 
-import base64
 import collections.abc
 import contextlib
 import threading
@@ -16,41 +15,24 @@ import typing
 from collections import deque
 from enum import Enum
 from functools import partial
-from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Collection, Mapping, Sequence
 
 from .jsontext import dumps, loads, to_text
-from .values import texts
+from .values.kinds import ANYTHING, Converter, Kind, attempt, cut, shown, wrong
 from .values.records import fields_of, is_record, is_typed_dict
+from .values.scalars import SCALARS, is_known, text_of
 
-Converter = Callable[[Any], Any]
 # The records that an annotation stands in; each list gets the kind once it is made.
-_Above = typing.Mapping[type, typing.List["Kind"]]
+_Above = typing.Mapping[type, typing.List[Kind]]
 
 #: The origins of ``Optional[int]``, and of ``int | None`` (since Python 3.10).
 UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
 
-_LONGEST_SHOWN = 80  # characters of a wrong value that an error message shows
 _MAX_DEPTH = 50  # of records inside records of the same class
 _nodes = threading.local()  # ``depth``: how many of them this thread is in
 _ARRAYS = (tuple, set, frozenset, deque)
-_TYPES_OF_DEFAULTS = (bool, int, float, dict, str, bytes, bytearray, list, set, frozenset, Enum)
-
-
-
-class Kind(NamedTuple):
-    """A kind of values: their JSON Schema, and what converts a given value to one of them.
-
-    The converter takes text, values of JSON and uploads (``bytes``). It raises ``ValueError``
-    with a message that says what the value must be.
-    """
-
-    schema: Mapping[str, Any]
-    convert: Converter
-
-    @property
-    def is_file(self) -> bool:
-        """True if a value may be an uploaded file."""
-        return describes_file(self.schema)
+_TYPES_OF_DEFAULTS = (*SCALARS, dict, list, set, frozenset, Enum)
+_OBJECT = "a JSON object"
 
 
 def kind_of(annotation: Any) -> Kind:
@@ -65,17 +47,7 @@ def kind_of(annotation: Any) -> Kind:
 def tells_type(default: Any) -> bool:
     """Return whether a default tells the kind of its parameter: `kind_of` its type."""
     kind = type(default)
-    return (isinstance(default, _TYPES_OF_DEFAULTS) or hasattr(kind, "__fspath__")
-            or _name_of(kind) in _TEXTS or is_record(kind))
-
-
-def describes_file(schema: Mapping[str, Any]) -> bool:
-    """Return whether values of a JSON Schema, such as those of a `Kind`, may be files."""
-    if "contentEncoding" in schema:
-        return True
-    parts = [*schema.get("anyOf", ()), *schema.get("prefixItems", ()), schema.get("items")]
-    # In another server's schema, a part may be True or False.
-    return any(describes_file(part) for part in parts if isinstance(part, dict))
+    return isinstance(default, _TYPES_OF_DEFAULTS) or is_known(kind) or is_record(kind)
 
 
 # Kinds that are made of an annotation's parts
@@ -92,8 +64,8 @@ def _kind_of(annotation: Any, above: _Above) -> Kind:
     # Since Python 3.11 ``Any`` is a class too.
     if not isinstance(wanted, type) or wanted in (Any, object):
         return ANYTHING
-    if wanted in _SCALARS:
-        return _SCALARS[wanted]
+    if wanted in SCALARS:
+        return SCALARS[wanted]
     return _kind_of_class(wanted, parts, above)
 
 
@@ -101,27 +73,14 @@ def _kind_of_class(wanted: type, parts: tuple[Any, ...], above: _Above) -> Kind:
     if is_record(wanted):
         return _record_of(wanted, above)
     if issubclass(wanted, collections.abc.Mapping):
-        return _SCALARS[dict]
+        return _DICT
     if issubclass(wanted, Enum):
         return _enum_of(wanted)
     if wanted is tuple and parts and parts[-1] is not Ellipsis:
         return _tuple_of([_kind_of(part, above) for part in parts])
     if issubclass(wanted, collections.abc.Collection) and not issubclass(wanted, str):
         return _list_of(wanted, _kind_of(parts[0] if parts else Any, above))
-    return _text_of(wanted)
-
-
-def _text_of(wanted: type) -> Kind:
-    """Return the kind of a class whose values are written as text."""
-    format, what, read = _TEXTS.get(_name_of(wanted), ("", "", None))
-    if not what:
-        what = f"a text that {wanted.__name__} takes"
-        if hasattr(wanted, "__fspath__"):
-            what = "a path"
-    schema = {"type": "string"}
-    if format:
-        schema["format"] = format
-    return Kind(schema, partial(_make, partial(read or _call, wanted), what))
+    return text_of(wanted)
 
 
 def _union_of(parts: tuple[Any, ...], above: _Above) -> Kind:
@@ -189,10 +148,6 @@ def _record_of(wanted: type, above: _Above) -> Kind:
 # Converters. Their last argument is the value; `partial` gives the ones before it.
 
 
-def _keep(value: Any) -> Any:
-    return value
-
-
 def _convert_to_first(converters: Sequence[Converter], nulls: Collection[Any],
                       value: Any) -> Any:
     """Return what the first converter that takes the value makes of it."""
@@ -207,7 +162,7 @@ def _convert_to_first(converters: Sequence[Converter], nulls: Collection[Any],
 def _choose(choices: Mapping[str, Any], value: Any) -> Any:
     text = _as_text(value)
     if text not in choices:
-        raise _wrong(value, "one of " + ", ".join(choices))
+        raise wrong(value, "one of " + ", ".join(choices))
     return choices[text]
 
 
@@ -218,7 +173,7 @@ def _convert_list(make: Callable[[list[Any]], Any], convert: Converter, value: A
 def _convert_tuple(converters: Sequence[Converter], value: Any) -> Any:
     items = _to_list(value)
     if len(items) != len(converters):
-        raise _wrong(value, f"a list of {len(converters)} values")
+        raise wrong(value, f"a list of {len(converters)} values")
     return tuple(convert(item) for convert, item in zip(converters, items))
 
 
@@ -229,22 +184,22 @@ def _to_list(value: Any) -> list[Any]:
     if isinstance(value, (str, bytes)):
         value = [value]  # a form repeats the name for each item, and here is only one
     if not isinstance(value, list):
-        raise _wrong(value, "a list")
+        raise wrong(value, "a list")
     return value
 
 
 def _convert_record(make: Callable[..., Any], kinds: Mapping[str, Kind],
                     required: Collection[str], value: Any) -> Any:
-    found = _make(loads, _OBJECT, value) if isinstance(value, str) else value
+    found = attempt(loads, _OBJECT, value) if isinstance(value, str) else value
     if isinstance(found, list) and hasattr(make, "_fields") and len(found) <= len(kinds):
         found = dict(zip(kinds, found))  # JSON shows a named tuple as a list
     if type(found) is not dict:
-        raise _wrong(value, _OBJECT)
+        raise wrong(value, _OBJECT)
     problems = [f"{name!r} is missing" for name in required if name not in found]
     values = {}
     for name in found:
         if name not in kinds:
-            problems.append(f"{_shown(name)} is unknown; known are: {', '.join(kinds)}")
+            problems.append(f"{shown(name)} is unknown; known are: {', '.join(kinds)}")
             break  # one is enough: there may be very many
         try:
             values[name] = kinds[name].convert(found[name])
@@ -255,7 +210,7 @@ def _convert_record(make: Callable[..., Any], kinds: Mapping[str, Kind],
     try:
         return make(**values)
     except Exception as error:  # the class itself checks what it is given
-        raise ValueError(f"is wrong: {_cut(to_text(error))}") from None
+        raise ValueError(f"is wrong: {cut(to_text(error))}") from None
 
 
 def _convert_node(made: list[Kind], value: Any) -> Any:
@@ -277,118 +232,9 @@ def _to_dict(value: Any) -> Any:
     return found
 
 
-def _make(make: Converter, what: str, value: Any) -> Any:
-    try:
-        return make(value)
-    except Exception:  # a class of the user's may raise anything for a value it does not take
-        raise _wrong(value, what) from None
-
-
-def _call(wanted: type, value: Any) -> Any:
-    return wanted(value)
-
-
-def _to_int(value: Any) -> int:
-    # Not ``isinstance``: True is no number here.
-    return value if type(value) is int else texts.to_int(value)
-
-
-def _to_float(value: Any) -> float:
-    return texts.to_float(_number_text(value))
-
-
-def _number_text(value: Any) -> Any:
-    """Return the text of a number of JSON, and anything else as it is."""
-    return repr(value) if type(value) in (int, float) else value
-
-
-def _read_text(read: Callable[[str], Any], wanted: type, value: Any) -> Any:
-    return read(value)
-
-
-def _read_number(wanted: type, value: Any) -> Any:
-    return wanted(texts.check_number(_number_text(value)))
-
-
-def _read_duration(wanted: type, value: Any) -> Any:
-    with contextlib.suppress(ValueError):
-        return wanted(seconds=_to_float(value))
-    return texts.to_timedelta(value)
-
-
-def _to_bool(value: Any) -> bool:
-    return _BOOLEANS[str(value).lower()]
-
-
-def _to_str(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode()  # an upload stands for the text in the file
-    return str.__str__(value)  # raises TypeError for what is no text
-
-
-def _to_bytes(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    return base64.b64decode(value, validate=True)
-
-
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value)
 
 
-def _wrong(value: Any, what: str) -> ValueError:
-    return ValueError(f"must be {what}, not {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    return _cut(repr(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN - 3] + "..."
-
-
-def _name_of(wanted: type) -> str:
-    return f"{wanted.__module__}.{wanted.__qualname__}"
-
-
-_BOOLEANS = {
-    "true": True, "yes": True, "on": True, "1": True,
-    "false": False, "no": False, "off": False, "0": False,
-}
-
-#: Any value, as it was given.
-ANYTHING = Kind({}, _keep)
-
-_NULL = Kind({"type": "null"}, _keep)
-
-_OBJECT = "a JSON object"
-
-# https://json-schema.org/draft/2020-12/json-schema-validation#section-8.3
-_BASE64 = {"type": "string", "contentEncoding": "base64"}
-_FILE = "an uploaded file or base64 text"
-
-_SCALARS: dict[Any, Kind] = {
-    bool: Kind({"type": "boolean"}, partial(_make, _to_bool, "true or false")),
-    int: Kind({"type": "integer"}, partial(_make, _to_int, "a whole number")),
-    float: Kind({"type": "number"}, partial(_make, _to_float, "a number")),
-    dict: Kind({"type": "object"}, partial(_make, _to_dict, _OBJECT)),
-    str: Kind({"type": "string"}, partial(_make, _to_str, "text")),
-    bytes: Kind(_BASE64, partial(_make, _to_bytes, _FILE)),
-    bytearray: Kind(_BASE64, partial(_make, lambda value: bytearray(_to_bytes(value)), _FILE)),
-}
-
-#: Classes whose values are text, by their names: a start imports none of their modules. Each
-#: with its JSON Schema ``format``, what a value must be, and what reads it.
-_TEXTS: dict[str, tuple[str, str, Callable[[type, Any], Any] | None]] = {
-    "datetime.date": ("date", "a date such as 2026-11-28", partial(_read_text, texts.to_date)),
-    "datetime.datetime": ("date-time", "a date and time such as 2026-11-28T14:30",
-                          partial(_read_text, texts.to_datetime)),
-    "datetime.time": ("time", "a time such as 14:30", partial(_read_text, texts.to_time)),
-    "datetime.timedelta": ("duration", "a duration such as 1:30:00 or PT1H30M", _read_duration),
-    "decimal.Decimal": ("decimal", "a number such as 1.10", _read_number),
-    "uuid.UUID": ("uuid", "a UUID such as 123e4567-e89b-12d3-a456-426614174000", None),
-    "fractions.Fraction": ("", "a fraction such as 1/3", None),
-    "builtins.complex": ("", "a complex number such as 1+2j", None),
-    "zoneinfo.ZoneInfo": ("", "a time zone such as Europe/Berlin", None),
-}
+_NULL = Kind({"type": "null"}, ANYTHING.convert)
+_DICT = Kind({"type": "object"}, partial(attempt, _to_dict, _OBJECT))

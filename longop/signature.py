@@ -17,9 +17,10 @@ import typing
 from functools import partial
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
-from .conversion import ANYTHING, UNIONS, Kind, kind_of, tells_type
+from .conversion import UNIONS, kind_of, tells_type
 from .errors import BadParameters
 from .reports.adapted import has_call
+from .values.kinds import ANYTHING, Kind
 from .values.records import evaluate
 
 #: The positional and the keyword arguments of a call.

@@ -224,9 +224,9 @@ def _notes_of(error: BaseException) -> list[str]:
 
 def _cause_of(error: BaseException) -> tuple[str, BaseException | None]:
     """Return the error behind an error, and a word for how it is behind it."""
-    cause = error.__cause__
     if isinstance(error, WorkerLost):
         return "", None  # ours: its text says it all
+    cause = error.__cause__
     # A cancel that the error came out of is shown by the state.
     if is_cancel(cause):
         return "", None

@@ -18,9 +18,10 @@ from typing import (Any, Deque, Dict, FrozenSet, List, Literal, Mapping, NamedTu
 import pytest
 
 from longop import BadParameters
-from longop.conversion import ANYTHING, describes_file, kind_of
+from longop.conversion import kind_of
 from longop.jsontext import dumps
 from longop.signature import Signature
+from longop.values.kinds import ANYTHING, describes_file
 
 from .documents import DOCUMENTS
 from .test_readme_tables import rows
@@ -421,9 +422,3 @@ def test_is_file(annotation, expected):
     """A kind is one of files if a value, or a part of it, may be an upload."""
     assert kind_of(annotation).is_file is expected
     assert describes_file(json.loads(dumps(kind_of(annotation).schema))) is expected
-
-
-def test_schema_of_another_server():
-    """Of a schema that is not ours, parts may be True or False, which describe no file."""
-    assert describes_file({"items": False, "prefixItems": [True, {"contentEncoding": "base64"}]})
-    assert not describes_file({"items": True, "anyOf": [False]})

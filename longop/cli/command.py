@@ -14,9 +14,9 @@ import sys
 from io import TextIOWrapper
 from typing import IO, Any, Callable, Iterable, NoReturn, Protocol
 
-from ..conversion import describes_file
 from ..jsontext import dumps
 from ..status import State, Status
+from ..values.kinds import describes_file
 from .terminal import Watchable, progress
 
 EXIT_CODES_HELP = "exit code: 0 completed, 1 failed, 2 could not start, 130 cancelled"

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from ..conversion import Converter, Kind, kind_of
+from ..conversion import kind_of
 from ..errors import TargetError
 from ..jsontext import loads
 from ..signature import Arguments, Parameter, Parameters
+from ..values.kinds import Converter, Kind
 
 FILE = "modulesettings.json"
 #: What an input is converted to, by its ``Type`` in lower case. All others are text.
