@@ -1011,7 +1011,7 @@ def test_without_docstrings():
 
 
 def test_a_job_runs_in_the_context_of_its_start():
-    """A job sees the context variables of its starter, also if it had to wait, and keeps its own."""
+    """A job sees the context variables of its start, also if it had to wait, and keeps its own."""
     variable = contextvars.ContextVar("variable", default="none")
     go = threading.Event()
 
