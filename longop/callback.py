@@ -10,7 +10,6 @@ nothing of jobs: it works the same wherever the function's code runs.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
 import threading
@@ -179,8 +178,8 @@ class Callback:
     def on_cancel(self, hook: Callable[[], object]) -> None:
         """Have a hook called once on a cancel, or now if there was one. It must not block.
 
-        It is called in the thread that cancels. Its ``RuntimeError`` is ignored: an event loop
-        that it was to wake is closed.
+        It is called in the thread that cancels. What it raises is logged: the other hooks, and
+        the cancel, go on.
         """
         self._hooks.append(hook)
         # After the append: whether the cancel came before or after it, one side runs the hook.
@@ -214,8 +213,10 @@ class Callback:
                 hook = self._hooks.pop()
             except IndexError:  # the other thread was faster
                 return
-            with contextlib.suppress(RuntimeError):
+            try:
                 hook()
+            except Exception:
+                logger.exception("a hook of a cancel raised")
 
 
 def _plain(result: Any = None, step: Any = None, total: Any = None, message: Any = None) -> None:

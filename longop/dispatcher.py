@@ -91,6 +91,9 @@ class Dispatcher:
         self._queue: dict[Job[Any], _Waiting] = {}
         # Those that have left `live`, until their Future is done as well.
         self._leaving: dict[str, Job[Any]] = {}
+        # Those for which the system had no thread, with its error, until they are ended.
+        self._unstarted: list[tuple[Job[Any], RuntimeError]] = []
+        self._is_ending_them = False
         # Held during a `start_once`, and for nothing else. Taken before the other lock.
         self._once = threading.Lock()
         # The jobs that were joined under a key, by the id that a job of their own would have had.
@@ -112,16 +115,19 @@ class Dispatcher:
         job: Job[Any] = Job(
             module, operation, self.backend.callback_of(call), lock=self.lock,
             ended=self._ended, record=self._record, clock=self.guard.clock.now, id=id)
-        job.add_done_callback(lambda ended: self._leaving.pop(job.id, None))
+        job.add_done_callback(lambda ended: self._after(job))
         with self.lock:
             joined = self._admit()  # again, because other threads may have started jobs
             if joined is not None:
                 return joined
+            if job.id in self.live:
+                raise Busy(f"job {job.id} has not ended", job.id)
             self.live[job.id] = job
             self._queue[job] = _Waiting(call, contextvars.copy_context())
             self._start_next()
             replaced = self._surplus()
         # Without the lock, because a disk may be slow.
+        self._end_unstarted()
         self.history.track(job.status(), parameters)
         for old in replaced:
             old.cancel()
@@ -242,6 +248,28 @@ class Dispatcher:
         del self.live[job.id]
         self._start_next()
 
+    def _after(self, job: Job[Any]) -> None:
+        """Let go of a job whose Future is done; called by that, without the lock."""
+        self._leaving.pop(job.id, None)
+        self._end_unstarted()
+
+    def _end_unstarted(self) -> None:
+        """End the jobs for which there was no thread. Without the lock: an end may be slow.
+
+        Each end may add another one, so this is a loop, and what it calls finds it at work.
+        """
+        with self.lock:
+            if self._is_ending_them:
+                return
+            self._is_ending_them = True
+        while True:
+            with self.lock:
+                if not self._unstarted:
+                    self._is_ending_them = False
+                    return
+                job, error = self._unstarted.pop(0)
+            job.finish(error=error)
+
     # With the lock held
 
     def _running(self) -> list[Job[Any]]:
@@ -301,11 +329,12 @@ class Dispatcher:
             name=f"longop-{job.id}", daemon=True)
         try:
             job.begin()
-            thread.start()
         except InvalidStateError:
-            pass  # it was cancelled just now, and its end comes in another thread
+            return  # it was cancelled just now, and its end comes in another thread
+        try:
+            thread.start()
         except RuntimeError as error:  # the system has no more threads
-            job.finish(error=error)
+            self._unstarted.append((job, error))
 
 
 def stop_all(dispatchers: Iterable[Dispatcher]) -> None:

@@ -215,8 +215,11 @@ def drive_coroutine(awaitable: Awaitable[Any], callback: Callback, grace: float)
             else:
                 callback.told = task.cancel()  # False if the task has ended
 
-        # The hook is called in the thread that cancels.
-        callback.on_cancel(lambda: loop.call_soon_threadsafe(stop))
+        def wake() -> None:  # in the thread that cancels
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the function has ended
+                loop.call_soon_threadsafe(stop)
+
+        callback.on_cancel(wake)
         return await task
 
     try:

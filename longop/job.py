@@ -54,7 +54,8 @@ class Job(_Future[T]):
     # it held and begins the next job, which takes it again. Reports never take it.
     #
     # These are called without the lock, because they may be slow or call back into the job:
-    # `record` (a disk), the done callbacks, the watchers and the callback's cancel hooks.
+    # `record` (a disk), the done callbacks and the callback's cancel hooks. The watchers may be
+    # called with it or without it, so they must not wait for anything.
 
     def __init__(self, module: str, operation: str, callback: Callback, *,
                  lock: ContextManager[Any], ended: Callable[[Job[Any]], None],
@@ -192,12 +193,13 @@ class Job(_Future[T]):
         :param act: what to do.
         """
         with self._lock:
+            tried_before = self._means
             self._means = means  # before the act, which may end the job at once
         try:
             act()  # without the lock: it may take long
-        except Exception:
+        except BaseException:  # SystemExit too: the means that follow must still be tried
             with self._lock:
-                self._means = None
+                self._means = tried_before
             logger.exception("%s, called to stop %r, raised", means, self)
 
     def finish(self, value: Any = None, error: BaseException | None = None) -> None:
@@ -292,5 +294,8 @@ class Job(_Future[T]):
 
     def _notify(self) -> None:
         """Call the watchers. Runs in the thread that made the change, often the function's."""
-        for watcher in self._watchers:
-            watcher()
+        for watcher in self._watchers:  # read once: the tuple is replaced, never changed in place
+            try:
+                watcher()
+            except Exception:  # its mistake must break neither the job nor the function
+                logger.exception("a watcher of %r raised", self)

@@ -1038,14 +1038,14 @@ def test_large_parameters_are_stored_only_to_be_requeued(file, reporter, requeue
         jobs[-1].result(WAIT)
     history = FileHistory(left, requeue=True)
     with closing(LongOperation(function, history=history, name="waits")) as operation:
-        again = [job.id for job in jobs if job.id in operation.live]
+        again = [operation.live[job.id] for job in jobs if job.id in operation.live]
         for _ in again:
             reporter.todo.put("end")
-        ends = [end_of(operation.live[id]) for id in again]
+        ends = [end_of(job) for job in again]
         expected = [job.status().result for job in jobs if requeue or job is jobs[-1]]
         assert [tuple(end.result) for end in ends] == expected
         for job in jobs:
-            if job.id not in again:
+            if job.id not in {end.id for end in ends}:
                 assert operation.status(job.id).state is State.INTERRUPTED
         assert [operation.parameters(job.id) for job in jobs] == known
 

@@ -187,3 +187,56 @@ def test_the_status_and_the_future_end_at_one_stroke(make, go, monkeypatch):
     assert seen == [(False, State.COMPLETED, State.RUNNING, False, [State.RUNNING])]
     assert dispatcher.status(job.id).state is State.COMPLETED
     assert [status.state for status in dispatcher.statuses()] == [State.COMPLETED]
+
+
+def test_no_threads_are_left(make, go, monkeypatch):
+    """Where no thread can be had each job ends as failed, one after the other, without the lock."""
+    dispatcher, submit = make(max_queued=500)
+    jobs = [submit() for _ in range(400)]
+    held = []
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    def add(status, add=dispatcher.history.add):
+        other = threading.Thread(target=lambda: held.append(
+            dispatcher.lock.acquire(timeout=WAIT) and dispatcher.lock.release()))
+        start_really(other)
+        other.join(2 * WAIT)
+        add(status)
+
+    start_really = threading.Thread.start
+    monkeypatch.setattr(dispatcher.history, "add", add)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    go.set()
+    assert [end_of(job).state.value for job in jobs] == ["completed", *399 * ["failed"]]
+    assert held == 400 * [None]  # what `release` returns: the lock was free
+    assert dispatcher.live == {}
+
+
+def test_a_watcher_that_raises_breaks_nothing(make, go, caplog):
+    """A watcher's mistake is logged; neither the job nor those that wait for it are lost."""
+    dispatcher, submit = make()
+    first, second = submit(), submit()
+
+    def watcher():
+        raise RuntimeError("Event loop is closed")
+
+    second.watch(watcher)
+    go.set()
+    assert [end_of(job).state.value for job in (first, second)] == 2 * ["completed"]
+    assert caplog.text.count("RuntimeError: Event loop is closed") >= 2
+    assert dispatcher.live == {}
+
+
+def test_an_id_that_is_alive(make, go):
+    """A second job cannot have the id of one that has not ended."""
+    dispatcher, submit = make(limit=2)
+    job = submit()
+    callback = Callback()
+    call = Call(lambda report: None, (callback,), {}, callback, None, 0.0)
+    with pytest.raises(Busy) as caught:
+        dispatcher.submit(call, {}, job.id)
+    assert caught.value.job_id == job.id
+    go.set()
+    assert end_of(job).state is State.COMPLETED

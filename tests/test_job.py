@@ -492,3 +492,19 @@ def test_means_are_told_only_if_they_stopped_it(means):
         job.stop_by(means, lambda: None)
     job.finish(error=OperationCancelled())
     assert job.status().error == (means and "stopped by SIGTERM")
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1)])
+def test_means_that_raise(error, caplog):
+    """A means that raises is logged, and what was tried before it stays what stopped the job."""
+    def act():
+        raise error
+
+    job = make_job()
+    job.begin()
+    job.cancel()
+    job.stop_by("first", lambda: None)
+    job.stop_by("second", act)
+    job.finish()
+    assert job.status().error == "stopped by first"
+    assert f"{type(error).__name__}: {error}" in caplog.text
