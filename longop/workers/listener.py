@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from multiprocessing.connection import Listener, answer_challenge, deliver_challenge
 from multiprocessing.util import register_after_fork
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Tuple
 
 from ..errors import LongOperationError
+from ..job import logger
 from .channel import JSON, Channel
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 Address = Tuple[str, int]
+
+ACCEPT_PAUSE = 0.1  # seconds after a connection that could not be accepted
 
 
 class ReportListener:
@@ -84,9 +88,17 @@ class ReportListener:
 
     def _accept(self, listener: Listener) -> None:
         """Accept connections. Runs in the listener's own thread."""
-        with listener, contextlib.suppress(OSError):
+        with listener:
+            # Read without the lock: `_close` connects after it has changed it.
             while self._listener is listener:
-                connection = listener.accept()
+                try:
+                    connection = listener.accept()
+                except OSError as error:
+                    # The worker has left again, or this process has too many files open. The port
+                    # stays open: other workers may come, when there is room.
+                    logger.warning("a worker could not be accepted: %s", error)
+                    time.sleep(ACCEPT_PAUSE)
+                    continue
                 # A thread for each: a stranger that connects and is silent delays no worker.
                 threading.Thread(target=self._admit, args=(connection,), daemon=True).start()
 

@@ -4,7 +4,7 @@ import contextlib
 import multiprocessing
 import socket
 import threading
-from multiprocessing.connection import Client
+from multiprocessing.connection import Client, Listener
 
 import pytest
 
@@ -143,3 +143,20 @@ def test_users_that_come_and_go(listener):
     for thread in threads:
         thread.join(WAIT)
     assert answers == 80 * [Bye("a")]
+
+
+def test_a_connection_that_cannot_be_accepted(listener, monkeypatch, caplog):
+    """One that fails, as where too many files are open, is logged; the next one is accepted."""
+    failures = [OSError(24, "Too many open files"), OSError(103, "aborted")]
+
+    def accept(self, accept=Listener.accept):
+        if failures:
+            raise failures.pop()
+        return accept(self)
+
+    monkeypatch.setattr(Listener, "accept", accept)
+    with listener.listening() as address:
+        assert ask(address) == Bye("a")
+        assert is_open(address)
+    assert not is_open(address)
+    assert "Too many open files" in caplog.text
