@@ -23,7 +23,6 @@ _MAX_NOTES = 20  # of an error
 _TRACEBACK = "Traceback (most recent call last)"
 
 
-
 class State(str, Enum):
     """Where a job is in its life. In JSON it is its value, such as ``"running"``."""
 
