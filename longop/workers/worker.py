@@ -28,7 +28,8 @@ from ..executors import Call
 from .channel import JSON, PICKLE, Channel
 from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello, Reported,
                        Start, Welcome)
-from .outcome import Outcome, PortableOutcome, SentError
+from .outcome import Outcome
+from .sent_error import SentError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -122,7 +123,7 @@ def perform_for(address: Any, key: bytes, job_id: str, call: Call) -> Outcome:
         running = _RunningCall(channel, job_id, call)
         outcome = running.run()
         running.end(None)
-    return PortableOutcome(*outcome)
+    return outcome
 
 
 def _send_at_once(connection: Connection) -> None:

@@ -23,7 +23,8 @@ import longop
 from longop import LongOperation, LongOperationError, State
 
 from .remote_functions import (Bomb, count, deaf, decorated, echo, fail, fail_in_two_parts,
-                               generate, give_what_cannot_be_pickled, note, note_and_die,
+                               generate, give_what_cannot_be_pickled,
+                               give_what_cannot_be_read, note, note_and_die,
                                note_and_wait, ring, wait_a_little, wait_for, write)
 from ..waiting import WAIT, end_of
 
@@ -265,6 +266,15 @@ def test_value_that_cannot_be_pickled(pool, operate, value):
     status = end_of(operate(give_what_cannot_be_pickled, pool).start(value=value))
     assert (status.state, status.error) == (State.COMPLETED, None)
     assert "lock object at" in str(status.result if value else status.message)
+
+
+@pytest.mark.parametrize("part", ["result", "message", "value"])
+def test_value_that_cannot_be_read(pool, operate, part):
+    """A value or a report that cannot be read again spoils neither its job nor the pool."""
+    operation = operate(give_what_cannot_be_read, pool)
+    job = operation.start(part=part)
+    assert (end_of(job).state, job.status().error) == (State.COMPLETED, None)
+    assert operation.start(part="").result(WAIT) == (1, {2})
 
 
 @pytest.mark.parametrize(("function", "value"), [
