@@ -11,6 +11,7 @@ worker      where the code runs
 process     one process that makes calls
 processes   ``executor="process"``: an operation's processes, kept warm
 listener    the port at which workers of an executor reach the operation
+picklers    how an executor sends what it is to run, where that is known
 remote      any ``concurrent.futures.Executor``
 ==========  ===============================================================================
 """

@@ -140,6 +140,13 @@ def decorated(n: int, callback):
     return n
 
 
+class Deadly:
+    """Ends the process where it is unpickled."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
 class Bomb:
     """Makes a folder where it is unpickled."""
 
