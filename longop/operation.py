@@ -8,7 +8,6 @@ Knows nothing of HTTP. Which job runs when is `dispatcher`'s; the life of one ru
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import os
 import sys
@@ -146,11 +145,26 @@ class LongOperation(_Generic[P, V]):
     def __reduce__(self) -> Any:
         # Pickled, it is the operation of that name if it decorates a function, else a plain
         # call of the function.
-        name = getattr(self, "__qualname__", "")
-        found = getattr(sys.modules.get(self.__module__), name, None)
+        found = _find(self.__module__, getattr(self, "__qualname__", ""))
         if getattr(found, "function", None) is self.function:
-            return _find_operation, (self.__module__, name)
+            return _operation_of, (found._plain,)
         return functools.partial, (self.function,)
+
+    @functools.cached_property
+    def _plain(self) -> Callable[..., Any]:
+        """The plain function, under a name at which it can be found: the decorated name is ours.
+
+        So both kinds of pickler can send it in their own way: those that send a function's
+        name, and those that send its code, as cloudpickle does for what a notebook defines.
+        """
+        function = self.function
+
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        plain.__module__ = self.__module__
+        plain.__qualname__ = f"{getattr(self, '__qualname__', '')}._plain"
+        return plain
 
     @property
     def companion(self) -> Callable[[], object] | None:
@@ -344,5 +358,15 @@ def _check(function: object, options: Mapping[str, Any]) -> None:
         check_report(options["report"])
 
 
-def _find_operation(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(module), name)
+def _find(module: str, name: str) -> Any:
+    """Return what a module has under a dotted name, or None."""
+    try:
+        return functools.reduce(getattr, name.split("."), sys.modules.get(module))
+    except AttributeError:
+        return None
+
+
+def _operation_of(plain: Callable[..., Any]) -> Any:
+    """Return the operation that was pickled, or a plain call if only its code has arrived."""
+    found = _find(plain.__module__, plain.__qualname__.rpartition(".")[0])
+    return found if getattr(found, "_plain", None) is plain else functools.partial(plain)

@@ -9,7 +9,7 @@ from ..executors import Call
 from ..job import Job
 from .channel import Channel
 from .messages import Begun, Bye, Cancel, Companion, Ended, Reported
-from .outcome import Outcome
+from .outcome import Outcome, warn
 
 
 def attend(job: Job[Any], call: Call, channel: Channel) -> Outcome | None:
@@ -25,11 +25,16 @@ def attend(job: Job[Any], call: Call, channel: Channel) -> Outcome | None:
     # The guard calls ``call.stop`` when the time has come. The companion has to run where the
     # function runs, so from here on that sends a message.
     call.stop = partial(channel.send, Companion(job.id))
+    warned: set[str] = set()  # parts of reports; each is named once, however often it comes
     while True:
         message = channel.receive()
         if not isinstance(message, (Begun, Reported, Ended)) or message.job_id != job.id:
             continue  # late: it belongs to the job before, or to a check that took too long
         if isinstance(message, Reported):
+            for part, why in message.lost:
+                if part not in warned:
+                    warn(job, part, why)
+                warned.add(part)
             job.callback.receive(message.latest)
         elif isinstance(message, Begun):
             # Not before: until then the worker would not act on it. If the job is

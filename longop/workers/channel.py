@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .. import jsontext
 from .messages import Message, from_wire, to_wire
-from .outcome import pickled
+from .outcome import Outcome
+from .parcel import ATOMS, pack, pickle_plain
+from .sent_error import SentError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -25,6 +27,16 @@ class Codec(NamedTuple):
     loads: Callable[[bytes], Any]
 
 
+def _pickle_dumps(wire: tuple[Any, ...]) -> bytes:
+    # In one go: most messages need no more.
+    data = pickle.dumps(wire) if ATOMS.issuperset(map(type, wire)) else pickle_plain(wire)
+    if data:
+        return data
+    # An outcome or an error packs what it holds by itself.
+    return pickle.dumps([field if isinstance(field, (Outcome, SentError)) else pack(field)
+                         for field in wire])
+
+
 def _json_dumps(wire: tuple[Any, ...]) -> bytes:
     return jsontext.dumps(wire).encode()
 
@@ -34,7 +46,7 @@ def _json_loads(data: bytes) -> Any:
 
 
 # Between processes of one machine that started each other: keeps every type.
-PICKLE = Codec(pickled, pickle.loads)
+PICKLE = Codec(_pickle_dumps, pickle.loads)
 # Over a network, because reading a pickle can run any code.
 JSON = Codec(_json_dumps, _json_loads)
 

@@ -20,15 +20,25 @@ times as long to build.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..callback import Report
-from .outcome import Outcome, SentError
+from .outcome import Outcome
+from .parcel import Lost, Parcel, open_parts
+from .sent_error import SentError
+
+
+class Arrived:
+    """What is known of a message where it has arrived, and is not one of its fields."""
+
+    #: Which fields are not what they were, and why.
+    lost: Lost = ()
 
 
 @dataclass
-class Message:
+class Message(Arrived):
     """What all messages have: a kind, which says on the wire which class it is."""
 
     kind: ClassVar[str]
@@ -157,4 +167,10 @@ def from_wire(wire: Any) -> Message:
     kind, *fields = wire
     if kind not in _CLASSES:
         raise ValueError(f"{kind!r} is not a kind of message")
-    return _CLASSES[kind](*fields)
+    if Parcel not in map(type, fields):
+        return _CLASSES[kind](*fields)
+    names = [field.name for field in dataclasses.fields(_CLASSES[kind])]
+    values, lost = open_parts(names, fields)
+    message = _CLASSES[kind](*values)
+    message.lost = lost
+    return message

@@ -23,8 +23,8 @@ from ..guard import Rung
 from ..job import Job
 from .attend import attend
 from .messages import Check, Checked, Start
-from .outcome import SentError
 from .process import KILL, WorkerProcess
+from .sent_error import SentError
 
 CHECK_TIMEOUT = 5.0  # seconds a first start waits to hear that the function can be imported
 

@@ -20,7 +20,7 @@ import threading
 from concurrent import futures
 from typing import Any, Callable
 
-from ..errors import OperationCancelled, WorkerLost
+from ..errors import OperationCancelled, TargetError, WorkerLost
 from ..executors import Backend, Call
 from ..job import Job
 from ..status import State
@@ -29,6 +29,7 @@ from .channel import Channel
 from .listener import Address, ReportListener
 from .messages import Hello, Welcome
 from .outcome import Outcome
+from .picklers import pickle_for
 from .worker import perform_for
 
 OUTCOME_TIMEOUT = 5.0  # seconds an executor has to say what became of a worker that was lost
@@ -44,6 +45,14 @@ class ExecutorBackend(Backend):
         # The lines of the jobs whose worker has not come yet, by the job's id. Without a lock:
         # a dict's own `pop` decides which of two workers gets a line.
         self._lines: dict[str, _Line] = {}
+
+    def check(self, call: Call) -> None:
+        """Raise `TargetError` if it is known that the executor cannot send a call."""
+        try:
+            call.data = pickle_for(self._executor, call)
+        except Exception as error:
+            raise TargetError(f"{call.function!r} cannot run in {self._executor!r}, which must "
+                              f"be able to send it and its parameters: {error}") from error
 
     def perform(self, job: Job[Any], call: Call) -> Any:
         """Have the executor make a call, and return its value.
@@ -68,7 +77,7 @@ class ExecutorBackend(Backend):
 
     def _submit(self, line: _Line, address: Address) -> Outcome:
         # A copy, because `attend` replaces the companion of this side's call.
-        sent = dataclasses.replace(line.call)
+        sent = line.call.data or dataclasses.replace(line.call)
         future = self._executor.submit(perform_for, address, self._key, line.job.id, sent)
         # A cancel gives the line up, unless a worker has come: that one is then told to stop.
         line.job.callback.on_cancel(line.give_up)

@@ -28,7 +28,8 @@ from ..executors import Call
 from .channel import JSON, PICKLE, Channel
 from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello, Reported,
                        Start, Welcome)
-from .outcome import Outcome, PortableOutcome, SentError
+from .outcome import Outcome
+from .sent_error import SentError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -68,6 +69,11 @@ def serve_calls(connection: Connection) -> None:
             # Anything else came late, for a call that has ended.
 
 
+def _unread(error: BaseException) -> Outcome:
+    """Return the outcome of a call that could not be read: it was not made."""
+    return Outcome(Callback().latest, told=False, error=SentError.describe(error))
+
+
 def _check(data: bytes) -> SentError | None:
     try:
         pickle.loads(data)
@@ -80,9 +86,8 @@ def _make(channel: Channel, start: Start) -> None:
     try:
         call = pickle.loads(start.call)
     except BaseException as error:
-        outcome = Outcome(Callback().latest, told=False, error=SentError.describe(error))
         # The Bye that answers it is dropped by `serve_calls`.
-        channel.send(Ended(start.job_id, outcome))
+        channel.send(Ended(start.job_id, _unread(error)))
         return
     running = _RunningCall(channel, start.job_id, call)
     running.end(running.run())
@@ -101,11 +106,12 @@ def _end_with_parent() -> None:
 # In an executor
 
 
-def perform_for(address: Any, key: bytes, job_id: str, call: Call) -> Outcome:
+def perform_for(address: Any, key: bytes, job_id: str, call: Call | bytes) -> Outcome:
     """Make the call of a job whose operation listens at an address; return its outcome.
 
     Runs in a thread or a process of the executor's, on any machine. ``key`` is the operation's
-    secret; each side proves to the other that it has it.
+    secret; each side proves to the other that it has it. A call that is pickled is read here,
+    so that one that cannot be read costs the executor no worker.
 
     Raises `WorkerLost`, without having made the call, if the job cannot be reached or has
     ended.
@@ -119,10 +125,17 @@ def perform_for(address: Any, key: bytes, job_id: str, call: Call) -> Outcome:
         _send_at_once(connection)
         channel = Channel(connection, JSON)
         _ask_for_admission(channel, job_id)
+        if isinstance(call, bytes):
+            try:
+                call = pickle.loads(call)
+            except BaseException as error:  # a module may raise anything while it is imported
+                _take_leave(channel, job_id)
+                return _unread(error)
+        assert isinstance(call, Call)
         running = _RunningCall(channel, job_id, call)
         outcome = running.run()
         running.end(None)
-    return PortableOutcome(*outcome)
+    return outcome
 
 
 def _send_at_once(connection: Connection) -> None:
@@ -147,6 +160,14 @@ def _ask_for_admission(channel: Channel, job_id: str) -> None:
         answer = channel.receive()
     if not isinstance(answer, Welcome):
         raise WorkerLost("the worker cannot reach the job, which has ended")
+
+
+def _take_leave(channel: Channel, job_id: str) -> None:
+    """Tell the operation that no code runs, and wait until it knows."""
+    channel.send(Ended(job_id, None))
+    with contextlib.suppress(OSError, EOFError):
+        while not isinstance(channel.receive(), Bye):
+            pass
 
 
 # In both

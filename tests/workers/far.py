@@ -251,6 +251,13 @@ def value(callback, kind):
             "unreadable": UnreadableValue()}[kind]
 
 
+def report_and_fail(callback, kind):
+    """Report a message that cannot be sent, often, and fail."""
+    for _ in range(100):
+        callback((1, 2), {1}, 3, value(callback, kind))
+    raise Wrong("wrong", 7)
+
+
 def die(callback, how):
     callback("partial", 1, 2)
     if how == "segfault":

@@ -99,6 +99,22 @@ def give_what_cannot_be_pickled(value: bool, callback):
     return "value"
 
 
+class Unreadable:
+    """Can be pickled, but not read again."""
+
+    def __reduce__(self):
+        return int, ("this is not a number",)
+
+
+def give_what_cannot_be_read(part: str, callback):
+    """Return or report, by the name of the part, what cannot be read again."""
+    if part == "value":
+        return Unreadable()
+    if part:
+        callback(**{part: Unreadable()})
+    return 1, {2}
+
+
 def generate(n: int):
     """Yield items."""
     for number in range(n):
@@ -122,6 +138,13 @@ def decorated(n: int, callback):
     """Report its parameter and return it."""
     callback(step=n)
     return n
+
+
+class Deadly:
+    """Ends the process where it is unpickled."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
 
 
 class Bomb:

@@ -5,7 +5,8 @@ import pytest
 from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended,
                                      Hello, Message, Reported, Start, Welcome, from_wire,
                                      to_wire)
-from longop.workers.outcome import Outcome, SentError
+from longop.workers.outcome import Outcome
+from longop.workers.sent_error import SentError
 
 LATEST = (2, "result", 1, 4, "text")
 # A network carries these as well. The others hold a pickle or an outcome.
@@ -14,7 +15,7 @@ ANYWHERE = [
     Reported("a", *LATEST), Ended("a", None)]
 BETWEEN_PROCESSES = [
     Check(b"call"), Start("a", b"call"), Checked(None),
-    Checked(SentError(None, "ValueError", "wrong", "lines")),
+    Checked(SentError(b"", "", "builtins", "ValueError", "wrong", "lines")),
     Ended("a", Outcome(LATEST, False, {1}))]
 ALL = ANYWHERE + BETWEEN_PROCESSES
 

@@ -6,65 +6,22 @@ import types
 
 import pytest
 
-from longop import Callback, LongOperationError
-from longop.workers.outcome import Outcome, PortableOutcome, SentError, pickled
+from longop import Callback
+from longop.workers.outcome import Outcome
+from longop.workers.sent_error import SentError
 
 from . import far
 
 LATEST = (3, "partial", 1, 2, "message")
 
 
-def caught(error):
-    """Return an error with the traceback of having been raised."""
-    try:
-        raise error
-    except BaseException as raised:
-        return raised
-
-
-def sent(error):
-    """Return what arrives of an error that was raised."""
-    return pickle.loads(pickle.dumps(SentError.describe(caught(error)))).revive()
+def travelled(outcome):
+    """Return an outcome as it arrives."""
+    return pickle.loads(pickle.dumps(outcome))
 
 
 def job():
     return types.SimpleNamespace(callback=Callback())
-
-
-def test_error_arrives_as_it_was():
-    """An error that can be pickled keeps its class and what it holds."""
-    error = sent(far.Wrong("wrong", 7))
-    assert type(error) is far.Wrong
-    assert error.number == 7
-
-
-def test_error_says_where_it_was_raised():
-    """The cause of an error that arrived is the traceback from where it was raised."""
-    assert "in caught\n" in str(sent(ValueError("wrong")).__cause__)
-
-
-@pytest.mark.parametrize("kind", [far.Unpicklable, lambda text: far.Unreadable(text, 7)],
-                         ids=["Unpicklable", "Unreadable"])
-def test_error_that_cannot_be_pickled(kind):
-    """An error that cannot be pickled, or not be read again, keeps its name and its text."""
-    error = sent(kind("wrong"))
-    assert isinstance(error, LongOperationError)
-    assert type(error).__name__ in ("Unpicklable", "Unreadable")
-    assert str(error) == "wrong"
-
-
-def test_error_that_is_no_exception():
-    """A BaseException arrives as well."""
-    assert isinstance(sent(SystemExit(3)), SystemExit)
-
-
-def test_error_without_a_text():
-    """An error whose text cannot be had is named all the same."""
-    class Mute(Exception):
-        def __str__(self):
-            raise ValueError
-
-    assert str(sent(Mute())) == "<Mute>"
 
 
 def test_settling_returns_the_value():
@@ -92,17 +49,16 @@ def test_settling_forgets_no_cancel():
     assert watched.callback.told
 
 
-def test_portable_outcome_is_an_outcome():
-    """An executor that pickles it delivers an equal outcome of the plain class."""
-    arrived = pickle.loads(pickle.dumps(PortableOutcome(LATEST, True, {1})))
+def test_outcome_is_portable():
+    """An executor that pickles it delivers an equal outcome."""
+    arrived = travelled(Outcome(LATEST, True, {1}))
     assert type(arrived) is Outcome
     assert arrived == Outcome(LATEST, True, {1})
 
 
-def test_portable_outcome_with_any_value():
+def test_value_that_cannot_be_pickled():
     """A value that cannot be pickled arrives as JSON would show it."""
-    outcome = PortableOutcome(LATEST, False, [threading.Lock(), 1])
-    text, one = pickle.loads(pickle.dumps(outcome)).value
+    text, one = travelled(Outcome(LATEST, False, [threading.Lock(), 1])).value
     assert text.startswith("<unlocked _thread.lock")
     assert one == 1
 
@@ -111,14 +67,45 @@ def test_error_beside_a_report_that_cannot_be_pickled():
     """A report that cannot be pickled leaves the error as it is."""
     latest = (1, threading.Lock(), None, None, None)
     outcome = Outcome(latest, False, None, SentError.describe(far.Wrong("wrong", 7)))
-    arrived = pickle.loads(pickle.dumps(PortableOutcome(*outcome)))
+    arrived = travelled(outcome)
     with pytest.raises(far.Wrong):
         arrived.settle(job())
     assert arrived.latest[1].startswith("<unlocked")
 
 
-def test_pickled_keeps_what_it_can():
-    """Only the field that cannot be pickled is replaced."""
-    kind, value, text = pickle.loads(pickled(("kind", {1}, threading.Lock())))
-    assert (kind, value) == ("kind", {1})
-    assert text.startswith("<unlocked")
+class Unreadable:
+    """Can be pickled, but not read again."""
+
+    def __reduce__(self):
+        return int, ("this is not a number",)
+
+
+def test_each_part_is_tried_by_itself():
+    """A part that cannot be sent or read is replaced by its JSON; its neighbours stay."""
+    latest = (4, {1}, Unreadable(), (1, 2), [threading.Lock()])
+    arrived = travelled(Outcome(latest, False, (1, {2})))
+    count, result, step, total, message = arrived.latest
+    assert (count, result, total, arrived.value) == (4, {1}, (1, 2), (1, {2}))
+    assert step.startswith("<tests.workers.test_outcome.Unreadable")
+    assert message[0].startswith("<unlocked")
+    assert arrived.lost == (
+        ("step", "ValueError: invalid literal for int() with base 10: 'this is not a number'"),
+        ("message", "TypeError: cannot pickle '_thread.lock' object"))
+
+
+def test_log_names_what_was_lost(caplog):
+    """A warning names each part that is not what it was, and why."""
+    error = SentError.describe(far.Unpicklable("wrong"))
+    arrived = travelled(Outcome((1, threading.Lock(), 2, 3, 4), False, None, error))
+    with pytest.raises(far.Unpicklable):
+        arrived.settle(job())
+    assert [record.levelname for record in caplog.records] == 2 * ["WARNING"]
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "its result could not be sent as it is: TypeError: cannot pickle" in first
+    assert "its error could not be sent as it is: TypeError: cannot pickle" in second
+
+
+def test_outcome_that_has_not_travelled():
+    """Where nothing is pickled, as in threads, every part is the very object."""
+    value = [threading.Lock()]
+    assert Outcome(LATEST, False, value).settle(job()) is value

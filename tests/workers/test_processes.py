@@ -179,11 +179,25 @@ def test_value_that_cannot_be_pickled(make):
     assert result[1] == 1
 
 
+@pytest.mark.parametrize("kind", ["lock", "unreadable"])
+def test_message_that_cannot_travel(make, kind, caplog):
+    """A message that cannot be sent or read spoils neither the other parts nor the error."""
+    operation = make(far.report_and_fail)
+    job = operation.start(kind=kind)
+    status = end_of(job)
+    assert status.error == "Wrong: ('wrong', 7)"
+    assert type(job.exception(0)) is far.Wrong
+    assert (status.result, status.step, status.total) == ((1, 2), {1}, 3)
+    assert isinstance(status.message, (str, list))
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert all("its message could not be sent as it is: " in text for text in warned)
+    assert 1 <= len(warned) <= 2  # once for the reports, however many, and once for the outcome
+
+
 def test_value_that_cannot_be_read(make):
-    """A value that can be pickled but not read again is a failure; the next job works."""
+    """A value that can be pickled but not read again arrives as JSON; the next job works."""
     operation = make(far.value)
-    status = end_of(operation.start(kind="unreadable"))
-    assert status.error.startswith("ValueError: invalid lit")
+    assert operation.start(kind="unreadable").result(WAIT).startswith("<tests.workers.far.Unread")
     assert operation.start(kind="set").result(WAIT) == {1}
 
 

@@ -21,9 +21,11 @@ import pytest
 
 import longop
 from longop import LongOperation, LongOperationError, State
+from longop.errors import TargetError
 
-from .remote_functions import (Bomb, count, deaf, decorated, echo, fail, fail_in_two_parts,
-                               generate, give_what_cannot_be_pickled, note, note_and_die,
+from .remote_functions import (Bomb, Deadly, count, deaf, decorated, echo, fail, fail_in_two_parts,
+                               generate, give_what_cannot_be_pickled,
+                               give_what_cannot_be_read, note, note_and_die,
                                note_and_wait, ring, wait_a_little, wait_for, write)
 from ..waiting import WAIT, end_of
 
@@ -267,6 +269,15 @@ def test_value_that_cannot_be_pickled(pool, operate, value):
     assert "lock object at" in str(status.result if value else status.message)
 
 
+@pytest.mark.parametrize("part", ["result", "message", "value"])
+def test_value_that_cannot_be_read(pool, operate, part):
+    """A value or a report that cannot be read again spoils neither its job nor the pool."""
+    operation = operate(give_what_cannot_be_read, pool)
+    job = operation.start(part=part)
+    assert (end_of(job).state, job.status().error) == (State.COMPLETED, None)
+    assert operation.start(part="").result(WAIT) == (1, {2})
+
+
 @pytest.mark.parametrize(("function", "value"), [
     (generate, 3), (wait_a_little, 3), (decorated, 3), (functools.partial(generate, n=4), 4)])
 def test_shapes_of_functions(pool, operate, function, value):
@@ -332,18 +343,71 @@ def test_lost_worker(operate, tmp_path):
 def test_worker_lost_before_it_has_begun(operate, tmp_path):
     """A process that dies before it has reached the job is a failure as well."""
     with ProcessPoolExecutor(1, SPAWN) as pool:
-        folder = tmp_path / "folder"
-        folder.mkdir()
-        job = operate(note, pool).start(file=Bomb(folder))  # cannot be made twice, so raises
+        job = operate(note, pool).start(file=Deadly())
         assert end_of(job).state is State.FAILED
         assert "terminated abruptly" in job.status().error
 
 
+def test_parameter_that_cannot_be_read(operate, pools, tmp_path):
+    """A parameter that cannot be read in the pool fails its job; the pool lives on."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    operation = operate(note, pools["process"])
+    job = operation.start(file=Bomb(folder))  # cannot be made twice, so raises
+    assert end_of(job).state is State.FAILED
+    assert job.status().error.startswith("FileExistsError: ")
+    operation.start(file=tmp_path / "file").result(WAIT)
+    assert (tmp_path / "file").read_text() == "ran "
+
+
 def test_function_that_the_pool_cannot_pickle(operate, pools):
-    """A function that cannot be sent is a failure, not a hang."""
-    status = end_of(operate(lambda: 1, pools["process"]).start())
-    assert status.state is State.FAILED
-    assert "lambda" in status.error
+    """A function or a parameter that cannot be sent is an error of the start."""
+    operation = operate(lambda: 1, pools["process"])
+    with pytest.raises(TargetError, match="lambda"):
+        operation.start()
+    assert operation.jobs() == []
+    with pytest.raises(TargetError, match="cannot pickle '_thread.lock' object"):
+        operate(echo, pools["process"]).start(n=threading.Lock())
+
+
+MAIN = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+import longop
+
+class Odd(Exception):
+    pass
+
+@longop.long_operation
+def work(n, callback):
+    callback(step=n)
+    if n == 0:
+        raise Odd("zero")
+    return n
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        operation = work.replace(executor=pool)
+        try:
+            job = operation.start(n=3)
+        except longop.LongOperationError as error:
+            print(type(error).__name__, error)
+        else:
+            print(job.result(20), job.status().step, type(operation.start(n=0).exception(20)))
+"""
+
+
+@pytest.mark.parametrize(("arguments", "out"), [
+    (["script.py"], "3 3 <class '__main__.Odd'>\n"), (["-c", MAIN], "TargetError ")])
+def test_main_module(tmp_path, arguments, out):
+    """What a script decorates runs by its name; where there is no script the start fails."""
+    (tmp_path / "script.py").write_text(MAIN)
+    done = subprocess.run([sys.executable, *arguments], cwd=str(tmp_path), timeout=60,
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True,
+                          text=True)
+    assert done.stdout.startswith(out), done.stderr
+    assert ("main module that other processes cannot import" in done.stdout) == (
+        out == "TargetError ")
 
 
 def test_executor_that_is_shut_down(operate):
