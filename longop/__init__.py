@@ -23,8 +23,7 @@ The core, which ``import longop`` loads, each file importing only what stands ab
 ==============  ======================================================================
 errors          every exception
 wings           this copy of longop: its version, and the wings it has
-values/         single values: their kinds, their texts, the fields of records
-jsontext        any value as JSON
+values/         single values: as JSON, and as an annotation wants them
 callback        what the function is given: reports go out, a cancel comes in
 status          the states of a job, and the record of it that every door shows
 updates         the status at each change, with ``for`` or ``async for``
@@ -32,7 +31,6 @@ job             the life of one run: a ``concurrent.futures.Future``
 guard           stops a job that does not stop by itself: deadlines, and the steps of a cancel
 reports/        ``report=``: functions that report in a form of their own
 executors       a call of the function, and where its code runs: in a thread
-conversion      an annotation as a JSON Schema and a converter
 signature       the parameters of a call: which one takes the callback, what the others accept
 history         finished jobs, in memory
 dispatcher      the jobs of one operation: which of them run, which wait

@@ -17,7 +17,7 @@ from typing import Any, Iterator, Mapping
 from .errors import ForgottenJob, HistoryError
 from .history import MAX_SHOWN, History, HistoryBase, is_upload, to_shown
 from .job import logger
-from .jsontext import dumps, loads
+from .values.jsontext import dumps, loads
 from .status import State, Status
 
 _APPLICATION_ID = 0x6C6F6E67  # "long"; marks a database of ours, see PRAGMA application_id

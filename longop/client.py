@@ -26,7 +26,7 @@ from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, Histor
                      KeyReused, LongOperationError, RequestError, TargetError, UnknownJob,
                      WorkerLost)
 from .job import Job
-from .jsontext import dumps, loads
+from .values.jsontext import dumps, loads
 from .status import State, Status
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from .executors import Backend, Call
 from .guard import NEVER, Guard
 from .history import HistoryBase
 from .job import Job, logger
-from .jsontext import dumps
+from .values.jsontext import dumps
 from .status import State, Status
 
 WhenBusy = typing.Literal["queue", "reject", "replace", "join"]

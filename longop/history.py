@@ -17,7 +17,7 @@ from typing import Any, Iterable, Iterator, Mapping
 
 from . import wings
 from .errors import ForgottenJob, HistoryError, UnknownJob
-from .jsontext import dumps, fields_of, loads
+from .values.jsontext import dumps, fields_of, loads
 from .status import State, Status, timestamp
 
 MAX_SHOWN = 1_000  # characters of JSON; longer parameters are not shown with their job

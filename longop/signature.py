@@ -17,7 +17,7 @@ import typing
 from functools import partial
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
-from .conversion import UNIONS, kind_of, tells_type
+from .values.conversion import UNIONS, kind_of, tells_type
 from .errors import BadParameters
 from .reports.adapted import has_call
 from .values.kinds import ANYTHING, Kind

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Iterator, NamedTuple
 
 from .errors import DeadlineExceeded, OperationCancelled, WorkerLost, is_cancel, leaves_of
-from .jsontext import to_text
+from .values.jsontext import to_text
 
 MAX_ERROR = 10_000  # characters of an error's text, which goes to every watcher
 _MAX_ERRORS = 20  # that are in such a text

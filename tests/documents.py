@@ -19,3 +19,9 @@ def blocks(document, kind):
 def shell_lines(document):
     """Return the lines of a document's shell blocks."""
     return [line for block in blocks(document, "sh") for line in block.splitlines()]
+
+
+def rows(text, heading):
+    """Return the rows of the table whose first heading is this one, each a list of cells."""
+    table = re.search(rf"^\| {heading} \|.*\n\|[-| :]+\n((?:\|.*\n)+)", text, re.M)[1]
+    return [re.split(r" *\| *", line)[1:-1] for line in table.splitlines()]

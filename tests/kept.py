@@ -9,7 +9,7 @@ import threading
 import time
 
 from longop import LongOperation, OperationCancelled
-from longop.jsontext import dumps
+from longop.values.jsontext import dumps
 
 
 def note(callback, log: str, name: str = "", end: bool = False):

@@ -31,7 +31,7 @@ from longop import (ForgottenJob, LongOperation, LongOperationError, OperationCa
 from longop.archive import FileHistory
 from longop.errors import HistoryError, KeyReused
 from longop.guard import Clock
-from longop.jsontext import dumps, loads
+from longop.values.jsontext import dumps, loads
 from longop.operation import close_all
 
 from .test_history import (  # noqa: F401  # with this module's own fixture `shared`

@@ -10,16 +10,10 @@ import sys
 
 import longop
 
-from .documents import DOCUMENTS, README, ROOT
+from .documents import DOCUMENTS, README, ROOT, rows
 
 HTTP = DOCUMENTS["docs/http.md"]
 SERVE = DOCUMENTS["docs/serve.md"]
-
-
-def rows(text, heading):
-    """Return the rows of the table whose first heading is this one, each a list of cells."""
-    table = re.search(rf"^\| {heading} \|.*\n\|[-| :]+\n((?:\|.*\n)+)", text, re.M)[1]
-    return [re.split(r" *\| *", line)[1:-1] for line in table.splitlines()]
 
 
 def test_options():

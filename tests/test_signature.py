@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from longop import BadParameters, LongOperation
-from longop.conversion import kind_of
+from longop.values.conversion import kind_of
 from longop.signature import CALLBACK_NAMES, Parameter, Parameters, Signature, parameters_of
 
 from .test_conversion import Colour, Level, Line, Point, Word, json_schema, of

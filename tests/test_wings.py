@@ -22,7 +22,7 @@ def hide(monkeypatch, name):
 
 def test_a_module_of_a_wing_is_found():
     """A module is found by its name below longop."""
-    from longop import jsontext
+    from longop.values import jsontext
 
     assert wings.find("jsontext") is wings.require("jsontext", "this test") is jsontext
 

@@ -99,9 +99,11 @@ def test_what_is_left_can_be_imported(copy):
 def test_the_tests_of_core_and_web(copy):
     """Without a wing the tests of the core and of `web` pass."""
     tests = copy / "tests"
-    shutil.copytree(str(ROOT / "tests" / "web"), str(tests / "web"))
-    files = ["__init__.py", "conftest.py", "waiting.py", *CORE_TESTS]
-    for name in files:
+    for folder in ("web", "values", "reports"):
+        shutil.copytree(str(ROOT / "tests" / folder), str(tests / folder))
+    shutil.copytree(str(ROOT / "docs"), str(copy / "docs"))  # whose tables are tests
+    shutil.copy(str(ROOT / "README.md"), str(copy))
+    for name in ["__init__.py", "conftest.py", "documents.py", "waiting.py", *CORE_TESTS]:
         shutil.copy(str(ROOT / "tests" / name), str(tests / name))
     shutil.copy(str(ROOT / "setup.cfg"), str(copy))
     run(copy, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests")

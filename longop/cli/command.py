@@ -14,7 +14,7 @@ import sys
 from io import TextIOWrapper
 from typing import IO, Any, Callable, Iterable, NoReturn, Protocol
 
-from ..jsontext import dumps
+from ..values.jsontext import dumps
 from ..status import State, Status
 from ..values.kinds import describes_file
 from .terminal import Watchable, progress

@@ -16,7 +16,7 @@ import time
 from typing import IO, Iterator, Protocol
 from unicodedata import combining, east_asian_width
 
-from ..jsontext import dumps, to_text
+from ..values.jsontext import dumps, to_text
 from ..status import State, Status
 
 PERIOD = 0.1  # seconds between two looks at a job

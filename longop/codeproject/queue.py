@@ -26,7 +26,7 @@ from urllib.parse import quote, urlencode
 
 from ..errors import LongOperationError
 from ..job import logger
-from ..jsontext import dumps, to_text
+from ..values.jsontext import dumps, to_text
 from ..operation import close_all
 from .hosted import HostedModule
 from .module import say_error, say_unable

@@ -22,7 +22,7 @@ from typing import Any, Mapping
 
 from ..cli.target import load
 from ..errors import TargetError
-from ..jsontext import dumps, loads
+from ..values.jsontext import dumps, loads
 from ..operation import LongOperation
 from .adapter import Adapter
 

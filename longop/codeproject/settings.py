@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from ..conversion import kind_of
+from ..values.conversion import kind_of
 from ..errors import TargetError
-from ..jsontext import loads
+from ..values.jsontext import loads
 from ..signature import Arguments, Parameter, Parameters
 from ..values.kinds import Converter, Kind
 

@@ -6,7 +6,7 @@ import pkgutil
 from typing import Any, Sequence
 from urllib.parse import quote
 
-from ..jsontext import loads
+from ..values.jsontext import loads
 from ..operation import LongOperation
 from ..wings import __version__
 from .routes import Extension

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ..errors import UnknownJob
 from ..job import Job
-from ..jsontext import dumps
+from ..values.jsontext import dumps
 from ..operation import LongOperation
 from ..status import Status
 from .held import Answer, hold, stream

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, List, Tuple
 from urllib.parse import parse_qsl
 
 from ..errors import BadParameters, RequestError
-from ..jsontext import loads
+from ..values.jsontext import loads
 from .request import Request
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, Callable, Iterable, Mapping
 
 from ..errors import RequestError
-from ..jsontext import dumps
+from ..values.jsontext import dumps
 from .limits import Limits
 from .request import Request
 

@@ -10,7 +10,7 @@ import pickle
 import threading
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from .. import jsontext
+from ..values import jsontext
 from .messages import Message, from_wire, to_wire
 from .outcome import Outcome
 from .parcel import ATOMS, pack, pickle_plain

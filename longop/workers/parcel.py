@@ -15,7 +15,7 @@ import pickle
 import sys
 from typing import Any, NamedTuple, Sequence, Tuple
 
-from .. import jsontext
+from ..values import jsontext
 
 #: The parts that did not survive, by name, each with the reason.
 Lost = Tuple[Tuple[str, str], ...]

@@ -16,7 +16,7 @@ import traceback
 from functools import reduce
 from typing import Any, Callable, NamedTuple
 
-from .. import jsontext
+from ..values import jsontext
 from ..errors import LongOperationError
 from .parcel import Parcel, open_parcel, pack, pickle_surely, reason
 

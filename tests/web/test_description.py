@@ -5,7 +5,7 @@ import json
 import re
 
 from longop import LongOperation, LongOperationError, State, Status, __version__
-from longop.jsontext import dumps
+from longop.values.jsontext import dumps
 from longop.web.api import Api
 
 from .api_operations import ID, fail, paint, send

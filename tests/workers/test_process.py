@@ -17,7 +17,7 @@ import pytest
 
 from longop import Callback
 from longop.executors import Call
-from longop.jsontext import loads
+from longop.values.jsontext import loads
 from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended,
                                      Reported, Start)
 from longop.workers.process import KILL, WorkerProcess

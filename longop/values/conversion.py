@@ -18,9 +18,9 @@ from functools import partial
 from typing import Any, Callable, Collection, Mapping, Sequence
 
 from .jsontext import dumps, loads, to_text
-from .values.kinds import ANYTHING, Converter, Kind, attempt, cut, shown, wrong
-from .values.records import fields_of, is_record, is_typed_dict
-from .values.scalars import SCALARS, is_known, text_of
+from .kinds import ANYTHING, Converter, Kind, attempt, cut, shown, wrong
+from .records import fields_of, is_record, is_typed_dict
+from .scalars import SCALARS, is_known, text_of
 
 # The records that an annotation stands in; each list gets the kind once it is made.
 _Above = typing.Mapping[type, typing.List[Kind]]

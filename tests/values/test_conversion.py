@@ -1,4 +1,4 @@
-"""`longop.conversion`: what an annotation makes of text, JSON and uploads, and its JSON Schema."""
+"""`longop.values.conversion`: what an annotation makes of a value, and its JSON Schema."""
 
 import decimal
 import enum
@@ -18,14 +18,13 @@ from typing import (Any, Deque, Dict, FrozenSet, List, Literal, Mapping, NamedTu
 import pytest
 
 from longop import BadParameters
-from longop.conversion import kind_of
-from longop.jsontext import dumps
+from longop.values.conversion import kind_of
+from longop.values.jsontext import dumps
 from longop.signature import Signature
 from longop.values.kinds import ANYTHING, describes_file
 
-from .documents import DOCUMENTS
-from .test_readme_tables import rows
-from .values.documented import evaluated
+from ..documents import DOCUMENTS, rows
+from .documented import evaluated
 
 DEEP = "[" * 50_000  # what the head of a request, or a form, has room for
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence, Set, ValuesView
 from enum import Enum
 from typing import Any, Callable
 
-from .values.texts import to_duration
+from .texts import to_duration
 
 _MAX_DEPTH = 100  # levels that are written of a value that json cannot encode as it is
 _MAX_RANGE = 100_000  # numbers that are written of a range, which takes no memory itself

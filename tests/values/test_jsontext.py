@@ -1,4 +1,4 @@
-"""`longop.jsontext`: any value as JSON."""
+"""`longop.values.jsontext`: any value as JSON."""
 
 import collections
 import collections.abc
@@ -13,11 +13,10 @@ import types
 
 import pytest
 
-from longop.jsontext import dumps, fields_of, to_text
+from longop.values.jsontext import dumps, fields_of, to_text
 
-from .documents import DOCUMENTS
-from .test_readme_tables import rows
-from .values.documented import evaluated
+from ..documents import DOCUMENTS, rows
+from .documented import evaluated
 
 
 def no_constant(name):
