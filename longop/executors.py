@@ -9,7 +9,6 @@ import abc
 import contextlib
 import inspect
 import itertools
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator
 
@@ -27,7 +26,6 @@ class _Place(Enum):
     CALLBACK = "callback"
 
 
-@dataclass
 class Call:
     """One call of a function, ready to be made where its code is to run.
 
@@ -40,13 +38,16 @@ class Call:
     :param data: the pickled call, for a backend that sends it.
     """
 
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    callback: Callback
-    stop: Callable[[], object] | None
-    grace: float
-    data: bytes = b""
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...],
+                 kwargs: dict[str, Any], callback: Callback,
+                 stop: Callable[[], object] | None, grace: float, data: bytes = b"") -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.callback = callback
+        self.stop = stop
+        self.grace = grace
+        self.data = data
 
     def __reduce__(self) -> Any:
         args = tuple(self._to_place(argument) for argument in self.args)
