@@ -9,6 +9,7 @@ import abc
 import contextlib
 import inspect
 import itertools
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator
 
@@ -26,6 +27,7 @@ class _Place(Enum):
     CALLBACK = "callback"
 
 
+@dataclass
 class Call:
     """One call of a function, ready to be made where its code is to run.
 
@@ -38,16 +40,13 @@ class Call:
     :param data: the pickled call, for a backend that sends it.
     """
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...],
-                 kwargs: dict[str, Any], callback: Callback,
-                 stop: Callable[[], object] | None, grace: float, data: bytes = b"") -> None:
-        self.function = function
-        self.args = args
-        self.kwargs = kwargs
-        self.callback = callback
-        self.stop = stop
-        self.grace = grace
-        self.data = data
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    callback: Callback
+    stop: Callable[[], object] | None
+    grace: float
+    data: bytes = b""
 
     def __reduce__(self) -> Any:
         args = tuple(self._to_place(argument) for argument in self.args)
