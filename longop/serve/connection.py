@@ -84,7 +84,7 @@ class Connection(Task):
             self._select()
         except (OSError, StopIteration):
             self._drop()  # the client has gone, or the conversation is over
-        except Exception:
+        except BaseException:  # SystemExit too: no connection may end the loop's thread
             logger.exception("dropped a connection after an error")
             self._drop()
 

@@ -75,7 +75,10 @@ class Api:
         return id is not None and request.method == "GET" and self._jobs.is_live(id)
 
     def answer(self, request: Request) -> Answer:
-        """Answer a request that `read_head` made; raise nothing. Called in any thread."""
+        """Answer a request that `read_head` made. Called in any thread.
+
+        Raises nothing but ``KeyboardInterrupt``.
+        """
         try:
             if request.view is None:
                 raise RequestError(404, f"there is nothing at {request.path}")
@@ -83,7 +86,9 @@ class Api:
             return answer
         except LongOperationError as error:
             return problem(error)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # SystemExit too: a view may run code of the user's
             logger.exception("%s %s", request.method, request.path)
             return problem(RequestError(500, "an error of the server's own; its log says more"))
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from longop import LongOperation
+from longop.errors import OperationCancelled
 from longop.web.api import Api
 
 from .api_operations import ID, finish, paint, send
@@ -57,6 +58,30 @@ def test_error_of_our_own(caplog, monkeypatch):
     assert status == 500
     assert "division" not in json.dumps(value)
     assert "ZeroDivisionError" in caplog.text
+
+
+def raising(error):
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), OperationCancelled()])
+def test_exit_in_a_view(caplog, monkeypatch, error):
+    """What is no `Exception`, such as a SystemExit of a user's module, is answered as well."""
+    api = Api([LongOperation(paint)])
+    monkeypatch.setattr(LongOperation, "jobs", raising(error))
+    assert send(api, "GET /v1/jobs")[0] == 500
+    assert type(error).__name__ in caplog.text
+
+
+def test_interrupt_in_a_view(monkeypatch):
+    """Ctrl-C is not an answer: it goes to the caller."""
+    api = Api([LongOperation(paint)])
+    monkeypatch.setattr(LongOperation, "jobs", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        send(api, "GET /v1/jobs")
 
 
 def test_module_called_jobs(gate):
