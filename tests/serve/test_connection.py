@@ -344,13 +344,13 @@ def test_error_of_our_own(job, caplog, error):
     """An error of any kind costs one connection, and is logged; the others go on."""
     with serving(job) as server, connected(server) as other:
         assert ask(other, PING)[0] == 200
-        quick = server.api.is_quick
+        answer_live = server.api.answer_live
 
         def fail(request):
-            server.api.is_quick = quick
+            server.api.answer_live = answer_live
             raise error
 
-        server.api.is_quick = fail
+        server.api.answer_live = fail
         with connected(server, PING) as client:
             assert rest(client) == b""
         assert ask(other, PING)[0] == 200

@@ -6,7 +6,9 @@ import pytest
 
 from longop import LongOperation
 from longop.errors import OperationCancelled
+from longop.history import History
 from longop.web.api import Api
+from longop.web.jobs import JobView
 
 from .api_operations import ID, finish, paint, send
 
@@ -95,6 +97,26 @@ def test_module_called_jobs(gate):
     assert len(send(api, "GET /v1/jobs")[1]["jobs"]) == 1
 
 
+def head(api, line):
+    return api.read_head(f"{line} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/AB-cd", "/V1/Jobs/AB-cd/", "/v1/jobs/AB%2dcd"])
+def test_id_as_it_is(gate, path):
+    """An id is looked up as it came, whatever letters and dashes it has."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    operation.submit({}, id="AB-cd")
+    assert api.answer_live(head(api, f"GET {path}"))
+    assert send(api, f"GET {path}")[1]["id"] == "AB-cd"
+    other = path.replace("AB", "ab")
+    assert not api.answer_live(head(api, f"GET {other}"))
+    assert send(api, f"GET {other}")[0] == 404
+    assert send(api, f"POST {path.rstrip('/')}/Cancel")[1]["state"] == "cancelling"
+    gate.open.set()
+    assert finish(api, "AB-cd")["state"] == "cancelled"
+
+
 def test_quick(gate):
     """Only what is read of a job that is alive is known to need no disk and no process."""
     operation = LongOperation(gate)
@@ -102,7 +124,7 @@ def test_quick(gate):
     job = operation.start()
 
     def quick(line):
-        return api.is_quick(api.read_head(f"{line} HTTP/1.0\r\n\r\n".encode()))
+        return api.answer_live(head(api, line)) is not None
 
     assert quick(f"GET /v1/jobs/{job.id}")
     assert quick(f"GET /v1/jobs/{job.id}/events")
@@ -112,3 +134,23 @@ def test_quick(gate):
     gate.open.set()
     list(job.updates())
     assert not quick(f"GET /v1/jobs/{job.id}")
+
+
+def test_quick_although_it_ends(gate, monkeypatch):
+    """A job that ends while it is read is shown as it is in memory: no history is asked."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    job = operation.start()
+    request = head(api, f"GET /v1/jobs/{job.id}")
+    of_live = JobView.of_live
+
+    def end_after(view):
+        found = of_live(view)
+        gate.open.set()
+        list(job.updates())
+        return found
+
+    monkeypatch.setattr(JobView, "of_live", end_after)
+    monkeypatch.setattr(History, "get", raising(AssertionError("this may wait for a disk")))
+    assert json.loads(api.answer_live(request).body)["id"] == job.id
+    assert api.answer_live(request) is None
