@@ -60,6 +60,9 @@ class Api:
     def read_head(self, head: bytes) -> Request:
         """Return a request with the view that answers it, which is None for a path not ours.
 
+        The request is remembered and shared by all requests with the same head, in any thread:
+        a view must not change it. (`Request.with_body` makes a copy.)
+
         Raises `RequestError` if the request cannot be served and its body need not be read.
         """
         if len(head) < _LONG_HEAD:
@@ -139,17 +142,24 @@ class Api:
             return request
         request.check()
         request.extra = self._gate.cors(request)  # before the checks: refusals need it too
+        request.view = self._check_and_choose(request, views)
+        return request
+
+    def _check_and_choose(self, request: Request, views: Mapping[str, View]) -> View | None:
+        """Return the view that answers a request, which may be a refusal.
+
+        Raises `RequestError` for a refusal if a body is still to come.
+        """
         try:
             self._gate.check(request)
-            request.view = self._choose(request, views)
+            return self._choose(request, views)
         except RequestError as error:
             if request.length:
                 error.headers = {**error.headers, **request.extra}
                 raise
             # Without a body the connection can go on: the refusal is an answer like any other.
             refusal = problem(error)
-            request.view = lambda request: refusal
-        return request
+            return lambda request: refusal
 
     def _choose(self, request: Request, views: Mapping[str, View]) -> View | None:
         """Return the view that answers a request which may come in."""
