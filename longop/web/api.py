@@ -18,11 +18,13 @@ from ..job import logger
 from ..operation import LongOperation
 from . import description, start
 from .gate import Gate
-from .jobs import Jobs, JobView
-from .problem import problem
-from .routes import Route, View, extensions, key_of
 from .held import Answer
-from .wire import Limits, Request, Response, json_response
+from .jobs import Jobs, JobView
+from .limits import Limits
+from .problem import problem
+from .request import Request
+from .routes import Route, View, extensions, key_of
+from .wire import Response, json_response
 
 _JOB = re.compile("/v1/jobs/([^/]+)(/[^/]+|)", re.I)
 _KNOWN_HEADS = 256

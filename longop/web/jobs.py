@@ -14,7 +14,8 @@ from ..operation import LongOperation
 from ..status import Status
 from .held import Answer, hold, stream
 from .parameters import numbers
-from .wire import Request, Response, json_response
+from .request import Request
+from .wire import Response, json_response
 
 
 class Found(NamedTuple):
