@@ -182,6 +182,8 @@ class RemoteJob:
 
     def cancel(self) -> bool:
         """Ask the job to stop; return True if it was still alive."""
+        if self.status().state.is_terminal:
+            return False  # the answer to a cancel would not tell whether it is the reason
         status = _read_status(self._server.ask(f"{self._path}/cancel", {}))
         return not status.state.is_terminal or status.state is State.CANCELLED
 

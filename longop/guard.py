@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
@@ -41,7 +40,6 @@ class Rung(NamedTuple):
     act: Callable[[], object]
 
 
-@dataclass(frozen=True)
 class Guard:
     """Guards the jobs of one operation.
 
@@ -53,12 +51,14 @@ class Guard:
     :param clock: tells the time.
     """
 
-    grace: float
-    timeout: float
-    stall_timeout: float
-    interval: float
-    save: Callable[[Status], object]
-    clock: Clock
+    def __init__(self, grace: float, timeout: float, stall_timeout: float, interval: float,
+                 save: Callable[[Status], object], clock: Clock) -> None:
+        self.grace = grace
+        self.timeout = timeout
+        self.stall_timeout = stall_timeout
+        self.interval = interval
+        self.save = save
+        self.clock = clock
 
     def __call__(self, job: Job[Any], rungs: Sequence[Rung]) -> None:
         """Guard a job that is about to run. Called in the job's thread, and returns at once.

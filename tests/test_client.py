@@ -97,6 +97,13 @@ def test_cancel(operations):
         assert [status.state for status in job.updates()][-1] is State.CANCELLED
         with pytest.raises(futures.CancelledError):
             job.result(WAIT)
+        assert job.cancel() is False
+
+
+def test_cancel_of_an_unknown_job(operations):
+    """A cancel of a job that is not there is an error."""
+    with serving(operations) as server, pytest.raises(longop.UnknownJob):
+        client.connect(server.url).job("x").cancel()
 
 
 def test_errors(operations):

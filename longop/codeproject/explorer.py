@@ -14,8 +14,9 @@ from typing import Any, Mapping, Sequence
 
 from ..errors import RequestError
 from ..wings import __version__
+from ..web.request import Request
 from ..web.routes import View
-from ..web.wire import Request, Response, json_response
+from ..web.wire import Response, json_response
 from .module import Module
 
 _JAVASCRIPT = "text/javascript; charset=utf-8"

@@ -19,8 +19,9 @@ from ..operation import LongOperation
 from ..web import start
 from ..web.held import Answer
 from ..web.parameters import parameters
+from ..web.request import Request
 from ..web.routes import Route, key_of
-from ..web.wire import Request, Response, http_date, json_response
+from ..web.wire import Response, http_date, json_response
 from . import explorer
 from .module import Begun, Module, StartRequest, is_rejection, modules_of, say_error
 

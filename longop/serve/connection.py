@@ -84,7 +84,7 @@ class Connection(Task):
             self._select()
         except (OSError, StopIteration):
             self._drop()  # the client has gone, or the conversation is over
-        except Exception:
+        except BaseException:  # SystemExit too: no connection may end the loop's thread
             logger.exception("dropped a connection after an error")
             self._drop()
 
@@ -200,9 +200,8 @@ class Connection(Task):
 
     def _answer(self, request: Request) -> Generator[float, None, bool]:
         """Answer a request; return whether another one may follow."""
-        if self._api.is_quick(request):
-            answer = self._api.answer(request)
-        else:
+        answer = self._api.answer_live(request)
+        if answer is None:
             answer = yield from self._answer_in_pool(request)
         if isinstance(answer, Response):
             return (yield from self._respond(request, answer))

@@ -209,7 +209,7 @@ def _convert_record(make: Callable[..., Any], kinds: Mapping[str, Kind],
         raise ValueError("is wrong: " + ", ".join(problems))
     try:
         return make(**values)
-    except Exception as error:  # the class itself checks what it is given
+    except (Exception, SystemExit) as error:  # the class itself checks what it is given
         raise ValueError(f"is wrong: {cut(to_text(error))}") from None
 
 

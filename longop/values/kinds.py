@@ -38,7 +38,8 @@ def attempt(make: Converter, what: str, value: Any) -> Any:
     """Return what a function makes of a value; raise ``ValueError`` with ``what`` it must be."""
     try:
         return make(value)
-    except Exception:  # a class of the user's may raise anything for a value it does not take
+    # A class of the user's may raise anything for a wrong value, or call sys.exit().
+    except (Exception, SystemExit):
         raise wrong(value, what) from None
 
 

@@ -18,13 +18,15 @@ from ..job import logger
 from ..operation import LongOperation
 from . import description, start
 from .gate import Gate
-from .jobs import Jobs
-from .problem import problem
-from .routes import Route, View, extensions, key_of
 from .held import Answer
-from .wire import Limits, Request, Response, json_response
+from .jobs import Jobs, JobView
+from .limits import Limits
+from .problem import problem
+from .request import Request
+from .routes import Route, View, extensions, key_of
+from .wire import Response, json_response
 
-_JOB = re.compile("/v1/jobs/([^/]+)(/[^/]+|)")
+_JOB = re.compile("/v1/jobs/([^/]+)(/[^/]+|)", re.I)
 _KNOWN_HEADS = 256
 _LONG_HEAD = 2_000  # bytes: longer heads are not remembered
 
@@ -60,32 +62,32 @@ class Api:
     def read_head(self, head: bytes) -> Request:
         """Return a request with the view that answers it, which is None for a path not ours.
 
+        The request is remembered and shared by all requests with the same head, in any thread:
+        a view must not change it. (`Request.with_body` makes a copy.)
+
         Raises `RequestError` if the request cannot be served and its body need not be read.
         """
         if len(head) < _LONG_HEAD:
             return self._known_head(head)
         return self._read_head(head)
 
-    def is_quick(self, request: Request) -> bool:
-        """Return whether a request only reads a job that is alive.
-
-        Such a request never waits for a disk or a process, so an event loop may answer it itself.
-        """
-        id = request.job_id
-        return id is not None and request.method == "GET" and self._jobs.is_live(id)
-
     def answer(self, request: Request) -> Answer:
-        """Answer a request that `read_head` made; raise nothing. Called in any thread."""
-        try:
-            if request.view is None:
-                raise RequestError(404, f"there is nothing at {request.path}")
-            answer: Answer = request.view(request)
-            return answer
-        except LongOperationError as error:
-            return problem(error)
-        except Exception:
-            logger.exception("%s %s", request.method, request.path)
-            return problem(RequestError(500, "an error of the server's own; its log says more"))
+        """Answer a request that `read_head` made. Called in any thread.
+
+        Raises nothing but ``KeyboardInterrupt``.
+        """
+        return _call(request.view or _refuse_unknown, request)
+
+    def answer_live(self, request: Request) -> Answer | None:
+        """Answer a request that only reads a job that is alive; return None for any other one.
+
+        That never waits for a disk or a process, so an event loop may do it itself. Otherwise
+        like `answer`.
+        """
+        if request.method != "GET" or not isinstance(request.view, JobView):
+            return None
+        view = request.view.of_live()
+        return None if view is None else _call(view, request)
 
     # Routes
 
@@ -115,15 +117,14 @@ class Api:
         """Return what answers at a path, by method; nothing if the path is not ours."""
         if path == self._page:
             return {"GET": _show_page}
-        key = key_of(unquote(path)).rstrip("/")
+        plain = unquote(path).rstrip("/")
+        key = key_of(plain)
         route = self._routes.get(key)
         if route is not None:
             return route.views
-        job = _JOB.fullmatch(key)
-        if job and job[2] in self._jobs.views:
-            return {method: partial(view, job[1])
-                    for method, view in self._jobs.views[job[2]].items()}
-        return self._find_open(key)
+        job = _JOB.fullmatch(plain)  # not the key: in an id, case and dashes count
+        views = self._jobs.views(job[1], key_of(job[2])) if job else {}
+        return views or self._find_open(key)
 
     def _find_open(self, key: str) -> Mapping[str, View]:
         """Return the views of the longest open route that a path begins with."""
@@ -142,20 +143,25 @@ class Api:
         if not views and not self._alone:
             return request
         request.check()
-        job = _JOB.fullmatch(request.path)
-        request.job_id = job[1] if job else None
         request.extra = self._gate.cors(request)  # before the checks: refusals need it too
+        request.view = self._check_and_choose(request, views)
+        return request
+
+    def _check_and_choose(self, request: Request, views: Mapping[str, View]) -> View | None:
+        """Return the view that answers a request, which may be a refusal.
+
+        Raises `RequestError` for a refusal if a body is still to come.
+        """
         try:
             self._gate.check(request)
-            request.view = self._choose(request, views)
+            return self._choose(request, views)
         except RequestError as error:
             if request.length:
                 error.headers = {**error.headers, **request.extra}
                 raise
             # Without a body the connection can go on: the refusal is an answer like any other.
             refusal = problem(error)
-            request.view = lambda request: refusal
-        return request
+            return lambda request: refusal
 
     def _choose(self, request: Request, views: Mapping[str, View]) -> View | None:
         """Return the view that answers a request which may come in."""
@@ -180,6 +186,23 @@ class Api:
 
     def _openapi(self, request: Request) -> Response:
         return json_response(description.openapi(self._operations, self._extensions))
+
+
+def _call(view: View, request: Request) -> Answer:
+    """Return what a view answers; its errors are answers too."""
+    try:
+        return view(request)
+    except LongOperationError as error:
+        return problem(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # SystemExit too: a view may run code of the user's
+        logger.exception("%s %s", request.method, request.path)
+        return problem(RequestError(500, "an error of the server's own; its log says more"))
+
+
+def _refuse_unknown(request: Request) -> Answer:
+    raise RequestError(404, f"there is nothing at {request.path}")
 
 
 def _show_page(request: Request) -> Response:

@@ -23,7 +23,8 @@ from .gate import Gate
 from .held import wait
 from .limits import Limits
 from .problem import problem
-from .wire import CONTINUE, Reader, Request, Response
+from .request import Request
+from .wire import CONTINUE, Reader, Response
 
 
 _WRAPPED = "functions that are wrapped in longop.LongOperation"

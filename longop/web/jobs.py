@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from functools import partial
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ..errors import UnknownJob
@@ -13,10 +14,8 @@ from ..operation import LongOperation
 from ..status import Status
 from .held import Answer, hold, stream
 from .parameters import numbers
-from .wire import Request, Response, json_response
-
-#: A view of one job: it gets the id from the path.
-JobView = Callable[[str, Request], Answer]
+from .request import Request
+from .wire import Response, json_response
 
 
 class Found(NamedTuple):
@@ -27,12 +26,24 @@ class Found(NamedTuple):
     status: Status
 
 
-def find(operations: Iterable[LongOperation], id: str) -> Found:
-    """Find a job; raise `UnknownJob` or `ForgottenJob`."""
+#: What answers a request about one job.
+FoundView = Callable[[Found, Request], Answer]
+
+
+def find_live(operations: Iterable[LongOperation], id: str) -> Found | None:
+    """Find a job that is alive; nothing has to wait for that."""
     for operation in operations:
         job = operation.live.get(id)
         if job is not None:
             return Found(operation, job, job.status())
+    return None
+
+
+def find(operations: Iterable[LongOperation], id: str) -> Found:
+    """Find a job; raise `UnknownJob` or `ForgottenJob`."""
+    found = find_live(operations, id)
+    if found is not None:
+        return found
     # The histories last: one in a file is slower than a look at what is alive.
     for operation in operations:
         with contextlib.suppress(UnknownJob):
@@ -47,25 +58,47 @@ def cancel(found: Found) -> Status:
     return found.operation.status(found.status.id)
 
 
+class JobView:
+    """The view of a path that names a job: it finds the job when it is called."""
+
+    def __init__(self, operations: Sequence[LongOperation], id: str, view: FoundView) -> None:
+        self._operations = operations
+        self._id = id
+        self._view = view
+
+    def __call__(self, request: Request) -> Answer:
+        """Find the job and answer; raise `UnknownJob` or `ForgottenJob`."""
+        return self._view(find(self._operations, self._id), request)
+
+    def of_live(self) -> Callable[[Request], Answer] | None:
+        """Return a view of the job as it is now, or None if it is not alive.
+
+        That view knows its job: it asks no history, even if the job ends before it is called.
+        """
+        found = find_live(self._operations, self._id)
+        return None if found is None else partial(self._view, found)
+
+
 class Jobs:
     """The views under ``/v1/jobs``."""
 
     def __init__(self, operations: Sequence[LongOperation]) -> None:
         self._operations = operations
         self._texts = _StatusTexts()
-        #: By what follows the id in the path, and by method.
-        self.views: Mapping[str, Mapping[str, JobView]] = {
+        # By what follows the id in the path, and by method.
+        self._views: Mapping[str, Mapping[str, FoundView]] = {
             "": {"GET": self._show, "DELETE": self._forget},
             "/events": {"GET": self._stream},
             "/cancel": {"POST": self._cancel},
         }
 
-    def is_live(self, id: str) -> bool:
-        """Return whether a job has not ended yet; nothing has to wait to find that out."""
-        for operation in self._operations:
-            if id in operation.live:
-                return True
-        return False
+    def views(self, id: str, rest: str) -> Mapping[str, JobView]:
+        """Return the views of a job by method, or none if there are none at ``rest``.
+
+        :param rest: what follows the id in the path.
+        """
+        return {method: JobView(self._operations, id, view)
+                for method, view in self._views.get(rest, {}).items()}
 
     def list(self, request: Request) -> Response:
         """Answer the jobs, newest first, without their results: together they may be large."""
@@ -78,9 +111,8 @@ class Jobs:
         jobs.sort(key=lambda job: str(job["created_at"]), reverse=True)
         return json_response({"jobs": jobs})
 
-    def _show(self, id: str, request: Request) -> Answer:
+    def _show(self, found: Found, request: Request) -> Answer:
         """Answer the status, once its version is above ``since`` or ``wait`` seconds are over."""
-        found = find(self._operations, id)
         if not request.query:
             return self._answer(found.status)
         since, seconds = numbers(request.query, since=-1, wait=30)
@@ -92,9 +124,8 @@ class Jobs:
 
         return hold(found.job, seconds, is_ready, self._answer)
 
-    def _stream(self, id: str, request: Request) -> Answer:
+    def _stream(self, found: Found, request: Request) -> Answer:
         """Answer an event for each change after the version in ``Last-Event-ID``."""
-        found = find(self._operations, id)
         seen = _last_event_id(request)
         if request.method == "HEAD":
             return Response(200, None, "text/event-stream")
@@ -104,11 +135,11 @@ class Jobs:
             return Response(204)  # all was seen: a browser that gets this does not ask again
         return Response(200, self._event(found.status), "text/event-stream")
 
-    def _cancel(self, id: str, request: Request) -> Response:
-        return self._answer(cancel(find(self._operations, id)))
+    def _cancel(self, found: Found, request: Request) -> Response:
+        return self._answer(cancel(found))
 
-    def _forget(self, id: str, request: Request) -> Response:
-        find(self._operations, id).operation.forget(id)
+    def _forget(self, found: Found, request: Request) -> Response:
+        found.operation.forget(found.status.id)
         return Response(204)
 
     def _answer(self, status: Status) -> Response:

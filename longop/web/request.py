@@ -35,8 +35,8 @@ class Request:
     - ``length`` is the size of the body in bytes.
     - ``expects``: the client waits for `wire.CONTINUE` before it sends the body.
     - ``keep_alive``: the client may send another request on the same connection.
-    - ``view`` is the function that answers the request, ``job_id`` the id in a path below
-      ``/v1/jobs``, and ``extra`` holds headers to add to the answer.
+    - ``view`` is the function that answers the request, and ``extra`` holds headers to add to
+      the answer.
     """
 
     def __init__(self, head: bytes, limits: Limits) -> None:
@@ -54,7 +54,6 @@ class Request:
         self.limits = limits
         self.body = b""
         self.view: Any = None
-        self.job_id: str | None = None
         self.extra: Mapping[str, str] = {}
         self.method: str = method
         self.headers = _parse_headers(lines, limits.max_headers)

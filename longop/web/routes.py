@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Protocol, Sequence
 from .. import wings
 from ..operation import LongOperation
 from .held import Answer
-from .wire import Request
+from .request import Request
 
 
 View = Callable[[Request], Answer]

@@ -10,7 +10,8 @@ from ..operation import LongOperation
 from ..status import Status
 from .held import Answer, hold
 from .parameters import parameters
-from .wire import Request, Response, json_response
+from .request import Request
+from .wire import Response, json_response
 
 _WAIT = re.compile(r"\bwait=([0-9]{1,9})\b")
 

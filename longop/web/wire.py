@@ -20,9 +20,6 @@ from ..values.jsontext import dumps
 from .limits import Limits
 from .request import Request
 
-__all__ = ["ALWAYS", "CONTINUE", "Limits", "Reader", "Request", "Response", "http_date",
-           "json_response"]
-
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # RFC 9110 section 15.2.1
 # Headers of every answer: the state of a job is soon outdated, and a browser must not take a
 # result that looks like HTML for a page.

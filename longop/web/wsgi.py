@@ -17,7 +17,8 @@ from .gate import Gate
 from .held import Answer, wait
 from .limits import Limits
 from .problem import problem
-from .wire import ALWAYS, Request, Response
+from .request import Request
+from .wire import ALWAYS, Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment

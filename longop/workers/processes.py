@@ -64,7 +64,7 @@ class ProcessBackend(Backend):
                 if not self._is_checked:
                     self._check_import(call.data)
                 self._is_checked = True
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # what the module raises in the process, too
             raise TargetError(
                 f"{call.function!r} cannot run in another process, which must be able to "
                 "import the function by its name and to be sent its parameters: "

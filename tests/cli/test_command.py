@@ -1,6 +1,6 @@
 """`longop.cli.command`: parameters on a command line; `tests.run` tests the rest."""
 
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import pytest
 
@@ -9,7 +9,8 @@ from longop.cli import command
 
 
 def takes(callback, n: int = 1, data: bytes = b"", maybe: Optional[bytes] = None,
-          several: List[bytes] = [], text: str = "contentEncoding"):  # noqa: B006
+          several: List[bytes] = [],  # noqa: B006
+          pair: Tuple[bytes, int] = (b"", 0), text: str = "contentEncoding"):
     """Take files.
 
     :param text: of which the description speaks of a contentEncoding
@@ -29,7 +30,7 @@ def test_values():
         "n": ["1", "2"], "text": ["a=b"], "empty": [""]}
 
 
-@pytest.mark.parametrize("name", ["data", "maybe", "several"])
+@pytest.mark.parametrize("name", ["data", "maybe", "several", "pair"])
 def test_file(tmp_path, name):
     """Where bytes are taken, @ names a file, also in an optional parameter and in a list."""
     file = tmp_path / "some=file"

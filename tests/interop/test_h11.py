@@ -8,7 +8,9 @@ import random
 import re
 
 from longop.errors import RequestError
-from longop.web.wire import Limits, Reader, Request
+from longop.web.limits import Limits
+from longop.web.request import Request
+from longop.web.wire import Reader
 
 from .peers import needs
 

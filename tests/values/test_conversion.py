@@ -293,6 +293,19 @@ def test_what_is_written_is_read_again(value):
 # Records
 
 
+@dataclass
+class Exits:
+    x: int
+
+    def __post_init__(self):
+        sys.exit("no good")
+
+
+def test_record_that_exits():
+    """A class that calls sys.exit() for what it is given has refused it, no more."""
+    assert error(Exits, {"x": 1}) == "is wrong: no good"
+
+
 def test_records():
     """Dataclasses, named tuples and TypedDicts are made of objects, with their parts converted."""
     assert parse(Point, '{"x": "3", "y": 1, "tags": ["a"]}') == Point(3, 1.0, ["a"])

@@ -1,5 +1,7 @@
 """`longop.values.kinds`: a schema with its converter, and what is said of a wrong value."""
 
+import sys
+
 import pytest
 
 from longop.values.kinds import ANYTHING, Kind, attempt, cut, describes_file, shown, wrong
@@ -16,7 +18,7 @@ def test_anything_is_kept():
 def test_attempt():
     """Whatever a converter raises, the error says what the value must be."""
     assert attempt(int, "a whole number", "3") == 3
-    for make in int, {}.__getitem__:
+    for make in int, {}.__getitem__, sys.exit:
         with pytest.raises(ValueError, match="must be a whole number, not 'x'"):
             attempt(make, "a whole number", "x")
 

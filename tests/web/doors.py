@@ -11,7 +11,7 @@ from http.server import ThreadingHTTPServer
 
 import longop
 from longop.web.gate import Gate
-from longop.web.wire import Limits
+from longop.web.limits import Limits
 
 from ..waiting import WAIT
 

@@ -5,7 +5,10 @@ import json
 import pytest
 
 from longop import LongOperation
+from longop.errors import OperationCancelled
+from longop.history import History
 from longop.web.api import Api
+from longop.web.jobs import JobView
 
 from .api_operations import ID, finish, paint, send
 
@@ -59,6 +62,30 @@ def test_error_of_our_own(caplog, monkeypatch):
     assert "ZeroDivisionError" in caplog.text
 
 
+def raising(error):
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), OperationCancelled()])
+def test_exit_in_a_view(caplog, monkeypatch, error):
+    """What is no `Exception`, such as a SystemExit of a user's module, is answered as well."""
+    api = Api([LongOperation(paint)])
+    monkeypatch.setattr(LongOperation, "jobs", raising(error))
+    assert send(api, "GET /v1/jobs")[0] == 500
+    assert type(error).__name__ in caplog.text
+
+
+def test_interrupt_in_a_view(monkeypatch):
+    """Ctrl-C is not an answer: it goes to the caller."""
+    api = Api([LongOperation(paint)])
+    monkeypatch.setattr(LongOperation, "jobs", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        send(api, "GET /v1/jobs")
+
+
 def test_module_called_jobs(gate):
     """A module may be called jobs, and an operation like anything: nothing hides anything."""
     operation = LongOperation(paint, name="cancel")
@@ -70,6 +97,26 @@ def test_module_called_jobs(gate):
     assert len(send(api, "GET /v1/jobs")[1]["jobs"]) == 1
 
 
+def head(api, line):
+    return api.read_head(f"{line} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/AB-cd", "/V1/Jobs/AB-cd/", "/v1/jobs/AB%2dcd"])
+def test_id_as_it_is(gate, path):
+    """An id is looked up as it came, whatever letters and dashes it has."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    operation.submit({}, id="AB-cd")
+    assert api.answer_live(head(api, f"GET {path}"))
+    assert send(api, f"GET {path}")[1]["id"] == "AB-cd"
+    other = path.replace("AB", "ab")
+    assert not api.answer_live(head(api, f"GET {other}"))
+    assert send(api, f"GET {other}")[0] == 404
+    assert send(api, f"POST {path.rstrip('/')}/Cancel")[1]["state"] == "cancelling"
+    gate.open.set()
+    assert finish(api, "AB-cd")["state"] == "cancelled"
+
+
 def test_quick(gate):
     """Only what is read of a job that is alive is known to need no disk and no process."""
     operation = LongOperation(gate)
@@ -77,7 +124,7 @@ def test_quick(gate):
     job = operation.start()
 
     def quick(line):
-        return api.is_quick(api.read_head(f"{line} HTTP/1.0\r\n\r\n".encode()))
+        return api.answer_live(head(api, line)) is not None
 
     assert quick(f"GET /v1/jobs/{job.id}")
     assert quick(f"GET /v1/jobs/{job.id}/events")
@@ -87,3 +134,23 @@ def test_quick(gate):
     gate.open.set()
     list(job.updates())
     assert not quick(f"GET /v1/jobs/{job.id}")
+
+
+def test_quick_although_it_ends(gate, monkeypatch):
+    """A job that ends while it is read is shown as it is in memory: no history is asked."""
+    operation = LongOperation(gate)
+    api = Api([operation])
+    job = operation.start()
+    request = head(api, f"GET /v1/jobs/{job.id}")
+    of_live = JobView.of_live
+
+    def end_after(view):
+        found = of_live(view)
+        gate.open.set()
+        list(job.updates())
+        return found
+
+    monkeypatch.setattr(JobView, "of_live", end_after)
+    monkeypatch.setattr(History, "get", raising(AssertionError("this may wait for a disk")))
+    assert json.loads(api.answer_live(request).body)["id"] == job.id
+    assert api.answer_live(request) is None

@@ -6,7 +6,8 @@ from longop import LongOperation
 from longop.web.api import Api
 from longop.errors import RequestError
 from longop.web.gate import Gate
-from longop.web.wire import Limits, Request
+from longop.web.limits import Limits
+from longop.web.request import Request
 
 SITE = "https://site.example"
 

@@ -8,7 +8,8 @@ import pytest
 
 from longop.errors import RequestError
 from longop.web.limits import Limits
-from longop.web.wire import Reader, Request
+from longop.web.request import Request
+from longop.web.wire import Reader
 
 from .requests import LIMITS, read_head, request, status_of
 
@@ -127,7 +128,8 @@ def test_limits_of_a_head():
 
 EVIL_HEADS = """
 from longop.errors import RequestError
-from longop.web.wire import Limits, Request
+from longop.web.limits import Limits
+from longop.web.request import Request
 
 limits = Limits()
 size = limits.max_head - 100

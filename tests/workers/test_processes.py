@@ -332,6 +332,18 @@ def main():
 """
 
 
+def test_module_that_exits(make, monkeypatch, tmp_path):
+    """A function of a module that exits in another process is an error at the start."""
+    (tmp_path / "exits.py").write_text("raise SystemExit('not here')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = types.ModuleType("exits")
+    exec("def function(callback): pass", vars(module))
+    monkeypatch.setitem(sys.modules, "exits", module)
+    operation = make(module.function)
+    with pytest.raises(TargetError, match="not here"):
+        operation.start()
+
+
 def test_script_with_a_guard(tmp_path):
     """A script that guards its main part has its own functions run in processes."""
     out, err = run_script(tmp_path, f"{SCRIPT}\nif __name__ == '__main__':\n    main()\n")

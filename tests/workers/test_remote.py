@@ -366,7 +366,7 @@ def test_function_that_the_pool_cannot_pickle(operate, pools):
     with pytest.raises(TargetError, match="lambda"):
         operation.start()
     assert operation.jobs() == []
-    with pytest.raises(TargetError, match="cannot pickle '_thread[.]lock' object"):
+    with pytest.raises(TargetError, match=r"cannot pickle '_thread\.lock' object"):
         operate(echo, pools["process"]).start(n=threading.Lock())
 
 
