@@ -24,7 +24,7 @@ def test_a_module_of_a_wing_is_found():
     """A module is found by its name below longop."""
     from longop.values import jsontext
 
-    assert wings.find("jsontext") is wings.require("jsontext", "this test") is jsontext
+    assert wings.find("values.jsontext") is wings.require("values.jsontext", "this test") is jsontext
 
 
 def test_a_missing_wing():
