@@ -24,7 +24,8 @@ def test_a_module_of_a_wing_is_found():
     """A module is found by its name below longop."""
     from longop.values import jsontext
 
-    assert wings.find("values.jsontext") is wings.require("values.jsontext", "this test") is jsontext
+    found = wings.require("values.jsontext", "this test")
+    assert wings.find("values.jsontext") is found is jsontext
 
 
 def test_a_missing_wing():
