@@ -315,7 +315,7 @@ def _texts(status: Status) -> tuple[str, str]:
 def _read(at: float | None, text: str, result: str = "null") -> Status:
     """Return the status of a row, which has ended at this wall time if it has ended."""
     fields = loads(text)
-    if at is not None and fields["finished_at"] is None:  # interrupted, in an older version
+    if at is not None and fields["state"] == "interrupted" and fields["finished_at"] is None:
         fields["finished_at"] = timestamp(at)
     fields["state"] = State(fields["state"])
     fields["result"] = loads(result)
