@@ -68,6 +68,10 @@ class LongOperation(_Generic[P, V]):
 
     Decorators use `long_operation`. Calling the operation calls the plain function.
 
+    In a class it is a method: ``thing.method`` is the operation bound to an object, with the
+    limit, queue, history, jobs and keys of ``Class.method``, which all objects share. A class
+    method's decorator stands above ``@classmethod``.
+
     :param function: anything that can be called: a function that takes a callback, a generator
         function (each item it yields is a report), a coroutine function, or one that never
         reports.
