@@ -171,7 +171,7 @@ class LongOperation(_Generic[P, V]):
 
     # A method's operation is bound as its function would be: ``thing.method``.
 
-    # For type checkers: the last line is for what is no method, such as a field of a dataclass.
+    # For type checkers; the last one is for what is no method, as a field of a dataclass.
 
     @overload
     def __get__(self, receiver: None,
@@ -203,7 +203,7 @@ class LongOperation(_Generic[P, V]):
         """Return this operation, with its jobs, for one object that it is a method of."""
         root = self.unbound
         bound = object.__new__(type(self))
-        vars(bound).update(vars(root))  # the same dispatcher, so the same jobs, limit and queue
+        vars(bound).update(vars(root))  # the same dispatcher: the same jobs, limit and queue
         bound._unbound = root
         bound._receiver = receiver
         bound._binding = methods.Binding.NONE
