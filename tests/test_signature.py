@@ -19,7 +19,7 @@ from longop import BadParameters, LongOperation
 from longop.values.conversion import kind_of
 from longop.signature import CALLBACK_NAMES, Parameter, Parameters, Signature, parameters_of
 
-from .test_conversion import Colour, Level, Line, Point, Word, json_schema, of
+from .values.test_conversion import Colour, Level, Line, Point, Word, json_schema, of
 
 CALLBACK = object()
 def call(function, values, callback=None):
