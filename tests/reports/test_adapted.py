@@ -149,7 +149,7 @@ class Needy:
 
 
 @pytest.mark.parametrize(("report", "says"), [
-    (Needy, r"report=.*Needy.* without arguments.* 'size'"), (3, "report=3 is no function")])
+    (Needy, r"report=.*Needy.* without arguments.* 'size'"), (3, "report=3 is neither a function")])
 def test_report_that_cannot_be_used(report, says):
     """What cannot be an adapter is refused where it is given."""
     with pytest.raises(TypeError, match=says):
