@@ -34,6 +34,7 @@ executors       a call of the function, and where its code runs: in a thread
 signature       the parameters of a call: which one takes the callback, what the others accept
 history         finished jobs, in memory
 dispatcher      the jobs of one operation: which of them run, which wait
+methods         an operation in a class: how it is bound to an object, and found by its name
 operation       `LongOperation`: one function and its options
 ==============  ======================================================================
 

@@ -18,7 +18,7 @@ from .errors import ForgottenJob, HistoryError
 from .history import MAX_SHOWN, History, HistoryBase, is_upload, to_shown
 from .job import logger
 from .values.jsontext import dumps, loads
-from .status import State, Status
+from .status import State, Status, timestamp
 
 _APPLICATION_ID = 0x6C6F6E67  # "long"; marks a database of ours, see PRAGMA application_id
 _MAX_LISTED = 1_000  # jobs that an iteration yields
@@ -121,9 +121,9 @@ class FileHistory(HistoryBase):
     def __iter__(self) -> Iterator[Status]:
         """Iterate over the 1,000 newest finished jobs, newest first, without their results."""
         with self._lock:
-            rows = self._rows("SELECT status FROM jobs WHERE place > 0 "
+            rows = self._rows("SELECT at, status FROM jobs WHERE place > 0 "
                               "ORDER BY place DESC LIMIT ?", _MAX_LISTED)
-            return iter([*self._unwritten, *(_read(text) for text, in rows)])
+            return iter([*self._unwritten, *(_read(at, text) for at, text in rows)])
 
     def add(self, status: Status) -> None:
         """Remember a finished job; it is on the disk when this returns."""
@@ -135,13 +135,13 @@ class FileHistory(HistoryBase):
         """Return a finished job's last status; raise `UnknownJob` or `ForgottenJob`."""
         with self._lock:
             rows = self._rows(
-                "SELECT status, result FROM jobs WHERE id = ? AND place >= 0", id)
+                "SELECT at, status, result FROM jobs WHERE id = ? AND place >= 0", id)
             if not rows:
                 return self._unwritten.get(id)
-        text, result = rows[0]
+        at, text, result = rows[0]
         if text is None:
             raise ForgottenJob(f"job {id} has ended and is no longer kept")
-        return _read(text, result)
+        return _read(at, text, result)
 
     def find(self, prefix: str) -> str | None:
         """Return the id of a job, alive or ended, that starts with a prefix, or None."""
@@ -214,7 +214,7 @@ class FileHistory(HistoryBase):
         for status, result, parameters in self._rows(
                 "SELECT status, result, parameters FROM jobs "
                 "WHERE place IS NULL ORDER BY rowid"):
-            job = _read(status, result)
+            job = _read(None, status, result)
             if self._requeue and job.state is State.QUEUED and parameters is not None:
                 waiting = self.requeued.setdefault((job.module, job.operation), [])
                 waiting.append((job, loads(parameters)))
@@ -312,8 +312,11 @@ def _texts(status: Status) -> tuple[str, str]:
     return dumps(vars(status.replace(result=None))), dumps(status.result)
 
 
-def _read(text: str, result: str = "null") -> Status:
+def _read(at: float | None, text: str, result: str = "null") -> Status:
+    """Return the status of a row, which has ended at this wall time if it has ended."""
     fields = loads(text)
+    if at is not None and fields["state"] == "interrupted" and fields["finished_at"] is None:
+        fields["finished_at"] = timestamp(at)
     fields["state"] = State(fields["state"])
     fields["result"] = loads(result)
     return Status(**fields)

@@ -19,7 +19,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple
 from .errors import Busy, KeyReused
 from .executors import Backend, Call
 from .guard import NEVER, Guard
-from .history import HistoryBase
+from .history import HistoryBase, is_upload
 from .job import Job, logger
 from .values.jsontext import dumps
 from .status import State, Status
@@ -139,22 +139,21 @@ class Dispatcher:
             jobs = [*self._leaving.values(), *self.live.values()]
             found = {job.id: job.status() for job in reversed(jobs)}
         for status in self.history:
-            # The history knows the end of a job a moment before its Future is done.
-            is_ending = status.id in found and status.id in self._leaving
-            if (status.module, status.operation) == self.name and not is_ending:
-                found[status.id] = status
+            if (status.module, status.operation) == self.name:
+                # The history knows the end of a job a moment before its Future is done.
+                job = self._alive(status.id)
+                found[status.id] = status if job is None else job.status()
         return list(found.values())
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
-        # Without the lock. A job that ends goes from `live` to `_leaving`, and leaves that when its
-        # Future is done: only then the history is asked, so both tell the same.
-        job = self.live.get(id) or self._leaving.get(id)
+        job = self._alive(id)
         return self.history.get(id) if job is None else job.status()
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
-        if id in self.live:
+        job = self._alive(id)
+        if job is not None and not job.done():
             raise Busy(f"job {id} has not ended: cancel it first", id)
         self.history.forget(id)
 
@@ -166,7 +165,8 @@ class Dispatcher:
         """
         # The first half of the id is made of the key, the second half of the parameters.
         of_key = self._hash("/".join([*self.name, key]))
-        id = of_key + self._hash(dumps(sorted(parameters.items())))
+        values = sorted((name, _in_short(value)) for name, value in parameters.items())
+        id = of_key + self._hash(dumps(values))
         with self._once:
             known = self._find_id(of_key)
             if known is None:
@@ -184,8 +184,17 @@ class Dispatcher:
         if len(self._joined) > _MAX_JOINED:
             self._joined.popitem(last=False)
 
+    def _alive(self, id: str) -> Job[Any] | None:
+        """Return a job that has not ended, or None.
+
+        A job that ends goes from `live` to `_leaving`, and leaves that when its Future is done.
+        Only then is the history asked, so that both tell the same. Takes no lock: in this order
+        no job is missed.
+        """
+        return self.live.get(id) or self._leaving.get(id)
+
     def _job_of(self, id: str) -> Job[Any]:
-        job = self.live.get(id) or self._leaving.get(id)
+        job = self._alive(id)
         return Job.of(self.history.get(id)) if job is None else job
 
     def _hash(self, text: str) -> str:
@@ -301,7 +310,7 @@ class Dispatcher:
     def _joinable(self) -> Job[Any] | None:
         """Return the oldest job that was not told to stop; without one, a start must wait."""
         for job in self.live.values():
-            if job.state is not State.CANCELLING:
+            if not job.is_stopping:
                 return job
         return None
 
@@ -335,6 +344,17 @@ class Dispatcher:
             thread.start()
         except RuntimeError as error:  # the system has no more threads
             self._unstarted.append((job, error))
+
+
+def _in_short(value: Any) -> Any:
+    """Return a parameter, or the hash of one that is binary, which may be large."""
+    import hashlib  # late, because it loads OpenSSL
+
+    if isinstance(value, list):
+        return [_in_short(item) for item in value]
+    if not is_upload(value):
+        return value
+    return hashlib.blake2b(memoryview(value).tobytes()).hexdigest()
 
 
 def stop_all(dispatchers: Iterable[Dispatcher]) -> None:

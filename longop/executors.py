@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 import inspect
 import itertools
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from .errors import OperationCancelled
 from .guard import Rung
 from .job import Job
 from .reports.adapted import AdaptedCallback
+
+
+_KINDS_THAT_HEAR = (
+    inspect.isgeneratorfunction, inspect.isasyncgenfunction, inspect.iscoroutinefunction)
 
 
 class _Place(Enum):
@@ -73,13 +78,27 @@ class Call:
             return drive_coroutine(value, self.callback, self.grace)
         return value
 
-    def takes_callback(self) -> bool:
-        """Return whether the function takes the callback."""
+    def hears_cancel(self) -> bool:
+        """Return whether a cancel can reach the function without its companion.
+
+        It can by the callback, in a generator where it yields, in a coroutine where it waits.
+        """
         arguments = (*self.args, *self.kwargs.values())
-        return any(argument is self.callback for argument in arguments)
+        if any(argument is self.callback for argument in arguments):
+            return True
+        code = _code_of(self.function)
+        return any(is_of_kind(code) for is_of_kind in _KINDS_THAT_HEAR)
 
     def _to_place(self, argument: Any) -> Any:
         return _Place.CALLBACK if argument is self.callback else argument
+
+
+def _code_of(function: Any) -> Any:
+    """Return what runs when a function is called that may be wrapped, or a partial."""
+    inner = inspect.unwrap(function)
+    while isinstance(inner, functools.partial):
+        inner = inspect.unwrap(inner.func)
+    return inner if inspect.isroutine(inner) else type(inner).__call__
 
 
 def _rebuild(recipe: tuple[Callable[..., Callback], tuple[Any, ...]],
@@ -121,8 +140,8 @@ class Backend(abc.ABC):
         if call.stop is None:
             return []
         name = getattr(call.stop, "__name__", repr(call.stop))
-        # The grace period is for the callback; without one the companion comes at once.
-        return [Rung(call.takes_callback(), name, lambda: _stop(call))]
+        # The grace period is for a function that may stop by itself; another one has none.
+        return [Rung(call.hears_cancel(), name, lambda: _stop(call))]
 
     def close(self) -> None:  # noqa: B027  # a thread has nothing to close
         """End what runs, if it can be ended, and what was kept for the next call."""

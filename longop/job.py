@@ -123,6 +123,12 @@ class Job(_Future[T]):
         """Return True while the code runs, told to stop or not."""
         return self.state in (State.RUNNING, State.CANCELLING)
 
+    @property
+    def is_stopping(self) -> bool:
+        """True once the job was told to stop, also while its end is only being recorded."""
+        with self._lock:
+            return self._reason is not None
+
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call a watcher after each change from now on, in the thread that makes the change.
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import sys
+import types
 from concurrent.futures import Executor
 from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Generator, Generic,
                     Iterable, Iterator, Mapping, TypeVar, Union, overload)
 
+from . import methods
 from .callback import Callback
 from .dispatcher import WHEN_BUSY, Dispatcher, Owner, WhenBusy, stop_all
 from .errors import LongOperationError
@@ -24,7 +25,8 @@ from .history import HistoryBase, open_history
 from .job import Job, logger
 from .reports.adapted import AdaptedCallback, Report, check_report
 from .reports.shapes import block_size_total
-from .signature import CallbackName, module_name, parameters_of, unwrap_partial
+from .signature import (CallbackName, Parameters, module_name, parameters_of,
+                        unwrap_partial)
 from .status import Status
 
 __all__ = ["WHEN_BUSY", "LongOperation", "Owner", "close_all", "long_operation"]
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     P = typing_extensions.ParamSpec("P", default=...)
     T = typing_extensions.TypeVar("T", default=Any)
     V = typing_extensions.TypeVar("V", covariant=True, default=Any)
+    Q = typing_extensions.ParamSpec("Q")
+    S = TypeVar("S")
 
     class _Generic(Generic[P, V]):
         pass
@@ -63,6 +67,10 @@ class LongOperation(_Generic[P, V]):
     """A function that takes long: start it, watch it, cancel it.
 
     Decorators use `long_operation`. Calling the operation calls the plain function.
+
+    In a class it is a method: ``thing.method`` is the operation bound to an object, with the
+    limit, queue, history, jobs and keys of ``Class.method``, which all objects share. A class
+    method's decorator stands above ``@classmethod``.
 
     :param function: anything that can be called: a function that takes a callback, a generator
         function (each item it yields is a report), a coroutine function, or one that never
@@ -119,6 +127,11 @@ class LongOperation(_Generic[P, V]):
             "stall_timeout": stall_timeout, "grace": grace, "limit": limit,
             "when_busy": when_busy, "max_queued": max_queued, "history": history,
             "owner": owner, "clock": clock}
+        self._given = function
+        function, self._binding = methods.binding_of(function)
+        # Of one that is bound to an object: the operation itself, and the object.
+        self._unbound: LongOperation[..., V] | None = None
+        self._receiver: Any = None
         _check(function, self._options)
         self.owner = owner
         self.limit = limit
@@ -140,31 +153,76 @@ class LongOperation(_Generic[P, V]):
         return value
 
     def __repr__(self) -> str:
-        return f"<LongOperation {self.module}/{self.name}>"
+        text = f"LongOperation {self.module}/{self.name}"
+        if self._unbound is not None:
+            text += f" of {methods.name_of(self._receiver)}"
+        return f"<{text}>"
 
     def __reduce__(self) -> Any:
         # Pickled, it is the operation of that name if it decorates a function, else a plain
         # call of the function.
-        found = _find(self.__module__, getattr(self, "__qualname__", ""))
-        if getattr(found, "function", None) is self.function:
-            return _operation_of, (found._plain,)
+        if self._unbound is not None:
+            return methods.bound_to, (self._unbound, self._receiver)
+        found = methods.find(self.__module__, getattr(self, "__qualname__", ""))
+        named = getattr(found, "unbound", None)
+        if named is not None and named.function is self.function:
+            return methods.operation_of, (named._plain,)
         return functools.partial, (self.function,)
 
+    # A method's operation is bound as its function would be: ``thing.method``.
+
+    # For type checkers: the last line is for what is no method, such as a field of a dataclass.
+
+    @overload
+    def __get__(self, receiver: None,
+                owner: type[Any] | None = None) -> LongOperation[P, V]: ...
+    @overload
+    def __get__(self: LongOperation[typing_extensions.Concatenate[S, Q], V], receiver: S,
+                owner: type[Any] | None = None) -> LongOperation[Q, V]: ...
+    @overload
+    def __get__(self, receiver: object,
+                owner: type[Any] | None = None) -> LongOperation[P, V]: ...
+
+    def __get__(self, receiver: Any, owner: type[Any] | None = None) -> Any:
+        """Return the operation bound to an object; on its class, the operation itself."""
+        if self._binding is methods.Binding.CLASS:
+            receiver = type(receiver) if owner is None else owner
+        if self._binding is methods.Binding.NONE or receiver is None:
+            return self
+        return self.bound_to(receiver)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LongOperation):
+            return NotImplemented
+        return self.unbound is other.unbound and self._receiver is other._receiver
+
+    def __hash__(self) -> int:
+        return hash((id(self.unbound), id(self._receiver)))
+
+    def bound_to(self, receiver: Any) -> LongOperation[..., V]:
+        """Return this operation, with its jobs, for one object that it is a method of."""
+        root = self.unbound
+        bound = object.__new__(type(self))
+        vars(bound).update(vars(root))  # the same dispatcher, so the same jobs, limit and queue
+        bound._unbound = root
+        bound._receiver = receiver
+        bound._binding = methods.Binding.NONE
+        bound.function = types.MethodType(root.function, receiver)
+        bound._given = bound.function
+        bound.__wrapped__ = bound.function  # type: ignore[attr-defined]
+        bound.signature = root._bound_signature
+        return bound
+
+    @property
+    def unbound(self) -> LongOperation[..., V]:
+        """The operation whose jobs these are: itself, unless it is bound to an object."""
+        return self if self._unbound is None else self._unbound
+
     @functools.cached_property
-    def _plain(self) -> Callable[..., Any]:
-        """The plain function, under a name at which it can be found: the decorated name is ours.
-
-        So both kinds of pickler can send it in their own way: those that send a function's
-        name, and those that send its code, as cloudpickle does for what a notebook defines.
-        """
-        function = self.function
-
-        def plain(*args: Any, **kwargs: Any) -> Any:
-            return function(*args, **kwargs)
-
-        plain.__module__ = self.__module__
-        plain.__qualname__ = f"{getattr(self, '__qualname__', '')}._plain"
-        return plain
+    def _bound_signature(self) -> Parameters:
+        # That of any object's method: the first parameter is left out.
+        method = types.MethodType(self.function, self)
+        return parameters_of(method, self._options["callback"])
 
     @property
     def companion(self) -> Callable[[], object] | None:
@@ -174,7 +232,7 @@ class LongOperation(_Generic[P, V]):
 
     def replace(self, **options: Any) -> LongOperation[P, V]:
         """Return the same operation with some options changed, and without its jobs."""
-        return type(self)(self.function, **{**self._options, **options})
+        return type(self)(self._given, **{**self._options, **options})
 
     # For type checkers: a coroutine function or a generator function is run to its end, and a
     # function that returns None has its last report as its value.
@@ -267,6 +325,8 @@ class LongOperation(_Generic[P, V]):
         self.function: Any = function
         plain = unwrap_partial(function)
         self.module = module_name(plain)
+        name = getattr(self, "__qualname__", "")
+        self._plain = methods.plain_of(function, self.__module__, name)
         usual = getattr(plain, "__name__", type(plain).__name__)
         self.name: str = self._options["name"] or str(usual)
         documentation = inspect.getdoc(plain) or ""  # None under ``python -OO``
@@ -356,17 +416,3 @@ def _check(function: object, options: Mapping[str, Any]) -> None:
         raise ValueError(f"when_busy must be one of {WHEN_BUSY}, not {options['when_busy']!r}")
     if options["report"] is not None:
         check_report(options["report"])
-
-
-def _find(module: str, name: str) -> Any:
-    """Return what a module has under a dotted name, or None."""
-    try:
-        return functools.reduce(getattr, name.split("."), sys.modules.get(module))
-    except AttributeError:
-        return None
-
-
-def _operation_of(plain: Callable[..., Any]) -> Any:
-    """Return the operation that was pickled, or a plain call if only its code has arrived."""
-    found = _find(plain.__module__, plain.__qualname__.rpartition(".")[0])
-    return found if getattr(found, "_plain", None) is plain else functools.partial(plain)

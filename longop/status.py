@@ -167,11 +167,12 @@ def estimate(step: Any, total: Any,
     return progress, round(elapsed / progress - elapsed, 3)
 
 
-def timestamp() -> str:
-    """Return the time now, as ISO 8601 in UTC to the millisecond; not for measuring."""
-    now = time.time()
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    milliseconds = int(now * 1000) % 1000
+def timestamp(moment: float | None = None) -> str:
+    """Return a moment of the wall clock, or now, as ISO 8601 in UTC to the millisecond."""
+    if moment is None:
+        moment = time.time()
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+    milliseconds = int(moment * 1000) % 1000
     return f"{seconds}.{milliseconds:03d}Z"
 
 

@@ -225,7 +225,24 @@ def test_interrupted_jobs(file, reporter):
             assert statuses[1].created_at == waited.status().created_at
             assert statuses[1].queue_position is None
             assert {status.id for status in history} == {ran.id, waited.id}
+            noticed = [status.finished_at for status in statuses]
+            assert min(noticed) >= ran.status().started_at  # the next server saw them
+            assert [status.finished_at for status in history] == noticed[::-1]
     check(left)
+
+
+def test_interrupted_jobs_of_an_older_version(file):
+    """In a file whose interrupted jobs have no end, it is when they were recorded as such."""
+    filled(file, job("a")).close()
+    with closing(sqlite3.connect(str(file))) as db, db:
+        (text,), = db.execute("SELECT status FROM jobs")
+        old = dict(loads(text), state="interrupted", finished_at=None)
+        db.execute("UPDATE jobs SET status = ?, at = 1700000000.25", (dumps(old),))
+    with closing(FileHistory(file)) as history:
+        status, = history
+        assert (status.state, status.finished_at) == (
+            State.INTERRUPTED, "2023-11-14T22:13:20.250Z")
+        assert history.get("a") == status
 
 
 def test_interrupted_by_close(file, reporter):

@@ -9,6 +9,7 @@ from longop.callback import Callback
 from longop.dispatcher import WHEN_BUSY, Dispatcher, Owner, stop_all
 from longop.executors import Call, ThreadBackend
 from longop.guard import NEVER, Clock, Guard
+from longop.values import jsontext
 
 from .waiting import WAIT, end_of
 
@@ -114,6 +115,10 @@ def test_stop_all_of_nothing():
 # start_once
 
 
+class Upload(bytes):
+    """As `web` makes them of files."""
+
+
 def twice(callback, n):
     return 2 * n
 
@@ -148,6 +153,28 @@ def test_a_join_finds_no_job_that_is_told_to_stop(make, go):
     assert submit() is waiting
     go.set()
     assert end_of(waiting).state is State.COMPLETED
+
+
+def test_a_join_finds_no_job_that_leaves_the_queue(make, go, monkeypatch):
+    """A job that was cancelled while it waited is not joined before its end is recorded."""
+    dispatcher, submit = make(when_busy="join")
+    running = submit()
+    running.cancel()
+    waiting = submit()
+    joined = []
+    add = dispatcher.history.add
+
+    def join_then_add(status):
+        monkeypatch.setattr(dispatcher.history, "add", add)
+        joined.append(submit())
+        add(status)
+
+    monkeypatch.setattr(dispatcher.history, "add", join_then_add)
+    waiting.cancel()
+    assert end_of(waiting).state is State.CANCELLED
+    go.set()
+    assert [job is waiting for job in joined] == [False]
+    assert end_of(joined[0]).state is State.COMPLETED
 
 
 def test_a_key_that_joined_keeps_its_job(make, go):
@@ -187,6 +214,55 @@ def test_the_status_and_the_future_end_at_one_stroke(make, go, monkeypatch):
     assert seen == [(False, State.COMPLETED, State.RUNNING, False, [State.RUNNING])]
     assert dispatcher.status(job.id).state is State.COMPLETED
     assert [status.state for status in dispatcher.statuses()] == [State.COMPLETED]
+
+
+def test_what_ends_is_alive_until_its_future_is_done(make, go, monkeypatch):
+    """While the end of a job is being recorded, no list shows it, and it is not forgotten."""
+    dispatcher, submit = make()
+    job = submit()
+    seen = []
+    add = dispatcher.history.add
+
+    def look_then_set(job, value):
+        look()
+        set_result(job, value)
+
+    def add_then_look(status):
+        add(status)
+        look()
+
+    def look():
+        with pytest.raises(Busy):
+            dispatcher.forget(job.id)
+        seen.append(([status.state for status in dispatcher.statuses()], job.done()))
+
+    set_result = Job.set_result
+    monkeypatch.setattr(Job, "set_result", look_then_set)
+    monkeypatch.setattr(dispatcher.history, "add", add_then_look)
+    go.set()
+    assert end_of(job).state is State.COMPLETED
+    assert seen == 2 * [([State.RUNNING], False)]
+    dispatcher.forget(job.id)
+
+
+def test_forget_from_a_done_callback(make, go):
+    """As soon as the Future is done the job can be forgotten, whatever else is still to come."""
+    dispatcher, submit = make()
+    job = submit()
+    errors = []
+
+    def forget(job):
+        try:
+            dispatcher.forget(job.id)
+        except Busy as error:
+            errors.append(error)
+
+    job._done_callbacks.insert(0, forget)  # before the dispatcher's own
+    go.set()
+    assert end_of(job).state is State.COMPLETED
+    with pytest.raises(ForgottenJob):
+        dispatcher.status(job.id)
+    assert errors == []
 
 
 def test_no_threads_are_left(make, go, monkeypatch):
@@ -240,3 +316,28 @@ def test_an_id_that_is_alive(make, go):
     assert caught.value.job_id == job.id
     go.set()
     assert end_of(job).state is State.COMPLETED
+
+
+@pytest.mark.parametrize("wrap", [
+    bytes, bytearray, memoryview, Upload, lambda data: [data, b"other"]])
+def test_a_key_with_large_parameters(monkeypatch, wrap):
+    """Binary parameters are part of what a key stands for, but are never encoded as JSON."""
+    def size(data: bytes):
+        return len(data)
+
+    sizes = []
+    encode = jsontext.dumps
+
+    def dumps(value):
+        sizes.append(len(encode(value)))
+        return encode(value)
+
+    monkeypatch.setattr("longop.dispatcher.dumps", dumps)
+    operation = LongOperation(size)
+    large = b"abc" * 1_000_000
+    job = operation.start_once("key", data=wrap(large))
+    end_of(job)
+    assert operation.start_once("key", data=wrap(bytes(large))).id == job.id
+    with pytest.raises(KeyReused):
+        operation.start_once("key", data=wrap(large[:-1] + b"d"))
+    assert max(sizes) < 1_000

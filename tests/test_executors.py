@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from longop import Callback, OperationCancelled
+import longop
+from longop import Callback, LongOperation, OperationCancelled
 from longop.reports.adapted import AdaptedCallback
 from longop.executors import Backend, Call, ThreadBackend
 from longop.status import State
@@ -20,11 +21,22 @@ def call_of(function, *args, callback=None, stop=None, grace=2.0, **kwargs):
     return Call(function, tuple(args), kwargs, callback, stop, grace)
 
 
+class Generating:
+    """Generates when it is called, as does its method."""
+
+    def __call__(self, n: int):
+        yield n
+
+    @longop.long_operation
+    def method(self, n: int):
+        yield n
+
+
 def to_step(result, step):
     return {"result": result, "step": step}
 
 
-def returns(n):
+def returns(n: int):
     return n
 
 
@@ -33,7 +45,7 @@ def reports(callback, n):
     return n
 
 
-def generates(n):
+def generates(n: int):
     yield from range(n)
     return "end"
 
@@ -194,9 +206,17 @@ def test_callback_inside_an_argument_does_not_travel():
 
 
 @pytest.mark.parametrize(("function", "args", "kwargs", "waits"), [
-    (returns, (3,), {}, False), (reports, (Callback, 3), {}, True)])
+    (returns, (3,), {}, False), (reports, (Callback, 3), {}, True), (generates, (3,), {}, True),
+    (awaits, (3,), {}, True), (drains, (3,), {}, True), (partial(generates, 3), (), {}, True),
+    (Generating(), (3,), {}, True), (Generating().method, (3,), {}, True),
+    (LongOperation(generates), (3,), {}, True), (LongOperation(Generating()), (3,), {}, True),
+    (LongOperation(partial(awaits, 3)), (), {}, True), (LongOperation(returns), (3,), {}, False),
+    (Generating, (), {}, False), (len, ([],), {}, False)])
 def test_companion_is_a_rung(function, args, kwargs, waits):
-    """A companion is tried after the grace, or at once if there is no callback to stop by."""
+    """A companion is tried after the grace, or at once if nothing else can stop the function.
+
+    A generator stops where it yields, a coroutine where it waits.
+    """
     stopped = []
 
     def companion():

@@ -143,6 +143,27 @@ def test_companion_is_enough(make, clock, executor, functions):
     assert (pids == {os.getpid()}) == (executor == "thread")
 
 
+def test_companion_of_a_generator(clock):
+    """A generator has the grace too: it stops where it yields, and the companion is left alone."""
+    go, called = threading.Event(), []
+
+    def generator():
+        yield "first"
+        assert go.wait(WAIT)
+        yield "second"
+
+    operation = LongOperation(generator, cancel=lambda: called.append(1), grace=5, clock=clock)
+    job = operation.start()
+    reported(job)
+    job.cancel()
+    clock.move(4)
+    go.set()
+    status = end_of(job)
+    assert (status.state, status.result, status.error) == (State.CANCELLED, "second", None)
+    wait_until(lambda: not clock.awaited)
+    assert called == []
+
+
 def test_thread_that_never_reports(make, clock, tmp_path):
     """A thread that never reports is `cancelling` for as long as that is true."""
     leave = tmp_path / "leave"

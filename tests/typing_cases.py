@@ -5,6 +5,7 @@ A line with an error that must be found ends with ``type: ignore``: a needless o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
 from typing import Any, AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Optional
@@ -168,6 +169,57 @@ assert_type(LongOperation(Machine()).start(n=1), Job[bytes])
 assert_type(LongOperation(Machine().method, limit=3).start(), Job[float])
 assert_type(LongOperation(partial(wrapped, n=1)).start(), Job[list[int]])
 assert_type(LongOperation(urlretrieve).start(url="x").result()[0], str)
+
+
+# Methods
+
+
+class Thing:
+    @long_operation
+    def method(self, n: int, callback: Report) -> str:
+        return str(n)
+
+    @long_operation(limit=2)
+    async def coroutine(self, *, callback: Report) -> int:
+        return 1
+
+    @staticmethod
+    @long_operation
+    def static(n: int, callback: Report) -> bytes:
+        return bytes(n)
+
+    @long_operation
+    @staticmethod
+    def static_inside(n: int, callback: Report) -> bytes:
+        return bytes(n)
+
+    @long_operation
+    @classmethod
+    def of_class(cls, n: int, callback: Report) -> float:
+        return 0.5
+
+
+thing = Thing()
+assert_type(thing.method.start(n=1), Job[str])
+assert_type(thing.method(1, print), str)
+assert_type(Thing.method(thing, 1, print), str)
+thing.method("1", print)  # type: ignore
+thing.method(1)  # type: ignore
+assert_type(thing.coroutine.start(), Job[int])
+assert_type(thing.coroutine.start_once("key"), Job[int])
+assert_type(Thing.static(1, print), bytes)
+assert_type(Thing.static.start(n=1), Job[bytes])
+assert_type(Thing.static_inside.start(n=1), Job[bytes])
+assert_type(Thing.of_class.start(n=1), Job[float])
+
+
+@dataclass
+class Record:
+    operation: LongOperation
+
+
+assert_type(Record(plain).operation, LongOperation[..., Any])
+assert_type(Record(thing.method).operation.start(n=1), Job[Any])
 
 
 # One type for all of them

@@ -160,10 +160,14 @@ def _import(place: str, loaders: Sequence[Loader]) -> ModuleType:
     if not (place.endswith(".py") and os.path.isfile(place)):
         raise TargetError(f"there is no Python file {place}")
     folder, file = os.path.split(os.path.abspath(place))
+    name, _ = os.path.splitext(file)
+    if "." in name:
+        raise TargetError(f"{place} cannot be imported, because of the dots in its name: "
+                          f"rename it, such as to {name.replace('.', '_')}.py")
     sys.path.insert(0, folder)  # so that the file can import what stands beside it
     for loader in loaders:
         loader.prepare(folder)
-    module = _import_module(place, os.path.splitext(file)[0])
+    module = _import_module(place, name)
     found = getattr(module, "__file__", None) or "a part of Python"
     if not (os.path.exists(found) and os.path.samefile(found, place)):
         raise TargetError(f"{place} has the name of another module, {found}: rename it")

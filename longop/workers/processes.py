@@ -85,8 +85,11 @@ class ProcessBackend(Backend):
 
     def rungs(self, job: Job[Any], call: Call) -> list[Rung]:
         """Return the companion, which is called where the function runs, and two signals."""
-        return [*super().rungs(job, call),
-                Rung(True, "SIGTERM", partial(self._pool.kill, job, signal.SIGTERM)),
+        companion = super().rungs(job, call)
+        # Where nothing gentler can help, the first signal has nothing to wait for.
+        waits = bool(companion) or call.hears_cancel()
+        return [*companion,
+                Rung(waits, "SIGTERM", partial(self._pool.kill, job, signal.SIGTERM)),
                 Rung(True, "SIGKILL", partial(self._pool.kill, job, KILL))]
 
     def _check_import(self, data: bytes) -> None:

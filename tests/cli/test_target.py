@@ -256,6 +256,17 @@ def test_interrupt_is_no_error_of_the_module(write):
         load(write("longop_interrupted.py", "raise KeyboardInterrupt"))
 
 
+@pytest.mark.parametrize(("name", "better"), [
+    ("my.up.py", "my_up.py"), ("longop.v1.2.py", "longop_v1_2.py")])
+def test_file_with_dots_in_its_name(write, name, better):
+    """A file that no import can name, because of its dots, is to be renamed."""
+    path = write(name, *REPORTING)
+    expected = (f"{path} cannot be imported, because of the dots in its name: rename it, "
+                f"such as to {better}")
+    assert error(path) == expected
+    assert error(f"{path}:function") == expected
+
+
 @pytest.mark.parametrize("name", ["json", "sys", "builtins"])
 def test_file_with_the_name_of_another_module(write, name):
     """A file that has the name of a module that is loaded, or built in, is to be renamed."""

@@ -1,5 +1,6 @@
 """`longop.web.handler` on real sockets, inside somebody's own ``http.server``."""
 
+import contextvars
 import http.client
 import json
 import socket
@@ -200,6 +201,38 @@ def test_own_handler(server_class):
             assert exchange(connection, "GET", "/v1/jobs")[0].status == 200
             assert b"<title>longop</title>" in exchange(connection, "GET", "/jobs")[1]
             assert exchange(connection, "PUT", "/x")[0].status == 404
+
+
+def test_a_job_has_the_context_of_its_request():
+    """A job sees the context variables of its request's thread, also if it had to wait."""
+    who = contextvars.ContextVar("who", default="nobody")
+    go = threading.Event()
+
+    def see(callback):
+        assert go.wait(WAIT)
+        return who.get()
+
+    operation = longop.LongOperation(see)
+
+    class Named(Own):
+        operations = [operation]  # noqa: RUF012
+
+        def setup(self):
+            who.set(self.client_address[1])
+            super().setup()
+
+    ports = []
+    with serving(Named) as server:
+        for _ in range(2):
+            with connected(server.server_address) as connection:
+                headers = {"Prefer": "respond-async", "Content-Length": "0"}
+                path = "/v1/test_handler/see"
+                assert exchange(connection, "POST", path, headers=headers)[0].status == 202
+                ports.append(connection.sock.getsockname()[1])
+    first, second = operation.live.values()
+    assert second.state is longop.State.QUEUED
+    go.set()
+    assert [first.result(WAIT), second.result(WAIT)] == ports
 
 
 def test_limits_are_of_our_routes():

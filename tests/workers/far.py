@@ -363,6 +363,14 @@ def stubborn(callback, where):
         time.sleep(1)
 
 
+def cannot_hear(trace):
+    """Start a child and write both process ids to a file; nothing but a signal ends them."""
+    child = subprocess.Popen(["sleep", "60"])
+    with open(trace, "w") as file:
+        file.write(f"{os.getpid()} {child.pid} ")
+    child.wait()
+
+
 def deaf(callback, trace):
     """Note each attempt to stop it, and go on."""
     TRACE[:] = [trace]

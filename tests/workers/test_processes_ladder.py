@@ -100,6 +100,18 @@ def test_sigterm_is_enough(make, clock):
     assert (status.step, status.total, status.progress) == (1, 4, 0.25)
 
 
+def test_signal_at_once(make, clock, tmp_path):
+    """What has no callback and no companion gets its signal at once, and so does its child."""
+    trace = tmp_path / "trace"
+    job = make(far.cannot_hear, "process", callback=False, grace=5, clock=clock).start(
+        trace=str(trace))
+    wait_until(lambda: trace.exists() and trace.read_text().endswith(" "))
+    job.cancel()
+    status = end_of(job)
+    assert (status.state, status.error) == (State.CANCELLED, "stopped by SIGTERM")
+    wait_until(lambda: not any(is_alive(int(pid)) for pid in trace.read_text().split()))
+
+
 def test_companion_in_vain(make, clock):
     """A companion that raises in a process does not keep the next rungs from being tried."""
     job = make(far.dozes, "process", cancel=far.stop_in_vain, grace=5, clock=clock).start()
