@@ -1,4 +1,4 @@
-"""`longop.reports.adapted`: functions that report in a form of their own."""
+"""`longop.functions.adapted`: functions that report in a form of their own."""
 
 import functools
 import inspect
@@ -11,7 +11,7 @@ import pytest
 
 from longop import LongOperation, OperationCancelled
 from longop.executors import Call
-from longop.reports.adapted import AdaptedCallback, is_maker
+from longop.functions.adapted import AdaptedCallback, is_maker
 from longop.status import State
 
 from ..waiting import WAIT, end_of
