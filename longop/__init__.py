@@ -29,12 +29,11 @@ status          the states of a job, and the record of it that every door shows
 updates         the status at each change, with ``for`` or ``async for``
 job             the life of one run: a ``concurrent.futures.Future``
 guard           stops a job that does not stop by itself: deadlines, and the steps of a cancel
-reports/        ``report=``: functions that report in a form of their own
+functions/      a user's function: how it reports (``report=``), how a class binds it
 executors       a call of the function, and where its code runs: in a thread
 signature       the parameters of a call: which one takes the callback, what the others accept
 history         finished jobs, in memory
 dispatcher      the jobs of one operation: which of them run, which wait
-methods         an operation in a class: how it is bound to an object, and found by its name
 operation       `LongOperation`: one function and its options
 ==============  ======================================================================
 
@@ -64,7 +63,7 @@ from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, Histor
 from .history import History
 from .job import Job
 from .operation import LongOperation, long_operation
-from .reports.shapes import (BlockSum, block_size_total, done_total, fraction_message,
+from .functions.shapes import (BlockSum, block_size_total, done_total, fraction_message,
                              progress_dict)
 from .status import State, Status
 from .wings import __version__

@@ -158,10 +158,10 @@ class Callback:
     # For what runs the function
 
     def begin(self) -> None:
-        """Note that the function is about to be called in this thread, which is its own."""
+        """Record that this thread, which is about to call the function, is its own."""
         self._thread = threading.get_ident()
 
-    # The others may be called from any thread
+    # From any thread
 
     def recipe(self) -> tuple[Callable[..., Callback], tuple[Any, ...]]:
         """Return what makes its twin, where the function runs elsewhere: a class, its arguments.

@@ -179,7 +179,7 @@ class Dispatcher:
         return self._job_of(self._joined.get(id, id))
 
     def _keep_joined(self, id: str, joined: str) -> None:
-        """Note that a key joined another job: given again, it means that job."""
+        """Record that a key joined another job: given again, it means that job."""
         self._joined[id] = joined
         if len(self._joined) > _MAX_JOINED:
             self._joined.popitem(last=False)

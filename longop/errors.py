@@ -24,7 +24,7 @@ class ReportCancelled(CancelledError):
 
     It derives from ``Exception``, because that is what thread pools and libraries catch in
     their threads and pass on to the function. A ``BaseException`` would end such a thread, and
-    the function would wait for it for ever, or take its work for done.
+    the function would wait for it for ever, or assume that its work is done.
     """
 
 
@@ -103,7 +103,7 @@ class LongOperationError(Exception):
 
 
 class TargetError(LongOperationError):
-    """There is nothing to run in the given place."""
+    """The target or the function cannot be used; the message says why and what to do."""
 
 
 class BadParameters(LongOperationError):
@@ -161,7 +161,7 @@ class DeadlineExceeded(LongOperationError):
 
 
 class WorkerLost(LongOperationError):
-    """The process that ran the function has died, on this machine or on another."""
+    """What ran the function is gone, here or on another machine: its process, or the way to it."""
 
     #: The name of the signal that killed it, if that is known.
     means: str | None = None

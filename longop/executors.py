@@ -19,7 +19,7 @@ from .callback import NOTHING, Callback
 from .errors import OperationCancelled
 from .guard import Rung
 from .job import Job
-from .reports.adapted import AdaptedCallback
+from .functions.adapted import AdaptedCallback
 
 
 _KINDS_THAT_HEAR = (

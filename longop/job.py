@@ -149,14 +149,14 @@ class Job(_Future[T]):
     # For the operation, its guard, and what runs the code
 
     def begin(self) -> None:
-        """Note that the code is about to run. Called by the operation, with the lock held."""
+        """Mark the job as running. Called by the operation, with the lock held."""
         with self._lock:
             self._move(State.RUNNING, started_at=timestamp(), queue_position=None)
             self._began = self._clock()
         self._notify()
 
     def queue_at(self, position: int) -> None:
-        """Note the place in the queue, 1 being next. Called with the lock held."""
+        """Record the place in the queue, 1 being next. Called with the lock held."""
         with self._lock:
             # A cancel has concluded the job but not published its end: it is still queued.
             is_leaving = self._final is not None and self._status.state is State.QUEUED
@@ -209,7 +209,7 @@ class Job(_Future[T]):
             logger.exception("%s, called to stop %r, raised", means, self)
 
     def finish(self, value: Any = None, error: BaseException | None = None) -> None:
-        """Note that the code has ended, with a value or an error. Called in its thread."""
+        """Record that the code has ended, with a value or an error. Called in its thread."""
         with self._lock:
             final, error = self._conclude(value, error)
         self._publish(final, error)

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Generator, Generic,
                     Iterable, Iterator, Mapping, TypeVar, Union, overload)
 
-from . import methods
+from .functions import methods
 from .callback import Callback
 from .dispatcher import WHEN_BUSY, Dispatcher, Owner, WhenBusy, stop_all
 from .errors import LongOperationError
@@ -23,8 +23,8 @@ from .executors import Call, make_backend
 from .guard import NEVER, Clock, Guard
 from .history import HistoryBase, open_history
 from .job import Job, logger
-from .reports.adapted import AdaptedCallback, Report, check_report
-from .reports.shapes import block_size_total
+from .functions.adapted import AdaptedCallback, Report, check_report
+from .functions.shapes import block_size_total
 from .signature import (CallbackName, Parameters, module_name, parameters_of,
                         unwrap_partial)
 from .status import Status

@@ -19,7 +19,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 from .values.conversion import UNIONS, kind_of, tells_type
 from .errors import BadParameters
-from .reports.adapted import has_call
+from .functions.adapted import has_call
 from .values.kinds import ANYTHING, Kind
 from .values.records import evaluate
 

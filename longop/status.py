@@ -46,7 +46,7 @@ class State(str, Enum):
 #     cancelled,          cancelling ──────────▶ completed, failed, cancelled, interrupted
 #     interrupted
 #
-# - A state that is no key here is terminal.
+# - A state that is not a key here is terminal.
 # - `queued` follows itself when the job moves up in the queue.
 # - `cancelling` may still become `completed` or `failed`, because a cancel is a request: a
 #   function that never looks, or is past its last report, ends by itself, and that is shown.
@@ -233,7 +233,7 @@ def _cause_of(error: BaseException) -> tuple[str, BaseException | None]:
         return "", None
     if cause is not None:
         is_traceback = to_text(cause).lstrip(' \n"').startswith(_TRACEBACK)
-        # What a function raises after its deadline is no cause of it: see `Ending.cause`.
+        # What a function raises after its deadline is not its cause: see `Ending.cause`.
         word = "ended with" if isinstance(error, DeadlineExceeded) else "cause"
         return word, None if is_traceback else cause
     context = error.__context__

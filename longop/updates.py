@@ -2,8 +2,8 @@
 
     function's thread ── change ─▶ job ── set ─▶ signal ── wakes ─▶ `for` or `async for`
 
-The function's thread sets a signal and goes on: it never waits for a watcher. The lock is
-`job`'s, which makes the changes.
+The function's thread sets a signal and goes on: it never waits for a watcher. Changes
+are made under the job's lock.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import pytest
 
 import longop
 from longop import Callback, LongOperation, OperationCancelled
-from longop.reports.adapted import AdaptedCallback
+from longop.functions.adapted import AdaptedCallback
 from longop.executors import Backend, Call, ThreadBackend
 from longop.status import State
 

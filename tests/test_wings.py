@@ -24,15 +24,15 @@ def test_a_module_of_a_wing_is_found():
     """A module is found by its name below longop."""
     from longop.values import jsontext
 
-    found = wings.require("values.jsontext", "this test")
-    assert wings.find("values.jsontext") is found is jsontext
+    assert wings.find("values.jsontext") is jsontext
+    assert wings.require("values.jsontext", "this test") is jsontext
 
 
 def test_a_missing_wing():
     """A missing wing is None, or an error that names it and the feature."""
     assert wings.find("nowhere") is None
     assert wings.find("nowhere.at.all") is None
-    assert wings.find("jsontext.inner") is None
+    assert wings.find("values.jsontext.inner") is None
     with pytest.raises(LongOperationError) as caught:
         wings.require("nowhere.inner", "flying")
     assert str(caught.value) == (

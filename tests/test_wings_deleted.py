@@ -99,7 +99,7 @@ def test_what_is_left_can_be_imported(copy):
 def test_the_tests_of_core_and_web(copy):
     """Without a wing the tests of the core and of `web` pass."""
     tests = copy / "tests"
-    for folder in ("web", "values", "reports"):
+    for folder in ("web", "values", "functions"):
         shutil.copytree(str(ROOT / "tests" / folder), str(tests / folder))
     shutil.copytree(str(ROOT / "docs"), str(copy / "docs"))  # whose tables are tests
     shutil.copy(str(ROOT / "README.md"), str(copy))

@@ -46,14 +46,14 @@ def parse_parameters(texts: Iterable[str], schema: Any) -> dict[str, list[Any]]:
 
     :param schema: the JSON Schema of all parameters. It tells which of them take files.
 
-    Raises ``ValueError`` for a text that is no parameter, and ``OSError`` for a file that
+    Raises ``ValueError`` for a text that is not a parameter, and ``OSError`` for a file that
     cannot be read.
     """
     found: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"{text!r} is no parameter: write name=value")
+            raise ValueError(f"{text!r} is not a parameter: write name=value")
         given: Any = value
         if value.startswith("@") and describes_file(schema["properties"].get(name, {})):
             with open(value[1:], "rb") as file:

@@ -28,6 +28,7 @@ class Loader(Protocol):
 
     def prepare(self, folder: str) -> None:
         """Do what must be done before a file in this folder is imported."""
+        ...
 
     def load(self, place: str, module: ModuleType, name: str) -> list[LongOperation]:
         """Return the operations of what a module has of this loader's kind, or an empty list.
@@ -35,9 +36,11 @@ class Loader(Protocol):
         ``name`` is what was named in the target, or empty; ``place`` is the rest of the target.
         Raises `TargetError`.
         """
+        ...
 
     def adopt(self, module: ModuleType, operations: list[LongOperation]) -> list[LongOperation]:
         """Return the operations of plain functions as those of the folder they are in."""
+        ...
 
 
 def load(target: str) -> list[LongOperation]:

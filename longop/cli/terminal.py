@@ -94,7 +94,7 @@ class _Line:
         self._file = file
         self._json = json
         is_terminal = _is_terminal(file)
-        # A notebook is no terminal, but a line can be drawn over there too.
+        # A notebook is not a terminal, but a line can be drawn over there too.
         self._live = not json and (is_terminal or "ipykernel" in sys.modules)
         self._colour = is_terminal and _wants_colour()
         self._encoding = getattr(file, "encoding", None) or "ascii"

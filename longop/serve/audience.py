@@ -59,7 +59,7 @@ class Audience:
         self._rests_until = 0.0  # on the clock of `Loop.now`
 
     def notify(self) -> None:
-        """Note that the job has changed. The thread that changed it runs this, at each report.
+        """Record that the job has changed. The thread that changed it runs this, at each report.
 
         It must be quick, because the function waits for it: of many changes only the first one
         calls the loop. If two threads find the flag unset, both call it; that does no harm.

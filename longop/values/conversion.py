@@ -89,7 +89,7 @@ def _union_of(parts: tuple[Any, ...], above: _Above) -> Kind:
     converters = [kind.convert for kind in kinds if kind is not _NULL]
     nulls: tuple[Any, ...] = ()
     if nothing in parts:
-        # An empty field of a form is no value, but it is a text.
+        # An empty field of a form is not a value, but it is a text.
         nulls = (None,) if str in parts else (None, "")
     schema = {"anyOf": [kind.schema for kind in kinds]}
     return Kind(schema, partial(_convert_to_first, converters, nulls))

@@ -34,7 +34,7 @@ def dumps(value: Any) -> str:
     """
     try:
         return _encode(value)  # at the speed of C: most values need no more
-    except Exception:  # NaN, a key that is no string, a reference cycle, an object
+    except Exception:  # NaN, a key that is not a string, a reference cycle, an object
         pass
     try:
         return _encode(_simplify(value, ()))

@@ -37,7 +37,7 @@ def _call(wanted: type, value: Any) -> Any:
 
 
 def _to_int(value: Any) -> int:
-    # Not ``isinstance``: True is no number here.
+    # Not ``isinstance``: True is not a number here.
     return value if type(value) is int else texts.to_int(value)
 
 
@@ -71,7 +71,7 @@ def _to_bool(value: Any) -> bool:
 def _to_str(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode()  # an upload stands for the text in the file
-    return str.__str__(value)  # raises TypeError for what is no text
+    return str.__str__(value)  # raises TypeError for what is not a text
 
 
 def _to_bytes(value: Any) -> bytes:

@@ -90,7 +90,7 @@ class Gate:
         """
         origin = request.headers.get("origin", "").lower()
         if not origin or request.method in _READING_METHODS:
-            return  # a client that is no browser sends no Origin
+            return  # a client that is not a browser sends no Origin
         is_own_page = origin.partition("://")[2] == _host(request)
         if not is_own_page and not self._is_allowed_origin(request):
             raise RequestError(403, f"a page of {origin} may not use this server, unless "

@@ -47,12 +47,15 @@ class Extension(Protocol):
 
         Raises ``ValueError`` if the operations cannot be served together.
         """
+        ...
 
     def describe(self, operation: LongOperation) -> Mapping[str, Any]:
         """Return what ``GET /v1`` says of an operation beyond the usual keys."""
+        ...
 
     def document(self, document: dict[str, Any], operations: Sequence[LongOperation]) -> None:
         """Add the routes to an OpenAPI document."""
+        ...
 
 
 def extensions() -> list[Extension]:

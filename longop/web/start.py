@@ -51,7 +51,7 @@ def begin(operation: LongOperation, values: Mapping[str, list[Any]], key: str | 
     """Start a job with the values that a request gave, a list for each name.
 
     With a key, a job that was started with it before is returned. Raises `BadParameters`, `Busy`,
-    `KeyReused` and what else `LongOperation.start_once` may raise.
+    `KeyReused` and anything else that `LongOperation.start_once` raises.
     """
     typed = operation.signature.parse(values)
     if key:

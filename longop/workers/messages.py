@@ -162,7 +162,7 @@ def to_wire(message: Message) -> tuple[Any, ...]:
 def from_wire(wire: Any) -> Message:
     """Return the message that `to_wire` was given.
 
-    Raises ``ValueError`` or ``TypeError`` for what is no message.
+    Raises ``ValueError`` or ``TypeError`` for anything that is not a message.
     """
     kind, *fields = wire
     if kind not in _CLASSES:

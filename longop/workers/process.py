@@ -21,7 +21,7 @@ class WorkerProcess:
     the process is killed, even within a message, nothing is held that another process waits
     for; a queue that several processes share would stay locked.
 
-    Not safe by itself: its owner decides which thread may call `kill` and `end`, and when.
+    Not thread-safe: its owner decides which thread may call `kill` and `end`, and when.
     """
 
     def __init__(self) -> None:

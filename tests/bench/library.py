@@ -113,7 +113,7 @@ def bench_process():
         finally:
             operation.close()
 
-    start = [sys.executable, "-c", "import longop.worker, tests.bench.work"]
+    start = [sys.executable, "-c", "import longop.workers.worker, tests.bench.work"]
     compare("the first job in a process, to a Python that starts (s)", cold,
             lambda: timed(lambda: subprocess.run(start, check=True)),
             "as fast as the interpreter starts")

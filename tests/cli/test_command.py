@@ -45,8 +45,8 @@ def test_no_file(name):
 
 
 def test_wrong():
-    """What is no parameter, or a file that is not there, is told."""
-    with pytest.raises(ValueError, match="'n' is no parameter: write name=value"):
+    """What is not a parameter, or a file that is not there, is told."""
+    with pytest.raises(ValueError, match="'n' is not a parameter: write name=value"):
         parse("n")
     with pytest.raises(OSError, match="nothing"):
         parse("data=@nothing")

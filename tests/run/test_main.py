@@ -149,7 +149,7 @@ def test_files(folder):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("work.py:takes", "data=@nothing"), "No such file or directory: 'nothing'"),
-    (("work.py:takes", "n"), "'n' is no parameter: write name=value"),
+    (("work.py:takes", "n"), "'n' is not a parameter: write name=value"),
     (("work.py:takes", "n=two"), "must be a whole number, not 'two'"),
     (("work.py:takes", "m=1"), "is unknown"), (("quiet.py:returns",), "is missing"),
     (("work.py:takes", "--timeout", "-1"), "timeout must be at least 0"),

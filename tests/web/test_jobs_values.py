@@ -11,7 +11,7 @@ from longop.history import History
 from longop.web.api import Api
 from longop.workers.channel import JSON
 
-from ..test_jsontext import growing_deque, growing_dict, growing_instance, growing_list
+from ..values.test_jsontext import growing_deque, growing_dict, growing_instance, growing_list
 from .api_operations import WAIT, Gate, finish, send, start, watched
 
 GROWING = pytest.mark.parametrize(

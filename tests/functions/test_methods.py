@@ -8,9 +8,9 @@ import pytest
 
 import longop
 from longop import Busy, History, LongOperation, State, TargetError
-from longop.methods import Binding, binding_of, find
+from longop.functions.methods import Binding, binding_of, find
 
-from .waiting import WAIT, end_of
+from ..waiting import WAIT, end_of
 
 LATEST = History()
 

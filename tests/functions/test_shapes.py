@@ -1,4 +1,4 @@
-"""`longop.reports.shapes`: ready adapters for the forms of callback that are often met."""
+"""`longop.functions.shapes`: ready adapters for the forms of callback that are often met."""
 
 import urllib.request
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import longop
-from longop.reports.adapted import AdaptedCallback
+from longop.functions.adapted import AdaptedCallback
 
 from ..waiting import end_of
 

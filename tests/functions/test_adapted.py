@@ -1,4 +1,4 @@
-"""`longop.reports.adapted`: functions that report in a form of their own."""
+"""`longop.functions.adapted`: functions that report in a form of their own."""
 
 import functools
 import inspect
@@ -11,7 +11,7 @@ import pytest
 
 from longop import LongOperation, OperationCancelled
 from longop.executors import Call
-from longop.reports.adapted import AdaptedCallback, is_maker
+from longop.functions.adapted import AdaptedCallback, is_maker
 from longop.status import State
 
 from ..waiting import WAIT, end_of
@@ -149,7 +149,7 @@ class Needy:
 
 
 @pytest.mark.parametrize(("report", "says"), [
-    (Needy, r"report=.*Needy.* without arguments.* 'size'"), (3, "report=3 is no function")])
+    (Needy, r"report=.*Needy.* without arguments.* 'size'"), (3, "report=3 is neither a function")])
 def test_report_that_cannot_be_used(report, says):
     """What cannot be an adapter is refused where it is given."""
     with pytest.raises(TypeError, match=says):

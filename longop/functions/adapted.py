@@ -43,7 +43,7 @@ class AdaptedCallback(Callback):
         return AdaptedCallback, (self._report,)
 
     def begin(self) -> None:
-        """Note the function's own thread; make the adapter of this job, if it is a class."""
+        """Record the function's own thread; make the adapter of this job, if it is a class."""
         super().begin()
         if is_maker(self._report):
             made: Any = self._report()
@@ -86,7 +86,7 @@ class AdaptedCallback(Callback):
 def check_report(report: Any) -> None:
     """Raise ``TypeError`` if something cannot be the ``report=`` of an operation."""
     if not callable(report):
-        raise TypeError(f"report={report!r} is no function, and no class")
+        raise TypeError(f"report={report!r} is neither a function nor a class")
     if is_maker(report):
         with contextlib.suppress(ValueError):  # one written in C may not tell what it needs
             try:
