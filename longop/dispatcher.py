@@ -12,16 +12,15 @@ from __future__ import annotations
 import contextvars
 import threading
 import typing
-from collections import OrderedDict
 from concurrent.futures import InvalidStateError, wait
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 from .errors import Busy, KeyReused
 from .executors import Backend, Call
 from .guard import NEVER, Guard
-from .history import HistoryBase, is_upload
+from .history import HistoryBase
 from .job import Job, logger
-from .values.jsontext import dumps
+from .keys import Keys
 from .status import State, Status
 
 WhenBusy = typing.Literal["queue", "reject", "replace", "join"]
@@ -29,7 +28,6 @@ WHEN_BUSY: tuple[str, ...] = typing.get_args(WhenBusy)
 
 _RETRY_AFTER = 5  # seconds, a guess: nobody knows when a job will end
 _LAST_WAIT = 0.5  # seconds that killed processes have to be noticed
-_MAX_JOINED = 1_000  # keys of `start_once` that joined another job; about 0.2 MB
 
 
 class Owner:
@@ -96,8 +94,7 @@ class Dispatcher:
         self._is_ending_them = False
         # Held during a `start_once`, and for nothing else. Taken before the other lock.
         self._once = threading.Lock()
-        # The jobs that were joined under a key, by the id that a job of their own would have had.
-        self._joined: OrderedDict[str, str] = OrderedDict()
+        self._keys = Keys(name, history.salt)
         if owner is not None:
             owner.adopt(self)
 
@@ -163,26 +160,18 @@ class Dispatcher:
 
         Raises `KeyReused` if its parameters differ, `ForgottenJob`, and as ``start`` does.
         """
-        # The first half of the id is made of the key, the second half of the parameters.
-        of_key = self._hash("/".join([*self.name, key]))
-        values = sorted((name, _in_short(value)) for name, value in parameters.items())
-        id = of_key + self._hash(dumps(values))
+        begin, id = self._keys.ids(key, parameters)
         with self._once:
-            known = self._find_id(of_key)
+            known = self._find_id(begin)
             if known is None:
                 job = start(parameters, id)
                 if job.id != id:
-                    self._keep_joined(id, job.id)
+                    self._keys.join(id, job.id)
                 return job
+        job_id = self._keys.job_id(known)
         if known != id:
-            raise KeyReused(f"job {known} was started with this key and other parameters")
-        return self._job_of(self._joined.get(id, id))
-
-    def _keep_joined(self, id: str, joined: str) -> None:
-        """Record that a key joined another job: given again, it means that job."""
-        self._joined[id] = joined
-        if len(self._joined) > _MAX_JOINED:
-            self._joined.popitem(last=False)
+            raise KeyReused(f"job {job_id} was started with this key and other parameters")
+        return self._job_of(job_id)
 
     def _alive(self, id: str) -> Job[Any] | None:
         """Return a job that has not ended, or None.
@@ -197,19 +186,13 @@ class Dispatcher:
         job = self._alive(id)
         return Job.of(self.history.get(id)) if job is None else job
 
-    def _hash(self, text: str) -> str:
-        """Return 16 hex digits that cannot be computed without the history's salt."""
-        import hashlib  # late, because it loads OpenSSL
-
-        return hashlib.blake2b(text.encode(), key=self.history.salt, digest_size=8).hexdigest()
-
     def _find_id(self, prefix: str) -> str | None:
         # Without the lock, because the history may be slow. A job that ends is in the history
         # before it leaves `live`, so it is found in one of them.
-        for id in [*list(self.live), *self._joined]:
+        for id in list(self.live):
             if id.startswith(prefix):
                 return id
-        return self.history.find(prefix)
+        return self._keys.find(prefix) or self.history.find(prefix)
 
     def refuse(self) -> list[Job[Any]]:
         """Start nothing from now on; return the jobs that run."""
@@ -344,17 +327,6 @@ class Dispatcher:
             thread.start()
         except RuntimeError as error:  # the system has no more threads
             self._unstarted.append((job, error))
-
-
-def _in_short(value: Any) -> Any:
-    """Return a parameter, or the hash of one that is binary, which may be large."""
-    import hashlib  # late, because it loads OpenSSL
-
-    if isinstance(value, list):
-        return [_in_short(item) for item in value]
-    if not is_upload(value):
-        return value
-    return hashlib.blake2b(memoryview(value).tobytes()).hexdigest()
 
 
 def stop_all(dispatchers: Iterable[Dispatcher]) -> None:

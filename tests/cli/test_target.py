@@ -98,6 +98,16 @@ def test_name_in_a_file(write):
     assert load(path + ":add_three")[0].start().result(WAIT) == 7
 
 
+def test_method_of_an_object(write):
+    """path:object.method is the operation, bound to the object."""
+    path = write("longop_method.py", "import longop", "class Shop:", "    @longop.long_operation",
+                 "    def sell(self, n: int, callback):", "        return self, n",
+                 "shop = Shop()")
+    [operation] = load(f"{path}:shop.sell")
+    shop = sys.modules["longop_method"].shop
+    assert operation.start(n=1).result(WAIT) == (shop, 1)
+
+
 @pytest.mark.parametrize("file", [
     "longop_here.py", "./longop_here.py", "longop-my script.py",
     pytest.param("a:b/longop_colon.py", marks=pytest.mark.skipif(

@@ -1,16 +1,18 @@
 """Methods: an operation in a class is bound to its objects as a function would be."""
 
+import json
 import pickle
 import sys
 import threading
+import wsgiref.util
 
 import pytest
 
 import longop
-from longop import Busy, History, LongOperation, State, TargetError
+from longop import Busy, History, LongOperation, State
 from longop.functions.methods import Binding, binding_of, find
 
-from ..waiting import WAIT, end_of
+from ..waiting import WAIT
 
 LATEST = History()
 
@@ -65,41 +67,9 @@ class Counter:
     def of_the_class(cls, n: int, callback):
         return cls.base + n
 
-    @longop.long_operation(executor="process")
-    def in_a_process(self, n: int, callback):
-        callback(n)
-        return self.first + n
-
-    @longop.long_operation(executor="process")
-    @classmethod
-    def of_the_class_in_a_process(cls, callback):
-        return cls.base
-
-    @longop.long_operation(executor="process")
-    @staticmethod
-    def static_in_a_process(callback):
-        return "static"
-
 
 class Special(Counter):
     base = 200
-
-
-class Held(Counter):
-    """One that cannot be sent to another process."""
-
-    def __init__(self):
-        super().__init__(1)
-        self.lock = threading.Lock()
-
-
-@pytest.fixture(scope="module")
-def ending():
-    """At the end of the module, end the processes of the class's operations."""
-    yield
-    for value in list(vars(Counter).values()):
-        if isinstance(value, LongOperation):
-            value.kill()
 
 
 def test_a_start_binds_self():
@@ -253,23 +223,6 @@ def test_an_operation_of_a_method_of_an_object():
     assert unbound.start(self=Thing(), n=2).result(WAIT) == 2
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("in_a_process", 11), ("of_the_class_in_a_process", 200), ("static_in_a_process", "static")])
-def test_in_a_process(ending, name, value):
-    """The object is sent to the process, and the method found there by its name."""
-    operation = getattr(Special(10), name)
-    parameters = {"n": 1} if name == "in_a_process" else {}
-    assert operation.start(**parameters).result(30) == value
-
-
-def test_an_object_that_cannot_be_sent(ending):
-    """An object that cannot be pickled is an error of the start, which says why."""
-    before = Counter.in_a_process.jobs()
-    with pytest.raises(TargetError, match=r"of a Held.* cannot run .*pickle.*lock"):
-        Held().in_a_process.start(n=1)
-    assert Counter.in_a_process.jobs() == before
-
-
 def test_pickled_by_name():
     """Pickled, a method's operation is the class's, and a bound one is bound to a copy."""
     assert pickle.loads(pickle.dumps(Counter.count)) is Counter.count
@@ -290,12 +243,16 @@ def test_where_only_the_code_has_arrived():
     assert rebuild(plain, receiver)(2, print) == 6
 
 
-def test_a_door_shows_a_bound_operation():
-    """A bound operation is served as any other; its methods are those of the class."""
-    thing = Counter(9)
-    application = longop.wsgi(thing.count)
-    assert application is not None
-    assert end_of(thing.count.start(n=1)).result == 10
+def test_a_bound_operation_at_a_door():
+    """A bound operation is served, with the parameters that its method has."""
+    begun = []
+    environ = {}
+    wsgiref.util.setup_testing_defaults(environ)
+    environ.update(REQUEST_METHOD="POST", PATH_INFO="/v1/test_methods/count", QUERY_STRING="n=2",
+                   HTTP_PREFER="wait=10")
+    body = b"".join(longop.wsgi(Counter(9).count)(environ, lambda *head: begun.append(head)))
+    assert begun[0][0] == "200 OK"
+    assert json.loads(body)["result"] == 11
 
 
 def test_binding():
@@ -308,11 +265,11 @@ def test_binding():
 
     assert binding_of(function) == (function, Binding.NONE)
     assert binding_of(by_its_name) == (by_its_name, Binding.OBJECT)
-    assert binding_of(Held.__init__) == (Held.__init__, Binding.OBJECT)
+    assert binding_of(Counter.__init__) == (Counter.__init__, Binding.OBJECT)
     assert binding_of(staticmethod(by_its_name)) == (by_its_name, Binding.NONE)
     assert binding_of(classmethod(function)) == (function, Binding.CLASS)
     assert binding_of(len) == (len, Binding.NONE)
-    method = Held().__init__
+    method = Counter(1).__init__
     assert binding_of(method) == (method, Binding.NONE)
 
 

@@ -389,3 +389,39 @@ def dozes(callback):
     """Report once, and never again; SIGTERM ends it."""
     tell(callback, os.getpid(), 1, 4)
     time.sleep(6 * WAIT)
+
+
+class Counter:
+    """Its methods run in processes, to which the object or the class is sent."""
+
+    base = 100
+
+    def __init__(self, first):
+        self.first = first
+
+    @long_operation(executor="process")
+    def count(self, n, callback):
+        callback(n)
+        return self.first + n
+
+    @long_operation(executor="process")
+    @classmethod
+    def of_the_class(cls, callback):
+        return cls.base
+
+    @long_operation(executor="process")
+    @staticmethod
+    def static(callback):
+        return "static"
+
+
+class Special(Counter):
+    base = 200
+
+
+class Held(Counter):
+    """One that cannot be sent to another process."""
+
+    def __init__(self):
+        super().__init__(1)
+        self.lock = threading.Lock()
