@@ -166,7 +166,7 @@ class LongOperation(_Generic[P, V]):
         found = methods.find(self.__module__, getattr(self, "__qualname__", ""))
         named = getattr(found, "unbound", None)
         if named is not None and named.function is self.function:
-            return methods.operation_of, (named._plain,)
+            return methods.operation_of, (named._plain, named._binding)
         return functools.partial, (self.function,)
 
     # A method's operation is bound as its function would be: ``thing.method``.

@@ -83,15 +83,33 @@ def plain_of(function: Callable[..., Any], module: str, name: str) -> Callable[.
     return plain
 
 
-def operation_of(plain: Callable[..., Any]) -> Any:
-    """Return the operation that was pickled, or a plain call if only its code has arrived."""
+def operation_of(plain: Callable[..., Any], binding: Binding) -> Any:
+    """Return the operation that was pickled, or a plain call if only its code has arrived.
+
+    In a class that was sent as code, too, the plain call is bound as the operation would be.
+    """
     found = find(plain.__module__, plain.__qualname__.rpartition(".")[0])
-    if getattr(found, "_plain", None) is not plain:
-        return functools.partial(plain)
-    return found.unbound
+    if getattr(found, "_plain", None) is plain:
+        return found.unbound
+    if binding is Binding.OBJECT:
+        return plain
+    return classmethod(plain) if binding is Binding.CLASS else _Unbound(plain)
+
+
+class _Unbound:
+    """A call of a function that no class binds; since Python 3.14 a partial is bound."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
 
 
 def bound_to(operation: Any, receiver: Any) -> Any:
     """Return the bound operation that was pickled, or a plain call with the object."""
     bind = getattr(operation, "bound_to", None)
-    return functools.partial(operation, receiver) if bind is None else bind(receiver)
+    if bind is not None:
+        return bind(receiver)
+    function, _ = binding_of(operation)
+    return functools.partial(function, receiver)

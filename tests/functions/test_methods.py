@@ -10,7 +10,7 @@ import pytest
 
 import longop
 from longop import Busy, History, LongOperation, State
-from longop.functions.methods import Binding, binding_of, find
+from longop.functions.methods import Binding, binding_of, find, plain_of
 
 from ..waiting import WAIT
 
@@ -235,12 +235,27 @@ def test_pickled_by_name():
 
 
 def test_where_only_the_code_has_arrived():
-    """Where the operation is not found by its name, a bound one is a plain call."""
-    bound = Counter(4).count
-    rebuild, (operation, receiver) = bound.__reduce__()
+    """Where no operation is found by its name, a plain call takes its place, bound as it was."""
+    def arrived(name):
+        operation = vars(Counter)[name]
+        rebuild, (plain, binding) = operation.__reduce__()
+        assert rebuild(plain, binding) is operation
+        return rebuild(plain_of(operation.function, "no.such.module", name), binding)
+
+    class Copy:
+        base = 300
+        first = 30
+        count = arrived("count")
+        of_the_class = arrived("of_the_class")
+        static_inside = arrived("static_inside")
+
+    assert Copy().count(1, print) == 31
+    assert (Copy.of_the_class(1, print), Copy().of_the_class(1, print)) == (301, 301)
+    assert (Copy.static_inside(1, print), Copy().static_inside(1, print)) == (1, 1)
+    rebuild, (operation, receiver) = Counter(4).count.__reduce__()
     assert operation is Counter.count
-    plain = Counter.count._plain
-    assert rebuild(plain, receiver)(2, print) == 6
+    assert rebuild(vars(Copy)["count"], receiver)(2, print) == 6
+    assert rebuild(vars(Copy)["of_the_class"], Special)(2, print) == 202
 
 
 def test_a_bound_operation_at_a_door():
