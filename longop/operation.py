@@ -100,7 +100,7 @@ class LongOperation(_Generic[P, V]):
     :param limit: number of jobs that may run at once.
     :param when_busy: what a start does when that many run: ``"queue"`` the new job,
         ``"reject"`` it, ``"replace"`` the oldest job, which is cancelled first, or ``"join"``:
-        return the oldest job.
+        return the oldest job that was not told to stop. Without one, the new job is queued.
     :param max_queued: number of jobs that may wait.
     :param history: remembers finished jobs: a `History`, or the name of an sqlite3 file.
         Default: the newest 100 jobs, at most 16 MiB, in memory.
@@ -250,6 +250,9 @@ class LongOperation(_Generic[P, V]):
     def start(self, /, **parameters: Any) -> Job[Any]:
         """Start a job with the function's parameters, without the callback.
 
+        In a thread it runs in a copy of the caller's context (``contextvars``), as with
+        ``asyncio.to_thread``, also if it has to wait for its turn first.
+
         Raises `BadParameters` if one is missing or unknown, `TargetError` for a function that
         another process cannot import, and `Busy`.
         """
@@ -272,6 +275,8 @@ class LongOperation(_Generic[P, V]):
 
     def start_once(self, key: str, /, **parameters: Any) -> Job[Any]:
         """Start a job, or return the one that was started with this key before.
+
+        A key whose start joined another job means that job, until this operation ends.
 
         Raises as `start` does, `KeyReused` if that job was started with other parameters, and
         `ForgottenJob` if it is no longer kept.
