@@ -33,7 +33,6 @@ functions/      a user's function: how it reports (``report=``), how a class bin
 executors       a call of the function, and where its code runs: in a thread
 signature       the parameters of a call: which one takes the callback, what the others accept
 history         finished jobs, in memory
-keys            the ids of jobs that `start_once` starts
 dispatcher      the jobs of one operation: which of them run, which wait
 operation       `LongOperation`: one function and its options
 ==============  ======================================================================

@@ -15,9 +15,10 @@ import time
 from typing import Any, Iterator, Mapping
 
 from .errors import ForgottenJob, HistoryError
-from .history import MAX_SHOWN, History, HistoryBase, is_upload, to_shown
+from .history import MAX_SHOWN, History, HistoryBase, to_shown
 from .job import logger
 from .values.jsontext import dumps, loads
+from .values.kinds import is_upload
 from .status import State, Status, timestamp
 
 _APPLICATION_ID = 0x6C6F6E67  # "long"; marks a database of ours, see PRAGMA application_id

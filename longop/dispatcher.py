@@ -20,7 +20,7 @@ from .executors import Backend, Call
 from .guard import NEVER, Guard
 from .history import HistoryBase
 from .job import Job, logger
-from .keys import Keys
+from .values.keys import Keys
 from .status import State, Status
 
 WhenBusy = typing.Literal["queue", "reject", "replace", "join"]

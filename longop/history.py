@@ -18,11 +18,11 @@ from typing import Any, Iterable, Iterator, Mapping
 from . import wings
 from .errors import ForgottenJob, HistoryError, UnknownJob
 from .values.jsontext import dumps, fields_of, loads
+from .values.kinds import is_upload
 from .status import State, Status, timestamp
 
 MAX_SHOWN = 1_000  # characters of JSON; longer parameters are not shown with their job
 _MAX_FORGOTTEN = 10_000  # ids of forgotten jobs, about 1 MB
-_UPLOADS = (bytes, bytearray, memoryview)
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 
 
@@ -202,11 +202,6 @@ def to_shown(parameters: Mapping[str, Any]) -> str | None:
         return None
     text = dumps(shown)
     return text if len(text) <= MAX_SHOWN else None
-
-
-def is_upload(value: Any) -> bool:
-    """Return whether a parameter is binary data, which is not shown with its job."""
-    return isinstance(value, _UPLOADS)
 
 
 def _is_main_process() -> bool:

@@ -7,5 +7,6 @@ kinds           a `Kind`: the JSON Schema of some values, and the converter to t
 scalars         the kinds of numbers, texts, dates, bytes and the like
 jsontext        any value as JSON
 conversion      an annotation as a `Kind`
+keys            the ids of jobs that `start_once` starts
 ==============  ======================================================================
 """

@@ -64,3 +64,8 @@ def _keep(value: Any) -> Any:
 
 #: Any value, as it was given.
 ANYTHING = Kind({}, _keep)
+
+
+def is_upload(value: Any) -> bool:
+    """Return whether a parameter is binary data, which is not shown with its job."""
+    return isinstance(value, (bytes, bytearray, memoryview))

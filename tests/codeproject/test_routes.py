@@ -7,7 +7,7 @@ import pytest
 from longop import LongOperation
 from longop.web.api import Api
 
-from ..web.api_operations import ID, Gate, PROBLEMS, WAIT, fail, finish, paint, send
+from ..web.api_operations import ID, PROBLEMS, WAIT, Gate, fail, finish, paint, send, start
 
 
 @pytest.fixture
@@ -250,3 +250,23 @@ def test_json_that_came_as_a_form():
 def test_ping():
     """Ping answers."""
     assert send(Api([LongOperation(paint)]), "GET /v1/status/ping")[1]["success"] is True
+
+
+def fail_at_length(callback):
+    try:
+        int("x")
+    except ValueError as error:
+        raise KeyError("a" * 3_000_000) from error
+
+
+fail_at_length.__module__ = "api_operations"
+
+
+def test_long_error():
+    """A long error is the one that the other doors show, without its type."""
+    api = Api([LongOperation(fail_at_length)])
+    id = start(api, "fail_at_length")
+    shown = finish(api, id)["error"]
+    said = send(api, f"GET /v1/api_operations/get_command_status?commandId={id}")[1]
+    assert len(shown) <= 10_000
+    assert said["error"] == shown.partition(": ")[2]

@@ -1,12 +1,12 @@
-"""`longop.keys`: which job id a key stands for. More is in `test_dispatcher`."""
+"""`longop.values.keys`: which job id a key stands for. More is in `test_dispatcher`."""
 
 import pytest
 
 from longop import KeyReused, LongOperation
-from longop.keys import Keys
+from longop.values.keys import Keys
 from longop.values import jsontext
 
-from .waiting import end_of
+from ..waiting import end_of
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_key_with_large_parameters(monkeypatch, wrap):
         sizes.append(len(jsontext.dumps(value)))
         return jsontext.dumps(value)
 
-    monkeypatch.setattr("longop.keys.dumps", dumps)
+    monkeypatch.setattr("longop.values.keys.dumps", dumps)
     operation = LongOperation(size)
     large = b"abc" * 1_000_000
     job = operation.start_once("key", data=wrap(large))

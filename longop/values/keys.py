@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Mapping
 
-from .history import is_upload
-from .values.jsontext import dumps
+from .jsontext import dumps
+from .kinds import is_upload
 
 _MAX_JOINED = 1_000  # keys that joined another job; about 0.2 MB
 
