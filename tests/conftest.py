@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from longop import LongOperation
+from longop import LongOperation, wings
 
 from .waiting import wait_until
 
@@ -28,6 +28,8 @@ def make():
     made = []
 
     def make(function, executor="process", **options):
+        if executor != "thread" and wings.find("workers.processes") is None:
+            pytest.skip("longop.workers is not in this copy")
         made.append(LongOperation(function, executor=executor, **options))
         return made[-1]
 
