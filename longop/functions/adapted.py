@@ -112,6 +112,6 @@ def has_call(kind: type) -> bool:
 
 
 def _add_note(error: BaseException, note: str) -> None:
-    # Python 3.11 has `add_note`, which does just this.
+    # Python 3.11 has `add_note`, which does just this. Older ones do not know the name.
     notes = getattr(error, "__notes__", [])
-    error.__notes__ = [*notes, note]
+    vars(error)["__notes__"] = [*notes, note]
