@@ -63,7 +63,7 @@ def deaf(callback):
     """Ignore the callback; return this process's id and those that called the companion."""
     rung.clear()
     rung_by.clear()
-    with contextlib.suppress(longop.OperationCancelled):  # the cancel may be there before it returns
+    with contextlib.suppress(longop.OperationCancelled):  # a cancel may come before it returns
         callback("deaf")
     assert rung.wait(WAIT)
     return os.getpid(), rung_by
