@@ -5,13 +5,15 @@ import collections
 import contextlib
 import dataclasses
 import threading
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
 from longop import ForgottenJob, History, LongOperation, State, Status, UnknownJob
-from longop.history import to_shown
+from longop.history import NO_SERIES, After, Extras, Wanted, to_shown
+from longop.values.series import Point, Series
+
+from .memory import peak_below
 
 WAIT = 10
 
@@ -270,17 +272,6 @@ def test_salt_of_a_history():
     assert [len(salt) for salt in salts] == [16, 16, 16]
 
 
-@contextlib.contextmanager
-def peak_below(size):
-    """Check that the memory allocated meanwhile never exceeds a size, in bytes."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < size
-    finally:
-        tracemalloc.stop()
-
-
 LARGE = 30 * 1024 * 1024
 
 
@@ -305,3 +296,78 @@ def test_an_interrupted_job_has_an_end():
     status = history.get("a1")
     assert (status.state, status.started_at) == (State.INTERRUPTED, "2026-01-01")
     assert status.finished_at > "2026-01-02"
+
+
+def test_sizes_that_python_does_not_tell(monkeypatch):
+    """Where ``sys.getsizeof`` raises, as on PyPy, sizes are estimated: the bound is kept."""
+    def fail(*args):
+        raise TypeError("sys.getsizeof is not implemented on PyPy")
+
+    monkeypatch.setattr("longop.history.sys.getsizeof", fail)
+    for result in ("x" * 100_000, b"x" * 100_000, ["x" * 50_000, "y" * 50_000],
+                   list(range(10_000)), {"a": bytearray(100_000)}):
+        history = filled(job("a"), job("b", result), max_bytes=60_000)
+        assert kept(history, "a", "b") == "b"
+
+
+def test_page():
+    """A page has the jobs of some operations and one state, newest first by when they were made."""
+    history = History()
+    for n in range(10):
+        history.add(job(n).replace(created_at=f"2026-01-0{(n * 7) % 10}",
+                                   state=State.FAILED if n % 2 else State.COMPLETED))
+    name = (job("a").module, job("a").operation)
+    whole = [listed.status for listed in history.page(Wanted({name}, 100))]
+    assert [status.created_at[-1] for status in whole] == [*"9876543210"]
+    assert [listed.status for listed in history.page(Wanted({name}, 3))] == whole[:3]
+    after = After(whole[3].created_at, whole[3].id)
+    assert [listed.status for listed in history.page(Wanted({name}, 2, after=after))] == whole[4:6]
+    failed = [status for status in whole if status.state is State.FAILED]
+    found = history.page(Wanted({name}, 100, State.FAILED))
+    assert [listed.status for listed in found] == failed
+    assert history.page(Wanted({("other", "o")}, 100)) == []
+
+
+def test_page_after_one_of_the_same_moment():
+    """Of the jobs of one moment a page has those that come after a job, and no other."""
+    history = filled(*(job(name).replace(created_at="2026") for name in "abcd"))
+    name = (job("a").module, job("a").operation)
+
+    def page(*after):
+        return "".join(listed.status.id for listed in history.page(
+            Wanted({name}, 100, after=After(*after))))
+
+    assert page("2026", "c") == "ba"
+    assert page("2026") == ""
+    assert page("2026", "", True) == "dcba"
+    assert page("2027") == "dcba"
+
+
+def test_memory_of_many_jobs_with_a_series():
+    """Two hundred finished jobs, each with a series, take no more memory than the bound says."""
+    series = Series()
+    due = 1
+    for count in range(1, 500):
+        if count >= due:
+            due = series.take(count, count, 0.5 * count)
+    newest = Point.of(499, 499, 249.5)
+    history = History(max_jobs=10_000, max_bytes=1_000_000)
+    # Beside the bound there are the ids of forgotten jobs, and what the bound does not see.
+    with peak_below(2 * 1_000_000):
+        for number in range(200):
+            history.add(job(number), Extras("", series.to_json(newest)))
+    newest_id, *_ = ids(history)
+    assert len(history.extras(newest_id).series["step"]) == 499
+
+
+@pytest.mark.parametrize(("result", "names"), [("text", []), (1.5, ["result"])])
+def test_a_job_without_numbers_is_kept_without_a_series(result, names):
+    """The end of a job makes a series only if a number was reported."""
+    history = History()
+    operation = LongOperation(lambda callback: callback(result), history=history)
+    job = operation.start()
+    job.result(WAIT)
+    assert job.series()["reports"] == 1
+    kept = history.extras(job.id).series
+    assert (kept is NO_SERIES) == (not names)
+    assert list(kept["series"]) == names

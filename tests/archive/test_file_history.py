@@ -1,4 +1,4 @@
-"""`longop.archive`: finished jobs in a file, whatever becomes of the server, the disk, the clock.
+"""`longop.archive.file_history`: jobs in a file, whatever becomes of server, disk and clock.
 
 What a power cut or ``kill -9`` leaves is either made by one, or it is a copy of the files of a
 server that has not closed them.
@@ -27,34 +27,21 @@ from pathlib import Path
 import pytest
 
 from longop import (ForgottenJob, LongOperation, LongOperationError, OperationCancelled, State,
-                    Status, UnknownJob)
+                    UnknownJob)
 from longop.archive import FileHistory
 from longop.errors import HistoryError, KeyReused
 from longop.guard import Clock
 from longop.values.jsontext import dumps, loads
 from longop.operation import close_all
 
-from .test_history import (  # noqa: F401  # with this module's own fixture `shared`
+from ..test_history import (  # noqa: F401  # with this module's own fixture `shared`
     test_large_parameters_are_not_encoded, test_shared_by_operations,
     test_used_from_several_threads)
-from .waiting import WAIT, wait_until
+from ..waiting import WAIT, wait_until
+from ..windows import DELETIONS, SIGNALS
+from .rows import copy, job
 
-ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def file(tmp_path):
-    folder = tmp_path / "kept"
-    folder.mkdir()
-    return folder / "history.sqlite3"
-
-
-def copy(file):
-    """Return a copy of the file as it would be left by ``kill -9``."""
-    folder = tempfile.mkdtemp(dir=str(file.parent.parent))
-    for part in file.parent.iterdir():
-        shutil.copy(str(part), folder)
-    return Path(folder, file.name)
+ROOT = Path(__file__).parent.parent.parent
 
 
 def check(file):
@@ -65,10 +52,6 @@ def check(file):
 
 def end_of(job):
     return list(job.updates())[-1]
-
-
-def job(id, result=None, state=State.COMPLETED, **fields):
-    return Status(id=str(id), module="m", operation="o", state=state, result=result, **fields)
 
 
 def filled(file, *jobs, **bounds):
@@ -287,7 +270,8 @@ def test_requeue(file, annotation, value):
     with closing(LongOperation(function, history=FileHistory(left, requeue=True))) as operation:
         assert operation.status(jobs[0].id).state is State.INTERRUPTED
         again = [operation.live[job.id] for job in jobs[1:]]
-        assert [job.state for job in again] == [State.RUNNING, State.QUEUED]
+        wait_until(lambda: again[0].state is State.RUNNING)  # once that is on the disk
+        assert again[1].state is State.QUEUED
         gate.set()
         assert [job.result(WAIT) for job in again] == [1, 2]
     with closing(LongOperation(function, history=FileHistory(left, requeue=True))) as operation:
@@ -323,8 +307,8 @@ def test_requeue_is_for_one_operation(file, reporter):
     left = copy(file)
     for _ in jobs:
         reporter.todo.put("end")
-    for job in jobs:
-        job.result(WAIT)
+    for started in jobs:
+        started.result(WAIT)
     close_all(operations)
     history = FileHistory(left, requeue=True)
     with closing(LongOperation(reporter, history=history, name="two")) as operation:
@@ -334,6 +318,7 @@ def test_requeue_is_for_one_operation(file, reporter):
         again.result(WAIT)
 
 
+@SIGNALS
 @pytest.mark.slow
 def test_kill_9(file, tmp_path):
     """Twenty times killed at a random moment, no job that was told to be finished is lost."""
@@ -341,6 +326,7 @@ def test_kill_9(file, tmp_path):
     print("LONGOP_SEED:", seed)  # which pytest shows if this fails
     moments = random.Random(seed)
     told = tmp_path / "told"
+    least = 0
     for _ in range(20):
         with told.open("ab") as output:
             process = subprocess.Popen([sys.executable, "-m", "tests.kept", str(file)],
@@ -348,6 +334,7 @@ def test_kill_9(file, tmp_path):
         before = told.stat().st_size
         if moments.random() < 0.8:  # else it is killed while it begins
             wait_until(lambda before=before: told.stat().st_size > before)
+            least += 1
         time.sleep(moments.uniform(0, 0.25))
         process.kill()
         assert process.wait(WAIT) == -signal.SIGKILL
@@ -358,7 +345,7 @@ def test_kill_9(file, tmp_path):
             check(copy(file))
     lines = told.read_text().splitlines()
     print(len(lines), "jobs")
-    assert len(lines) > 100
+    assert len(lines) >= least > 0
     with closing(FileHistory(file)) as history:
         for line in lines:
             assert dumps(vars(history.get(loads(line)["id"]))) == line
@@ -476,7 +463,10 @@ class Disk:
 
     def trace(self, sql):
         self.synchronous = (re.findall(r"synchronous\s*=\s*(\w+)", sql) or [self.synchronous])[0]
-        changes = self.connections[-1].total_changes
+        try:
+            changes = self.connections[-1].total_changes
+        except sqlite3.ProgrammingError:  # it is being closed; CPython would not tell
+            return
         if sql.startswith("COMMIT") and changes > self.changes:
             self.changes = changes
             self.writes.append(self.synchronous)
@@ -506,8 +496,9 @@ def test_no_write_for_each_report(file, disk, reporter):
 
     Only the end waits for the disk.
     """
-    clock = SetClock()
-    with closing(LongOperation(reporter, history=file, clock=clock)) as operation:
+    clock, history = SetClock(), FileHistory(file)
+    disk.writes.clear()
+    with closing(LongOperation(reporter, history=history, clock=clock)) as operation:
         job = operation.start()
         clock.settle()
         assert disk.writes in (["NORMAL"], 2 * ["NORMAL"])  # by the start, by the run, or both
@@ -580,7 +571,7 @@ def test_late_write_of_a_running_job(file):
         history.forget("b")
         for name in "abc":
             history.track(job(name, "late", State.RUNNING))
-            history.track(job(name, "late", State.QUEUED), {"n": 1})
+            history.start(job(name, "late", State.QUEUED), {"n": 1}, waits=False)
         assert kept(history, "abc") == "c"
     with closing(FileHistory(file)) as history:
         assert kept(history, "abc") == "c"
@@ -671,12 +662,12 @@ def make_another_programs(file):
 
 def make_folder(file):
     file.mkdir()
-    return "unable to open database file"
+    return "open .*database"
 
 
 def make_missing_folder(file):
     file.parent.rmdir()
-    return "unable to open database file"
+    return "open .*database"
 
 
 def make_read_only(file):
@@ -818,6 +809,7 @@ def delete_all(file):
         part.unlink()
 
 
+@DELETIONS
 @pytest.mark.parametrize("delete", [delete_file, delete_all])
 def test_deleted_file(file, caplog, delete):
     """A file that is deleted under the server is written anew, with all that was in it."""
@@ -840,6 +832,7 @@ def test_deleted_file(file, caplog, delete):
             assert history.get("r").state is State.INTERRUPTED
 
 
+@DELETIONS
 def test_deleted_file_and_a_full_disk(file, disk):
     """A file that is deleted, and cannot be written anew at once, is written later."""
     with closing(filled(file, *map(job, "ab"))) as history:
@@ -855,6 +848,7 @@ def test_deleted_file_and_a_full_disk(file, disk):
         assert kept(history, "abcd") == "abcd"
 
 
+@DELETIONS
 def test_deleted_folder(file):
     """What is in a file whose folder is gone is known still, and written once there is one."""
     with closing(filled(file, *map(job, "ab"))) as history:
@@ -1002,6 +996,7 @@ def test_parameters(tmp_path):
             assert operation.parameters(job.id) == known
 
 
+@DELETIONS
 def test_salt_is_kept_in_the_file(file):
     """The salt of a file is random, stays the same, and outlives a file deleted while in use."""
     with closing(filled(file, job("a"))) as history:
@@ -1019,6 +1014,7 @@ def test_file_of_an_older_version_gets_a_salt(file):
     """A file that has no salt yet is given one, and its jobs stay."""
     filled(file, job("a")).close()
     with closing(sqlite3.connect(str(file))) as db:
+        db.execute("PRAGMA user_version = 0")
         db.execute("DROP TABLE settings")
     salts = []
     for _ in range(2):
@@ -1071,6 +1067,7 @@ def test_parameters_of_an_older_version(file):
     """A file whose jobs have no column for what is shown gets it, with the small parameters."""
     filled(file, *map(job, "ab")).close()
     with closing(sqlite3.connect(str(file))) as db, db:
+        db.execute("PRAGMA user_version = 0")
         db.execute("ALTER TABLE jobs RENAME TO new_jobs")
         db.execute("CREATE TABLE jobs (id TEXT PRIMARY KEY, place INTEGER, total INTEGER, at REAL,"
                    " status TEXT, result TEXT, parameters TEXT)")
