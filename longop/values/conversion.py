@@ -17,7 +17,8 @@ from enum import Enum
 from functools import partial
 from typing import Any, Callable, Collection, Mapping, Sequence
 
-from .jsontext import dumps, loads, to_text
+from .given import UnfitJson, loads
+from .jsontext import dumps, to_text
 from .kinds import ANYTHING, Converter, Kind, attempt, cut, shown, wrong
 from .records import fields_of, is_record, is_typed_dict
 from .scalars import SCALARS, is_known, text_of
@@ -106,7 +107,11 @@ def _enum_of(wanted: type[Enum]) -> Kind:
     choices = dict(wanted.__members__)
     choices.update((_as_text(member.value), member) for member in wanted)
     values = [member.value for member in wanted]
-    return Kind({"enum": values}, partial(_choose, choices))
+    schema: dict[str, Any] = {"enum": values}
+    if not all(isinstance(value, str) for value in values):
+        # What a number stands for: https://openapi-generator.tech/docs/templating/#enum
+        schema["x-enum-varnames"] = [member.name for member in wanted]
+    return Kind(schema, partial(_choose, choices))
 
 
 def _list_of(wanted: type, item: Kind) -> Kind:
@@ -179,8 +184,12 @@ def _convert_tuple(converters: Sequence[Converter], value: Any) -> Any:
 
 def _to_list(value: Any) -> list[Any]:
     if isinstance(value, str) and value.lstrip().startswith("["):
-        with contextlib.suppress(ValueError):  # text that only begins like a JSON array
+        try:
             value = loads(value)
+        except UnfitJson:
+            raise
+        except ValueError:
+            pass  # text that only begins like a JSON array
     if isinstance(value, (str, bytes)):
         value = [value]  # a form repeats the name for each item, and here is only one
     if not isinstance(value, list):

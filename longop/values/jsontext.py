@@ -6,7 +6,7 @@ What becomes of the values that JSON does not have is a table in ``docs/values.m
 
 from __future__ import annotations
 
-import base64
+import binascii
 import contextlib
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from typing import Any, Callable
 
 from .texts import to_duration
 
-_MAX_DEPTH = 100  # levels that are written of a value that json cannot encode as it is
+MAX_DEPTH = 100  # levels that are written of a value that json cannot encode as it is
 _MAX_RANGE = 100_000  # numbers that are written of a range, which takes no memory itself
 _MAX_BITS = 2_000  # of an int that is surely written; Python limits longer ones
 _TRIES = 10  # to copy an object that another thread is changing
@@ -26,18 +26,24 @@ _TEXTS = (str, UserString)
 _COLLECTIONS = (Sequence, Set, ValuesView)
 
 
-def dumps(value: Any) -> str:
+class TooDeep(ValueError):
+    """A JSON text is nested more deeply than Python can read it."""
+
+
+def dumps(value: Any, above: tuple[int, ...] = ()) -> str:
     """Return a value as compact JSON in ASCII; raise nothing.
 
     Another thread may be changing the value: the text shows each dict and each list in it as
     it was at one moment.
+
+    :param above: the ``id`` of each object that contains this one.
     """
     try:
         return _encode(value)  # at the speed of C: most values need no more
     except Exception:  # NaN, a key that is not a string, a reference cycle, an object
         pass
     try:
-        return _encode(_simplify(value, ()))
+        return _encode(_simplify(value, above))
     except Exception:  # RecursionError, if the caller's stack is nearly full; MemoryError
         return f'"<{type(value).__name__}>"'
 
@@ -47,7 +53,7 @@ def loads(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise TooDeep("it is nested too deeply") from None
 
 
 def to_text(value: Any) -> str:
@@ -70,13 +76,13 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not in JSON")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return something simpler for a value that json does not know; raise nothing."""
     with contextlib.suppress(Exception):  # a user's object may raise anything
         if isinstance(value, type):
             return str(value)
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return base64.b64encode(value).decode()
+            return binascii.b2a_base64(value, newline=False).decode()
         if isinstance(value, Enum):
             return value.value
         if dataclasses.is_dataclass(value):
@@ -92,11 +98,11 @@ def _plain_container(value: Any) -> Any:
     if isinstance(value, (UserDict, UserList)):
         return value.data  # a real dict or list, whose copy is made in one step
     if isinstance(value, Mapping):
-        return _copy(dict, value)
+        return copy_of(dict, value)
     if isinstance(value, range) and value[_MAX_RANGE:]:
         return str(value)
     if isinstance(value, _COLLECTIONS) and not isinstance(value, _TEXTS):
-        return _copy(list, value)
+        return copy_of(list, value)
     return _text_of(value)
 
 
@@ -109,7 +115,7 @@ def _text_of(value: Any) -> str:
     return to_duration(value) if isinstance(value, timedelta) else str(value)
 
 
-def _copy(make: Callable[[Any], Any], value: Any) -> Any:
+def copy_of(make: Callable[[Any], Any], value: Any) -> Any:
     """Return a container as a dict or a list, or its text if it does not hold still.
 
     Another thread, often the function's, may be changing it. A dict or a list is copied in one
@@ -130,13 +136,13 @@ def _simplify(value: Any, above: tuple[int, ...]) -> Any:
     """
     if _is_simple(value):
         return value
-    if id(value) in above or len(above) > _MAX_DEPTH:
+    if id(value) in above or len(above) > MAX_DEPTH:
         return "..."
     inside = (*above, id(value))
     if isinstance(value, dict):
-        value = _copy(dict, value)
+        value = copy_of(dict, value)
     elif isinstance(value, (list, tuple)):
-        value = _copy(list, value)
+        value = copy_of(list, value)
     if type(value) is dict:
         return {_key(key): _simplify(item, inside) for key, item in value.items()}
     if type(value) is list:
@@ -159,7 +165,7 @@ def _simplify_scalar(value: Any, inside: tuple[int, ...]) -> Any:
         _encode(value)
         return value
     except TypeError:
-        return _simplify(_plain(value), inside)
+        return _simplify(plain(value), inside)
     except ValueError:  # NaN, an infinity, or an integer with too many digits for str
         return None if isinstance(value, float) else to_text(value)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, NamedTuple
 
+from .given import UnfitJson
+
 Converter = Callable[[Any], Any]
 
 _LONGEST_SHOWN = 80  # characters of a wrong value that an error message shows
@@ -38,6 +40,8 @@ def attempt(make: Converter, what: str, value: Any) -> Any:
     """Return what a function makes of a value; raise ``ValueError`` with ``what`` it must be."""
     try:
         return make(value)
+    except UnfitJson:
+        raise  # it says more
     # A class of the user's may raise anything for a wrong value, or call sys.exit().
     except (Exception, SystemExit):
         raise wrong(value, what) from None
@@ -50,6 +54,8 @@ def wrong(value: Any, what: str) -> ValueError:
 
 def shown(value: Any) -> str:
     """Return a value as an error message shows it."""
+    if isinstance(value, (str, bytes)):  # before millions of characters are escaped
+        value = value[:_LONGEST_SHOWN]
     return cut(repr(value))
 
 

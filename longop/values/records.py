@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import inspect
 import sys
-import types
-import typing
-from typing import Any, Mapping, NamedTuple
+from typing import Any, NamedTuple
+
+from .annotations import annotations_of, evaluate, signature_of
 
 
 class Field(NamedTuple):
@@ -29,28 +27,16 @@ def is_typed_dict(wanted: type) -> bool:
     return issubclass(wanted, dict) and hasattr(wanted, "__total__")
 
 
-def evaluate(annotations: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
-    """Return annotations, evaluated with some globals; those that cannot be are left out."""
-    hints: dict[str, Any] = {}
-    for name, hint in annotations.items():
-        # One at a time, because one may have a name that is there for a type checker only, or
-        # a syntax that this Python does not know.
-        one = types.SimpleNamespace(__annotations__={name: hint}, __globals__=space)
-        with contextlib.suppress(Exception):
-            hints.update(typing.get_type_hints(one))
-    return hints
-
-
 def fields_of(wanted: type) -> dict[str, Field]:
     """Return the fields that a record is made of, by name."""
     hints: dict[str, Any] = {}
     for base in reversed(wanted.__mro__):
         space = vars(sys.modules.get(base.__module__, sys))
-        hints.update(evaluate(getattr(base, "__annotations__", {}), space))
+        hints.update(evaluate(annotations_of(base), space))
     if is_typed_dict(wanted):
         required = _required_keys(wanted)
     else:
-        parameters = inspect.signature(wanted).parameters
+        parameters = signature_of(wanted).parameters
         required = {name: p.default is p.empty for name, p in parameters.items()
                     if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     fields = {}
@@ -64,7 +50,7 @@ def fields_of(wanted: type) -> dict[str, Field]:
 
 def _required_keys(wanted: Any) -> dict[str, bool]:
     """Return the keys of a TypedDict, and whether each is required."""
-    names = wanted.__annotations__
+    names = annotations_of(wanted)
     required = getattr(wanted, "__required_keys__", names if wanted.__total__ else ())
     # With ``from __future__ import annotations``, Python takes ``NotRequired[int]`` for text.
     return {name: (name in required or "Required[" in repr(hint))

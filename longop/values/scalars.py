@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from functools import partial
 from typing import Any, Callable
@@ -58,6 +57,10 @@ def _read_number(wanted: type, value: Any) -> Any:
     return wanted(texts.check_number(_number_text(value)))
 
 
+def _read_fraction(wanted: type, value: Any) -> Any:
+    return wanted(texts.check_size(value) if isinstance(value, str) else value)
+
+
 def _read_duration(wanted: type, value: Any) -> Any:
     with contextlib.suppress(ValueError):
         return wanted(seconds=_to_float(value))
@@ -77,6 +80,8 @@ def _to_str(value: Any) -> str:
 def _to_bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
+    import base64  # here, because few programs need it
+
     return base64.b64decode(value, validate=True)
 
 
@@ -112,7 +117,7 @@ _TEXTS: dict[str, tuple[str, str, Callable[[type, Any], Any] | None]] = {
     "datetime.timedelta": ("duration", "a duration such as 1:30:00 or PT1H30M", _read_duration),
     "decimal.Decimal": ("decimal", "a number such as 1.10", _read_number),
     "uuid.UUID": ("uuid", "a UUID such as 123e4567-e89b-12d3-a456-426614174000", None),
-    "fractions.Fraction": ("", "a fraction such as 1/3", None),
+    "fractions.Fraction": ("", "a fraction such as 1/3", _read_fraction),
     "builtins.complex": ("", "a complex number such as 1+2j", None),
     "zoneinfo.ZoneInfo": ("", "a time zone such as Europe/Berlin", None),
 }

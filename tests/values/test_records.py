@@ -10,7 +10,7 @@ from typing import Any, List, NamedTuple, TypedDict
 
 import pytest
 
-from longop.values.records import Field, evaluate, fields_of, is_record, is_typed_dict
+from longop.values.records import Field, fields_of, is_record, is_typed_dict
 
 
 @dataclass
@@ -68,8 +68,3 @@ def test_what_is_no_record():
     assert not any(map(is_record, (int, tuple, dict, collections.OrderedDict, object)))
     assert is_typed_dict(Total)
     assert not is_typed_dict(dict)
-
-
-def test_evaluate():
-    """Each annotation is evaluated by itself."""
-    assert evaluate({"a": "int", "b": "nope", "c": str}, {}) == {"a": int, "c": str}
