@@ -16,7 +16,8 @@ Values go to the right. To the left goes a cancel, which sets one ``threading.Ev
     your function ─ callback ─ job ─ operation ─┬─ web: api ─ handler, wsgi ─ serve
                                 │               ├─ client
                             executors           ├─ cli ─ run
-                       threads │ workers        └─ codeproject
+                       threads │ workers        ├─ codeproject
+                                                └─ mcp
 
 The core, which ``import longop`` loads, each file importing only what stands above it:
 
@@ -40,7 +41,7 @@ operation       `LongOperation`: one function and its options
 The wings. Each can be deleted; a feature that needs it then says so:
 
 ==============  ======================================================================
-archive         finished jobs, in an sqlite3 file
+archive/        finished jobs, in an sqlite3 file
 client          operations that another Python serves
 workers/        code that runs elsewhere: in processes, in any ``Executor``
 web/            a request in, an answer out; `handler` and `wsgi` put it into a server
@@ -48,6 +49,7 @@ cli/            operations named on a command line, and a job in a terminal
 serve/          ``python -m longop.serve``: an HTTP server for many connections
 run/            ``python -m longop.run``: one job in the terminal
 codeproject/    modules for CodeProject.AI Server
+mcp/            tools for agents: the Model Context Protocol, over stdio and HTTP
 ==============  ======================================================================
 """
 
@@ -63,8 +65,8 @@ from .errors import (BadParameters, Busy, DeadlineExceeded, ForgottenJob, Histor
 from .history import History
 from .job import Job
 from .operation import LongOperation, long_operation
-from .functions.shapes import (BlockSum, block_size_total, done_total, fraction_message,
-                             progress_dict)
+from .functions.shapes import (BlockSum, append, block_size_total, done_total,
+                               fraction_message, progress_dict)
 from .status import State, Status
 from .wings import __version__
 
@@ -72,9 +74,9 @@ __all__ = [
     "BadParameters", "BlockSum", "Busy", "Callback", "DeadlineExceeded", "FileHistory",
     "ForgottenJob", "Gate", "Handler", "History", "HistoryError", "Job", "KeyReused", "Limits",
     "LongOperation", "LongOperationError", "OperationCancelled", "ReportCancelled", "State",
-    "Status", "TargetError", "UnknownJob", "WorkerLost", "__version__", "block_size_total",
-    "connect", "done_total", "fraction_message", "handler", "long_operation", "progress",
-    "progress_dict", "wsgi",
+    "Status", "TargetError", "UnknownJob", "WorkerLost", "__version__", "append",
+    "block_size_total", "connect", "done_total", "fraction_message", "handler", "long_operation",
+    "progress", "progress_dict", "wsgi",
 ]
 
 # The public names that wings define are loaded when they are first used, so that

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
+from typing import Any
 
 from . import wings
 from .errors import LongOperationError
@@ -25,6 +26,7 @@ _COMMANDS = {
     "run": "run.__main__",
     "client": "client",
     "codeproject": "codeproject.__main__",
+    "mcp": "mcp.__main__",
 }
 _HELP = """\
 usage: {prog} COMMAND ...
@@ -37,6 +39,7 @@ commands:
   run TARGET [name=value]  run one operation here, and show its progress
   client URL [OPERATION]   list or run the operations of a server
   codeproject TARGET       run as a module of CodeProject.AI Server
+  mcp TARGET ...           offer operations to agents, over the Model Context Protocol
 
 A TARGET is package.module, module:name or path/to/file.py[:name].
 Without a command it is served. {prog} COMMAND --help tells more.
@@ -61,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is None:
         sys.exit(main(sys.argv[1:]))
+    _prepare_streams()
     prog = _program()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_HELP.format(prog=prog), end="")
@@ -77,6 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
         return WRONG_USAGE
     code: int = module.main(rest, prog=f"{prog} {command}")
     return code
+
+
+def _prepare_streams() -> None:
+    """Do what each command does first, also in a copy where only the commands are missing."""
+    streams: Any = wings.find("cli.streams")
+    if streams is not None:
+        streams.prepare_streams()
 
 
 def _program() -> str:

@@ -9,24 +9,28 @@ Knows nothing of the function's parameters, or of where its code runs.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import threading
 import typing
 from concurrent.futures import InvalidStateError, wait
-from typing import Any, Callable, Iterable, Mapping, NamedTuple
+from typing import Any, Callable, Collection, Iterable, Mapping, NamedTuple, Sequence
 
-from .errors import Busy, KeyReused
+from .errors import Busy, KeyReused, UnknownJob
 from .executors import Backend, Call
+from .functions.threads import thread_of
 from .guard import NEVER, Guard
-from .history import HistoryBase
+from .history import NO_SERIES, Extras, After, HistoryBase, Listed, Wanted
 from .job import Job, logger
 from .values.keys import Keys
+from .values.waits import in_slices
 from .status import State, Status
 
 WhenBusy = typing.Literal["queue", "reject", "replace", "join"]
 WHEN_BUSY: tuple[str, ...] = typing.get_args(WhenBusy)
 
 _RETRY_AFTER = 5  # seconds, a guess: nobody knows when a job will end
+_DISK_PAUSE = 1.0  # seconds between two tries to record that a job begins
 _LAST_WAIT = 0.5  # seconds that killed processes have to be noticed
 
 
@@ -66,11 +70,12 @@ class Dispatcher:
 
     :param name: the module and the operation that the jobs are of.
     :param owner: has a say in what may start.
+    :param show_tracebacks: whether the log of a job that fails ends with the traceback.
     """
 
     def __init__(self, name: tuple[str, str], *, history: HistoryBase, guard: Guard,
                  backend: Backend, owner: Owner | None, limit: int, when_busy: WhenBusy,
-                 max_queued: int) -> None:
+                 max_queued: int, show_tracebacks: bool = False) -> None:
         self.name = name
         self.history = history
         self.guard = guard
@@ -79,6 +84,7 @@ class Dispatcher:
         self.limit = limit
         self.when_busy = when_busy
         self.max_queued = max_queued
+        self.show_tracebacks = show_tracebacks
         #: Guards everything here and the state of every job (see `Job`). A thread may take it
         #: twice, because a job that ends, with the lock held, starts the next one.
         self.lock = threading.RLock() if owner is None else owner.lock
@@ -100,21 +106,27 @@ class Dispatcher:
 
     # From any thread, without the lock
 
-    def submit(self, call: Call, parameters: Mapping[str, Any], id: str | None) -> Job[Any]:
+    def submit(self, call: Call, parameters: Mapping[str, Any], id: str | None,
+               earlier: Status | None = None) -> Job[Any]:
         """Return a job for a call: a new one, or the one that a start is to join.
 
-        Raises `Busy`, and what the backend raises for a call that cannot be made.
+        :param earlier: the last status of a job that waited when the last server ended, and
+            that goes on waiting: it was admitted then.
+
+        Raises `Busy`, `HistoryError`, and what the backend raises for a call that cannot be made.
         """
         with self.lock:
-            self._admit()  # first, so that a start that is refused costs nothing
-        self.backend.check(call)  # without the lock, because it may be slow
+            self._admit(earlier)  # first, so that a start that is refused costs nothing
+        self.history.ready()  # without the lock, because these may be slow
+        self.backend.check(call)
         module, operation = self.name
         job: Job[Any] = Job(
             module, operation, self.backend.callback_of(call), lock=self.lock,
-            ended=self._ended, record=self._record, clock=self.guard.clock.now, id=id)
+            ended=self._ended, record=self._record, clock=self.guard.clock.now, id=id,
+            earlier=earlier, show_tracebacks=self.show_tracebacks)
         job.add_done_callback(lambda ended: self._after(job))
         with self.lock:
-            joined = self._admit()  # again, because other threads may have started jobs
+            joined = self._admit(earlier)  # again, because other threads may have started jobs
             if joined is not None:
                 return joined
             if job.id in self.live:
@@ -122,35 +134,34 @@ class Dispatcher:
             self.live[job.id] = job
             self._queue[job] = _Waiting(call, contextvars.copy_context())
             self._start_next()
+            waits = job in self._queue
             replaced = self._surplus()
         # Without the lock, because a disk may be slow.
         self._end_unstarted()
-        self.history.track(job.status(), parameters)
+        self.history.start(job.status(), parameters, waits)
         for old in replaced:
             old.cancel()
         return job
 
     def statuses(self) -> list[Status]:
-        """Return the status of every known job, newest first."""
+        """Return the status of each known job, newest first; of a file's the newest 1,000."""
+        limit = self.history.max_listed + len(self.living())
+        return [listed.status for listed in list_jobs([self], limit)]
+
+    def living(self) -> list[Status]:
+        """Return the status of the jobs that are alive, newest first."""
         with self.lock:
             jobs = [*self._leaving.values(), *self.live.values()]
-            found = {job.id: job.status() for job in reversed(jobs)}
-        for status in self.history:
-            if (status.module, status.operation) == self.name:
-                # The history knows the end of a job a moment before its Future is done.
-                job = self._alive(status.id)
-                found[status.id] = status if job is None else job.status()
-        return list(found.values())
+            return [job.status() for job in reversed(jobs) if not job.done()]
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
-        job = self._alive(id)
+        job = self.find_alive(id)
         return self.history.get(id) if job is None else job.status()
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
-        job = self._alive(id)
-        if job is not None and not job.done():
+        if self.find_alive(id) is not None:
             raise Busy(f"job {id} has not ended: cancel it first", id)
         self.history.forget(id)
 
@@ -167,23 +178,25 @@ class Dispatcher:
                 job = start(parameters, id)
                 if job.id != id:
                     self._keys.join(id, job.id)
+                    self.history.join(id, job.id)
                 return job
         job_id = self._keys.job_id(known)
         if known != id:
             raise KeyReused(f"job {job_id} was started with this key and other parameters")
         return self._job_of(job_id)
 
-    def _alive(self, id: str) -> Job[Any] | None:
+    def find_alive(self, id: str) -> Job[Any] | None:
         """Return a job that has not ended, or None.
 
-        A job that ends goes from `live` to `_leaving`, and leaves that when its Future is done.
-        Only then is the history asked, so that both tell the same. Takes no lock: in this order
-        no job is missed.
+        A job that ends goes from `live` to `_leaving`, and leaves that a moment after its Future
+        is done. Once that is done the history is asked, so that all threads are told the same.
+        Takes no lock: in this order no job is missed.
         """
-        return self.live.get(id) or self._leaving.get(id)
+        job = self.live.get(id) or self._leaving.get(id)
+        return None if job is None or job.done() else job
 
     def _job_of(self, id: str) -> Job[Any]:
-        job = self._alive(id)
+        job = self.find_alive(id)
         return Job.of(self.history.get(id)) if job is None else job
 
     def _find_id(self, prefix: str) -> str | None:
@@ -192,7 +205,16 @@ class Dispatcher:
         for id in list(self.live):
             if id.startswith(prefix):
                 return id
-        return self._keys.find(prefix) or self.history.find(prefix)
+        return (self._keys.find(prefix) or self._find_joined(prefix)
+                or self.history.find(prefix))
+
+    def _find_joined(self, prefix: str) -> str | None:
+        """Return the id that joined another job before the server was started again."""
+        found = self.history.joined(prefix)
+        if found is None:
+            return None
+        self._keys.join(*found)
+        return found[0]
 
     def refuse(self) -> list[Job[Any]]:
         """Start nothing from now on; return the jobs that run."""
@@ -216,14 +238,37 @@ class Dispatcher:
         interpreter's exit.
         """
         try:
+            if not self._begin(job):
+                return
             logger.info("%r", job)
-            self.history.track(job.status())
-            self.guard(job, self.backend.rungs(job, call))
-            value = self.backend.perform(job, call)
+            value = self.backend.perform(job, call, self.guard)
         except BaseException as error:  # SystemExit too: in any case the code has ended
             job.finish(error=error)
         else:
             job.finish(value)
+
+    def _begin(self, job: Job[Any]) -> bool:
+        """Record that a job begins; return False if it was ended meanwhile, while it waited.
+
+        With a history that `gates`, it is queued until that is on the disk: after a ``kill -9``
+        a job is queued again only if its code has never run.
+        """
+        if not self.history.gates:
+            self.history.begin(job.status())
+            return True
+        was_ended = threading.Event()
+        job.callback.on_cancel(was_ended.set)
+        while not self.history.begin(job.status()):
+            if self.guard.clock.wait(was_ended, _DISK_PAUSE):
+                return False
+        return self._mark_begun(job)
+
+    def _mark_begun(self, job: Job[Any]) -> bool:
+        try:
+            job.begin()
+        except InvalidStateError:  # it was cancelled just now, and its end comes elsewhere
+            return False
+        return True
 
     # In the thread that brings a job's end
 
@@ -231,7 +276,12 @@ class Dispatcher:
         """Remember the last status of a job; called by it, without the lock."""
         # A job that still waits at the end of the server may be queued again by the next one.
         if status.started_at or status.state is not State.INTERRUPTED:
-            self.history.add(status)
+            self.history.add(status, _extras_of(self.live[status.id]))
+
+    def extras(self, id: str) -> Extras:
+        """Return the log and the series of a job, whether it is alive or has ended."""
+        job = self.find_alive(id)
+        return self.history.extras(id) if job is None else Extras(job.log(), job.series())
 
     def _ended(self, job: Job[Any]) -> None:
         """Take out a job; called by it, with the lock held."""
@@ -270,10 +320,12 @@ class Dispatcher:
     def _is_full(self) -> bool:
         return len(self.live) - len(self._queue) >= self.limit
 
-    def _admit(self) -> Job[Any] | None:
+    def _admit(self, earlier: Status | None) -> Job[Any] | None:
         """Return None if a job may be added, or the job to join; raise `Busy` if refused."""
         if self._is_closed:
             raise Busy(f"{'/'.join(self.name)} is closed", "", _RETRY_AFTER)
+        if earlier is not None:
+            return None
         if self.owner is not None:
             self.owner.admit()
         if not self._is_full() or self.when_busy == "replace":
@@ -316,17 +368,84 @@ class Dispatcher:
         return self._is_closed or self.backend.closed
 
     def _launch(self, job: Job[Any], waiting: _Waiting) -> None:
-        thread = threading.Thread(
-            target=waiting.context.run, args=(self._run, job, waiting.call),
-            name=f"longop-{job.id}", daemon=True)
-        try:
-            job.begin()
-        except InvalidStateError:
-            return  # it was cancelled just now, and its end comes in another thread
+        thread = thread_of(waiting.context.run, self._run, job, waiting.call,
+                           name=f"longop-{job.id}")
+        if not self.history.gates and not self._mark_begun(job):
+            return
         try:
             thread.start()
         except RuntimeError as error:  # the system has no more threads
-            self._unstarted.append((job, error))
+            if not self.history.gates or self._mark_begun(job):
+                self._unstarted.append((job, error))
+
+
+def list_jobs(dispatchers: Sequence[Dispatcher], limit: int, state: State | None = None,
+              before: str | None = None) -> list[Listed]:
+    """Return jobs of some operations, alive or ended, newest first by their ``created_at``.
+
+    :param state: the state that they have, or None for any.
+    :param before: the id of a job: only those that come after it in the list.
+
+    Raises `UnknownJob` or `ForgottenJob` for that job.
+    """
+    by_name = {dispatcher.name: dispatcher for dispatcher in dispatchers}
+    histories = [*dict.fromkeys(dispatcher.history for dispatcher in dispatchers)]
+    start = None if before is None else _find(dispatchers, histories, before)
+    # Before the histories are asked, so that a job that ends meanwhile is in one of both.
+    living = [status for dispatcher in dispatchers for status in dispatcher.living()]
+    ids = {status.id for status in living}
+    found = []
+    for status in _wanted(by_name, limit, state, start, 0).cut(living):
+        history = by_name[status.module, status.operation].history
+        found.append(Listed(status, history.parameters(status.id)))
+    for place, history in enumerate(histories, 1):
+        wanted = _wanted(by_name, limit + len(ids), state, start, place)
+        found += [_as_seen(listed, by_name) for listed in history.page(wanted)
+                  if listed.status.id not in ids]
+    found.sort(key=lambda listed: listed.status.created_at, reverse=True)
+    return found[:limit]
+
+
+def _extras_of(job: Job[Any]) -> Extras:
+    """Return what is kept with a job that has ended; no series of one that reported no number."""
+    series = job.series()
+    return Extras(job.log(), series if series["series"] else NO_SERIES)
+
+
+def _wanted(names: Collection[tuple[str, str]], limit: int, state: State | None,
+            start: tuple[Status, int] | None, place: int) -> Wanted:
+    """Return what is wanted of the source at a place: 0 what is alive, 1 the first history.
+
+    Of the same moment, the jobs of the sources come in this order.
+    """
+    if start is None:
+        return Wanted(names, limit, state)
+    last, its_place = start
+    id = last.id if its_place == place else ""
+    return Wanted(names, limit, state, After(last.created_at, id, ties=place > its_place))
+
+
+def _as_seen(listed: Listed, by_name: Mapping[tuple[str, str], Dispatcher]) -> Listed:
+    """Return a job of a history as its operation shows it.
+
+    The history knows the end of a job a moment before its Future is done.
+    """
+    status = listed.status
+    job = by_name[status.module, status.operation].find_alive(status.id)
+    return listed if job is None else listed._replace(status=job.status())
+
+
+def _find(dispatchers: Iterable[Dispatcher], histories: list[HistoryBase],
+          id: str) -> tuple[Status, int]:
+    """Return a job, and its place among the sources of a list: 0 if it is alive."""
+    for dispatcher in dispatchers:
+        job = dispatcher.find_alive(id)
+        if job is not None:
+            return job.status(), 0
+    for place, history in enumerate(histories, 1):
+        with contextlib.suppress(UnknownJob):
+            return history.get(id), place
+    raise UnknownJob(f"there is no job {id}")
 
 
 def stop_all(dispatchers: Iterable[Dispatcher]) -> None:
@@ -336,7 +455,7 @@ def stop_all(dispatchers: Iterable[Dispatcher]) -> None:
     for job in running:
         job.stop("interrupted")
     grace = max((dispatcher.guard.grace for dispatcher in dispatchers), default=0)
-    wait(running, min(NEVER, grace))
+    in_slices(lambda seconds: not wait(running, seconds).not_done, min(NEVER, grace))
     for dispatcher in dispatchers:
         dispatcher.backend.close()
     for stuck in wait(running, _LAST_WAIT).not_done:

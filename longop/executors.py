@@ -10,29 +10,25 @@ import contextlib
 import functools
 import inspect
 import itertools
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, AsyncGenerator, Awaitable, Callable, Generator
 
 from . import wings
 from .callback import NOTHING, Callback
 from .errors import OperationCancelled
-from .guard import Rung
+from .guard import Guard, Rung
 from .job import Job
 from .functions.adapted import AdaptedCallback
+from .functions.output import going_to
 
 
 _KINDS_THAT_HEAR = (
     inspect.isgeneratorfunction, inspect.isasyncgenfunction, inspect.iscoroutinefunction)
 
 
-class _Place(Enum):
-    """Stands where the callback stood among the arguments, while a call travels."""
-
-    CALLBACK = "callback"
+class _Place:
+    """Stands itself where the callback stood among the arguments, while a call travels."""
 
 
-@dataclass
 class Call:
     """One call of a function, ready to be made where its code is to run.
 
@@ -45,13 +41,16 @@ class Call:
     :param data: the pickled call, for a backend that sends it.
     """
 
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    callback: Callback
-    stop: Callable[[], object] | None
-    grace: float
-    data: bytes = b""
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...],
+                 kwargs: dict[str, Any], callback: Callback, stop: Callable[[], object] | None,
+                 grace: float, data: bytes = b"") -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.callback = callback
+        self.stop = stop
+        self.grace = grace
+        self.data = data
 
     def __reduce__(self) -> Any:
         args = tuple(self._to_place(argument) for argument in self.args)
@@ -78,6 +77,11 @@ class Call:
             return drive_coroutine(value, self.callback, self.grace)
         return value
 
+    @property
+    def stop_name(self) -> str:
+        """What a job's error calls its companion."""
+        return str(getattr(self.stop, "__name__", repr(self.stop)))
+
     def hears_cancel(self) -> bool:
         """Return whether a cancel can reach the function without its companion.
 
@@ -86,11 +90,16 @@ class Call:
         arguments = (*self.args, *self.kwargs.values())
         if any(argument is self.callback for argument in arguments):
             return True
-        code = _code_of(self.function)
-        return any(is_of_kind(code) for is_of_kind in _KINDS_THAT_HEAR)
+        return hears_by_itself(self.function)
 
     def _to_place(self, argument: Any) -> Any:
-        return _Place.CALLBACK if argument is self.callback else argument
+        return _Place if argument is self.callback else argument
+
+
+def hears_by_itself(function: Any) -> bool:
+    """Return whether a cancel reaches a function without a callback, where it yields or waits."""
+    code = _code_of(function)
+    return any(is_of_kind(code) for is_of_kind in _KINDS_THAT_HEAR)
 
 
 def _code_of(function: Any) -> Any:
@@ -109,7 +118,7 @@ def _rebuild(recipe: tuple[Callable[..., Callback], tuple[Any, ...]],
     callback = make(*parts)
 
     def fill(argument: Any) -> Any:
-        return callback if argument is _Place.CALLBACK else argument
+        return callback if argument is _Place else argument
 
     args = tuple(map(fill, args))
     kwargs = {name: fill(value) for name, value in kwargs.items()}
@@ -132,16 +141,12 @@ class Backend(abc.ABC):
         return Callback()
 
     @abc.abstractmethod
-    def perform(self, job: Job[Any], call: Call) -> Any:
-        """Make a call in the job's thread; return its value once its code has ended."""
+    def perform(self, job: Job[Any], call: Call, guard: Guard) -> Any:
+        """Make a call; return its value once its code has ended. Runs in the job's thread.
 
-    def rungs(self, job: Job[Any], call: Call) -> list[Rung]:
-        """Return what stops a job beyond its callback: the companion, if there is one."""
-        if call.stop is None:
-            return []
-        name = getattr(call.stop, "__name__", repr(call.stop))
-        # The grace period is for a function that may stop by itself; another one has none.
-        return [Rung(call.hears_cancel(), name, lambda: _stop(call))]
+        The guard is told what can stop the job beyond its callback and, when the code begins,
+        that it does.
+        """
 
     def close(self) -> None:  # noqa: B027  # a thread has nothing to close
         """End what runs, if it can be ended, and what was kept for the next call."""
@@ -154,9 +159,26 @@ class ThreadBackend(Backend):
         """Return the very callback that the function is handed."""
         return call.callback
 
-    def perform(self, job: Job[Any], call: Call) -> Any:
+    def perform(self, job: Job[Any], call: Call, guard: Guard) -> Any:
         """Make the call in this thread."""
-        return call.run()
+        def stop() -> None:  # what the companion returns says nothing
+            assert call.stop is not None
+            with going_to(job.take_print):
+                call.stop()
+
+        act = functools.partial(job.stop_by, call.stop_name, stop)
+        begun = guard(job, companion_rungs(call, act))
+        begun()
+        with going_to(job.take_print):
+            return call.run()
+
+
+def companion_rungs(call: Call, act: Callable[[], object]) -> list[Rung]:
+    """Return the rung that has a call's companion called, if it has one.
+
+    The grace period is for a function that may stop by itself; for another one there is none.
+    """
+    return [] if call.stop is None else [Rung(call.hears_cancel(), act)]
 
 
 def make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
@@ -177,12 +199,6 @@ def make_backend(executor: Any, report_to: tuple[str, int]) -> Backend:
         raise ValueError("executor must be one of 'thread', 'process' or a "
                          f"concurrent.futures.Executor, not {executor!r}")
     return backend
-
-
-def _stop(call: Call) -> None:
-    # Read late: for code that runs elsewhere, `stop` has become a message since.
-    if call.stop is not None:
-        call.stop()
 
 
 def _drive_generator(generator: Generator[Any, Any, Any], callback: Callback) -> Any:

@@ -5,7 +5,8 @@
     stall_timeout ─┘   by Job.stop         the rungs, by Job.stop_by
 
 The callback raises at its next call. If the job has not stopped after the grace period, the
-executor's rungs follow, one after the other. Knows nothing of where the code runs.
+executor's rungs follow, one after the other. Deadlines count from the moment at which the code
+begins. Knows nothing of where the code runs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from .errors import DeadlineExceeded
+from .functions.threads import thread_of
 from .job import Job
 from .status import State, Status
 
@@ -36,23 +38,23 @@ class Rung(NamedTuple):
     """A further means of stopping a job, after its callback."""
 
     waits: bool  # whether the grace period comes before it
-    name: str  # what the job's error then names
-    act: Callable[[], object]
+    act: Callable[[], object]  # calls `Job.stop_by`, if there is something to stop
 
 
 class Guard:
     """Guards the jobs of one operation.
 
     :param grace: seconds between a stop and the first rung, and between two rungs.
-    :param timeout: seconds that a job may run, or `NEVER`.
+    :param timeout: seconds that a job's code may run, or `NEVER`.
     :param stall_timeout: seconds that it may run without a report, or `NEVER`.
     :param interval: seconds between two saves of a job that changes, or infinity.
-    :param save: takes the status to save. Called in the guard's thread.
+    :param save: takes the status to save; returns False if it is to be offered again later.
+        Called in the guard's thread.
     :param clock: tells the time.
     """
 
     def __init__(self, grace: float, timeout: float, stall_timeout: float, interval: float,
-                 save: Callable[[Status], object], clock: Clock) -> None:
+                 save: Callable[[Status], bool], clock: Clock) -> None:
         self.grace = grace
         self.timeout = timeout
         self.stall_timeout = stall_timeout
@@ -60,18 +62,21 @@ class Guard:
         self.save = save
         self.clock = clock
 
-    def __call__(self, job: Job[Any], rungs: Sequence[Rung]) -> None:
+    def __call__(self, job: Job[Any], rungs: Sequence[Rung]) -> Callable[[], None]:
         """Guard a job that is about to run. Called in the job's thread, and returns at once.
 
-        A thread of its own guards it, if there is something to wait for. If that can only be a
-        rung, the thread starts when the job is told to stop.
+        A thread of its own guards it, if there is something to wait for: from the moment at
+        which the code begins or, for the rungs, at which the job is told to stop.
+
+        Returns what must be called, in any thread, when the code begins. That may be long
+        after the job was handed to an executor, or never.
         """
         watch = _Watch(self, job, rungs)
-        thread = threading.Thread(target=watch.run, name=f"longop-guard-{job.id}", daemon=True)
+        if rungs:
+            job.callback.on_cancel(watch.start)
         if min(self.timeout, self.stall_timeout, self.interval) < NEVER:
-            thread.start()
-        elif rungs:
-            job.callback.on_cancel(thread.start)
+            return watch.start
+        return _nothing
 
 
 class _Deadline(NamedTuple):
@@ -81,8 +86,12 @@ class _Deadline(NamedTuple):
     act: Callable[[], None]
 
 
+def _nothing() -> None:
+    """Stand for the start of a guard that has nothing to wait for when the code begins."""
+
+
 class _Watch:
-    """Guards one job. All of it runs in the guard's thread, but for `__init__` and `_hear`."""
+    """Guards one job. All runs in the guard's thread, but `__init__`, `start` and `_hear`."""
 
     def __init__(self, guard: Guard, job: Job[Any], rungs: Sequence[Rung]) -> None:
         self._guard = guard
@@ -92,11 +101,22 @@ class _Watch:
         # Taken before the thread starts: a report that comes first is a change to save.
         self._saved_version = job.status().version
         self._has_ended = False  # its code has, although the job may not be done yet
+        self._lock = threading.Lock()  # guards the next line
+        self._is_started = False
+
+    def start(self) -> None:
+        """Start the guard's thread, once: the code begins here, and a cancel comes from there."""
+        with self._lock:
+            was_started = self._is_started
+            self._is_started = True
+        if not was_started:
+            thread_of(self.run, name=f"longop-guard-{self._job.id}").start()
 
     def run(self) -> None:
         """Until the job is done: do what is due, sleep until the next deadline or change."""
         clock = self._guard.clock
         now = clock.now()
+        # The code begins now; or the job was told to stop before, and has no deadline.
         self._began = now
         self._saved = now  # when it was last saved
         self._heard = now  # when it last reported
@@ -136,9 +156,8 @@ class _Watch:
 
     def _save(self, status: Status, now: float) -> None:
         self._saved = now
-        if status.version != self._saved_version:
-            self._guard.save(status)
-        self._saved_version = status.version
+        if status.version != self._saved_version and self._guard.save(status):
+            self._saved_version = status.version
 
     def _expire(self, reason: str, text: str) -> None:
         was_alive = self._job.stop(reason, DeadlineExceeded(text))
@@ -146,5 +165,4 @@ class _Watch:
 
     def _climb(self, now: float) -> None:
         self._stopped = now
-        rung = self._rungs.pop(0)
-        self._job.stop_by(rung.name, rung.act)
+        self._rungs.pop(0).act()

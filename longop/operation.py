@@ -17,19 +17,21 @@ from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Gene
 
 from .functions import methods
 from .callback import Callback
+from . import dispatcher
 from .dispatcher import WHEN_BUSY, Dispatcher, Owner, WhenBusy, stop_all
 from .errors import LongOperationError
-from .executors import Call, make_backend
+from .executors import Call, hears_by_itself, make_backend
 from .guard import NEVER, Clock, Guard
-from .history import HistoryBase, open_history
+from .history import HistoryBase, Listed, open_history
 from .job import Job, logger
 from .functions.adapted import AdaptedCallback, Report, check_report
 from .functions.shapes import block_size_total
 from .signature import (CallbackName, Parameters, module_name, parameters_of,
                         unwrap_partial)
-from .status import Status
+from .status import State, Status
 
-__all__ = ["WHEN_BUSY", "LongOperation", "Owner", "close_all", "long_operation"]
+__all__ = ["WHEN_BUSY", "LongOperation", "Owner", "close_all", "list_jobs",
+           "long_operation"]
 
 if TYPE_CHECKING:
     # Every type checker brings this module along; at run time it is not needed.
@@ -93,10 +95,13 @@ class LongOperation(_Generic[P, V]):
         any ``concurrent.futures.Executor``.
     :param report_to: host and port at which the workers of such an executor reach this
         machine. Port 0 is any free port.
-    :param timeout: seconds that a job may run. None or 0: no limit.
-    :param stall_timeout: seconds that a job may run without a report. None or 0: no limit.
+    :param timeout: seconds that a job's code may run, from when it begins where it runs. None
+        or 0: no limit.
+    :param stall_timeout: seconds that it may run without a report. None or 0: no limit.
     :param grace: seconds between the steps of a cancel: the callback, the companion, and, for
-        a process, SIGTERM and SIGKILL.
+        a process, SIGTERM and SIGKILL. A signal reaches the process and all that it has
+        started, but for what has begun a session of its own: a daemon, or a child with
+        ``start_new_session=True``, lives on.
     :param limit: number of jobs that may run at once.
     :param when_busy: what a start does when that many run: ``"queue"`` the new job,
         ``"reject"`` it, ``"replace"`` the oldest job, which is cancelled first, or ``"join"``:
@@ -104,6 +109,8 @@ class LongOperation(_Generic[P, V]):
     :param max_queued: number of jobs that may wait.
     :param history: remembers finished jobs: a `History`, or the name of an sqlite3 file.
         Default: the newest 100 jobs, at most 16 MiB, in memory.
+    :param show_tracebacks: whether the log of a job that fails ends with the traceback, which
+        tells clients about files and code here.
     :param owner: what the operation is a part of, such as an adapter.
     :param clock: tells the time for deadlines.
 
@@ -119,14 +126,15 @@ class LongOperation(_Generic[P, V]):
                  stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
                  when_busy: WhenBusy = "queue", max_queued: int = 100,
                  history: HistoryBase | str | os.PathLike[str] | None = None,
-                 owner: Owner | None = None, clock: Clock | None = None) -> None:
+                 show_tracebacks: bool = False, owner: Owner | None = None,
+                 clock: Clock | None = None) -> None:
         # For `replace` too, which makes another operation.
         self._options: dict[str, Any] = {
             "name": name, "callback": callback, "report": report, "cancel": cancel,
             "executor": executor, "report_to": report_to, "timeout": timeout,
             "stall_timeout": stall_timeout, "grace": grace, "limit": limit,
             "when_busy": when_busy, "max_queued": max_queued, "history": history,
-            "owner": owner, "clock": clock}
+            "show_tracebacks": show_tracebacks, "owner": owner, "clock": clock}
         self._given = function
         function, self._binding = methods.binding_of(function)
         # Of one that is bound to an object: the operation itself, and the object.
@@ -147,7 +155,7 @@ class LongOperation(_Generic[P, V]):
         self.live = self._dispatcher.live
         self._requeue()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> V:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> V:
         """Call the plain function."""
         value: V = self.function(*args, **kwargs)
         return value
@@ -230,6 +238,19 @@ class LongOperation(_Generic[P, V]):
         companion: Callable[[], object] | None = self._options["cancel"]
         return companion
 
+    @property
+    def hears_cancel(self) -> str | None:
+        """What of a running job hears a cancel first, or None if nothing does.
+
+        ``"callback"`` is the function's own; else its ``"companion"`` is called, or its
+        ``"process"`` ends.
+        """
+        if self.signature.callback or hears_by_itself(self.function):
+            return "callback"
+        if self.companion is not None:
+            return "companion"
+        return "process" if self._options["executor"] == "process" else None
+
     def replace(self, **options: Any) -> LongOperation[P, V]:
         """Return the same operation with some options changed, and without its jobs."""
         return type(self)(self._given, **{**self._options, **options})
@@ -276,25 +297,40 @@ class LongOperation(_Generic[P, V]):
     def start_once(self, key: str, /, **parameters: Any) -> Job[Any]:
         """Start a job, or return the one that was started with this key before.
 
-        A key whose start joined another job means that job, until this operation ends.
+        A key whose start joined another job means that job: until this operation ends, or with a
+        history in a file, beyond that.
 
         Raises as `start` does, `KeyReused` if that job was started with other parameters, and
         `ForgottenJob` if it is no longer kept.
         """
         return self._dispatcher.start_once(key, parameters, self.submit)
 
-    def submit(self, parameters: Mapping[str, Any], id: str | None = None) -> Job[Any]:
-        """Start a job as `start` does, with these parameters and, if given, this id."""
+    def submit(self, parameters: Mapping[str, Any], id: str | None = None,
+               earlier: Status | None = None) -> Job[Any]:
+        """Start a job as `start` does, with these parameters and, if given, this id.
+
+        :param earlier: what it was when the last server ended, if it waited then.
+        """
         self.signature.check(parameters)
         callback = Callback() if self._report is None else AdaptedCallback(self._report)
         arguments, keywords = self.signature.bind(parameters, callback)
         call = Call(self, arguments, keywords, callback, self.companion,
                     self._dispatcher.guard.grace)
-        return self._dispatcher.submit(call, parameters, id)
+        return self._dispatcher.submit(call, parameters, id, earlier)
 
     def jobs(self) -> list[Status]:
-        """Return the status of every known job, newest first."""
+        """Return the status of each known job, newest first.
+
+        Of a history in a file these are the newest 1,000, without their results.
+        """
         return self._dispatcher.statuses()
+
+    def find_alive(self, id: str) -> Job[Any] | None:
+        """Return a job that has not ended, or None.
+
+        A job that is no longer among `live`, but whose Future is not done yet, is one too.
+        """
+        return self._dispatcher.find_alive(id)
 
     def status(self, id: str) -> Status:
         """Return a job's status; raise `UnknownJob` or `ForgottenJob`."""
@@ -305,11 +341,22 @@ class LongOperation(_Generic[P, V]):
 
         Uploaded files are left out.
         """
-        known = self._dispatcher.history.parameters(id)
-        if known is None:
+        return self.shown(self._dispatcher.history.parameters(id))
+
+    def shown(self, known: Any) -> Any:
+        """Return what is shown of a job's parameters, as the history has them."""
+        if not isinstance(known, dict):
             return None
         return {name: value for name, value in known.items()
                 if not self.signature.takes_file(name)}
+
+    def log(self, id: str) -> str:
+        """Return the last lines that a job printed: see `Job.log`."""
+        return self._dispatcher.extras(id).log
+
+    def series(self, id: str) -> Mapping[str, Any]:
+        """Return the numbers that a job reported: see `Job.series`."""
+        return self._dispatcher.extras(id).series
 
     def forget(self, id: str) -> None:
         """Drop a finished job; raise `Busy` for a live one, `UnknownJob` or `ForgottenJob`."""
@@ -320,7 +367,12 @@ class LongOperation(_Generic[P, V]):
         self._dispatcher.backend.close()
 
     def close(self) -> None:
-        """End the jobs, and close the processes, owner and history: see `close_all`."""
+        """End the jobs, and close the processes, owner and history: see `close_all`.
+
+        A method's operation ends for all objects, because they share its jobs. The owner and
+        the history are closed even if other operations share them: nobody knows whether those
+        will be used again. To end several operations, close them together.
+        """
         close_all([self])
 
     def _describe(self, function: Callable[P, V]) -> None:
@@ -335,6 +387,8 @@ class LongOperation(_Generic[P, V]):
         usual = getattr(plain, "__name__", type(plain).__name__)
         self.name: str = self._options["name"] or str(usual)
         documentation = inspect.getdoc(plain) or ""  # None under ``python -OO``
+        #: The whole docstring, and its first paragraph.
+        self.documentation = documentation
         self.description = documentation.partition("\n\n")[0]
 
     def _make_dispatcher(self) -> Dispatcher:
@@ -349,15 +403,15 @@ class LongOperation(_Generic[P, V]):
             (self.module, self.name), history=history, guard=guard,
             backend=make_backend(options["executor"], options["report_to"]),
             owner=self.owner, limit=options["limit"], when_busy=options["when_busy"],
-            max_queued=options["max_queued"])
+            max_queued=options["max_queued"], show_tracebacks=options["show_tracebacks"])
 
     def _requeue(self) -> None:
-        """Start the jobs that waited when the last server ended, with the ids they had."""
+        """Start the jobs that waited when the last server ended, as they were."""
         history = self._dispatcher.history
         for status, values in history.requeued.pop((self.module, self.name), ()):
             given = {name: [value] for name, value in values.items()}
             try:
-                self.submit(self.signature.parse(given), status.id)
+                self.submit(self.signature.parse(given), earlier=status)
             except LongOperationError as error:
                 logger.error("job %s does not wait again: %s", status.id, error)
                 history.interrupt(status)
@@ -372,8 +426,9 @@ def long_operation(
     report_to: tuple[str, int] = ..., timeout: float | None = None,
     stall_timeout: float | None = None, grace: float = 2.0, limit: int = 1,
     when_busy: WhenBusy = "queue", max_queued: int = 100,
-    history: HistoryBase | str | os.PathLike[str] | None = None, owner: Owner | None = None,
-    clock: Clock | None = None) -> Callable[[Callable[P, T]], LongOperation[P, T]]: ...
+    history: HistoryBase | str | os.PathLike[str] | None = None, show_tracebacks: bool = False,
+    owner: Owner | None = None, clock: Clock | None = None,
+) -> Callable[[Callable[P, T]], LongOperation[P, T]]: ...
 
 
 def long_operation(function: Any = None, /, **options: Any) -> Any:
@@ -397,16 +452,28 @@ def close_all(operations: Iterable[LongOperation]) -> None:
     # Each once, in the order of the operations, which may share them.
     for owner in dict.fromkeys(operation.owner for operation in operations):
         if owner is not None:
-            _close_owner(owner)
+            _close(owner)
     for history in dict.fromkeys(operation._dispatcher.history for operation in operations):
-        history.close()
+        _close(history)
 
 
-def _close_owner(owner: Owner) -> None:
+def list_jobs(operations: Iterable[LongOperation], limit: int, state: State | None = None,
+              before: str | None = None) -> list[Listed]:
+    """Return jobs of some operations, as `dispatcher.list_jobs` does, with what is shown."""
+    by_name = {operation._dispatcher.name: operation for operation in operations}
+    dispatchers = [operation._dispatcher for operation in by_name.values()]
+    found = []
+    for status, parameters in dispatcher.list_jobs(dispatchers, limit, state, before):
+        operation = by_name[status.module, status.operation]
+        found.append(Listed(status, operation.shown(parameters)))
+    return found
+
+
+def _close(part: Owner | HistoryBase) -> None:
     try:
-        owner.close()
-    except Exception:  # an owner's mistake must not keep the others from being closed
-        logger.exception("closing %r raised", owner)
+        part.close()
+    except Exception:  # its mistake must not keep the others from being closed
+        logger.exception("closing %r raised", part)
 
 
 def _check(function: object, options: Mapping[str, Any]) -> None:

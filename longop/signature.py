@@ -17,11 +17,11 @@ import typing
 from functools import partial
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
+from .values.annotations import annotations_of, evaluate, signature_of
 from .values.conversion import UNIONS, kind_of, tells_type
 from .errors import BadParameters
 from .functions.adapted import has_call
-from .values.kinds import ANYTHING, Kind
-from .values.records import evaluate
+from .values.kinds import ANYTHING, Kind, cut
 
 #: The positional and the keyword arguments of a call.
 Arguments = Tuple[Tuple[Any, ...], typing.Dict[str, Any]]
@@ -39,6 +39,7 @@ CALLBACK_NAMES = (
 REQUIRED: Any = object()
 
 _EMPTY = inspect.Parameter.empty
+_MOST_SHOWN = 10  # unknown names in an error: there may be very many
 
 
 class Parameter(NamedTuple):
@@ -85,10 +86,12 @@ class Parameters:
         """Raise `BadParameters` if a parameter is missing or unknown."""
         errors = {name: "is missing" for name, parameter in self.by_name.items()
                   if parameter.is_required and name not in values}
+        unknown = [name for name in values if not self._accepts(name)]
         known = ", ".join(self.by_name) or "none"
-        for name in values:
-            if not self._accepts(name):
-                errors[name] = f"is unknown; known are: {known}"
+        for name in unknown[:_MOST_SHOWN]:
+            errors[cut(name)] = f"is unknown; known are: {known}"
+        if len(unknown) > _MOST_SHOWN:
+            errors["..."] = f"and {len(unknown) - _MOST_SHOWN:,} more are unknown"
         if errors:
             raise BadParameters(errors)
 
@@ -235,13 +238,13 @@ def module_name(function: Callable[..., Any]) -> str:
 
 def _inspect(function: Callable[..., Any], is_needed: bool) -> inspect.Signature:
     try:
-        return inspect.signature(function)
+        return signature_of(function)
     except ValueError:  # some functions written in C do not tell
         if is_needed:
             raise TypeError(
                 f"{function!r} does not tell its parameters: name the one that takes the "
                 "callback, callback=..., or say callback=False") from None
-    return inspect.signature(lambda **parameters: None)
+    return signature_of(lambda **parameters: None)
 
 
 def _find_callback(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter],
@@ -296,8 +299,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         annotated = annotated.__init__
     elif not inspect.isroutine(annotated):  # an object that can be called
         annotated = annotated.__call__
-    return evaluate(getattr(annotated, "__annotations__", {}),
-                    getattr(annotated, "__globals__", {}))
+    return evaluate(annotations_of(annotated), getattr(annotated, "__globals__", {}))
 
 
 def _describe(name: str, docstring: str) -> str:

@@ -9,11 +9,15 @@ import contextlib
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple
 
 from .errors import DeadlineExceeded, OperationCancelled, WorkerLost, is_cancel, leaves_of
+from .values.growth import Growth
 from .values.jsontext import to_text
 
+# A version is raised to the next multiple of this at a restart of the server: more than a job
+# can report between two saves, and so few digits that JavaScript counts 9,000 restarts exactly.
+_RESTART = 10 ** 12
 MAX_ERROR = 10_000  # characters of an error's text, which goes to every watcher
 _MAX_ERRORS = 20  # that are in such a text
 _MAX_MEMBERS = 5  # of a group
@@ -58,6 +62,18 @@ TRANSITIONS: dict[State, set[State]] = {
 }
 
 
+_TEXT = (str,)
+_TEXT_OR_NONE = (str, type(None))
+_NUMBER_OR_NONE = (int, float, type(None))
+# What the fields of a status are in JSON, but for those that the function reports.
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "id": _TEXT, "module": _TEXT, "operation": _TEXT, "created_at": _TEXT, "version": (int,),
+    "error": _TEXT_OR_NONE, "stop_reason": _TEXT_OR_NONE, "started_at": _TEXT_OR_NONE,
+    "finished_at": _TEXT_OR_NONE, "cancel_requested_at": _TEXT_OR_NONE,
+    "progress": _NUMBER_OR_NONE, "elapsed": _NUMBER_OR_NONE, "eta": _NUMBER_OR_NONE,
+    "queue_position": _NUMBER_OR_NONE}
+
+
 @dataclass(frozen=True)
 class Status:
     """A frozen snapshot of a job; ``vars(status)`` is its form in JSON. Unknown is ``None``.
@@ -89,13 +105,44 @@ class Status:
     queue_position: int | None = None
     version: int = 0
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Status:
+        """Return the status that was written as JSON, perhaps by another version of longop.
+
+        What it does not know is left out. Raises ``ValueError`` for what is no status.
+        """
+        if not isinstance(fields, dict):
+            raise ValueError("it is not an object")
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
+        status = cls(**{"id": None, "module": None, "operation": None, **known})
+        for name, types in _JSON_TYPES.items():
+            if not isinstance(getattr(status, name), types):
+                raise ValueError(f"its {name} is {getattr(status, name)!r:.80}")
+        return status.replace(state=State(status.state))
+
+    def settled(self) -> Status:
+        """Return the status with a result that does not grow any more."""
+        if type(self.result) is not Growth:
+            return self
+        return self.replace(result=self.result.value())
+
     def replace(self, **changes: Any) -> Status:
         """Return a copy with some fields changed."""
         # Each poll makes a copy, so this is fast: `dataclasses.replace` calls __init__ with
         # every field and takes six times as long.
         changed: Status = object.__new__(Status)
-        changed.__dict__.update(self.__dict__, **changes)
+        fields = changed.__dict__
+        fields.update(self.__dict__)
+        fields.update(changes)
         return changed
+
+
+class Times(NamedTuple):
+    """The part of a status that differs from moment to moment, although nothing has happened."""
+
+    version: int
+    elapsed: float | None
+    eta: float | None
 
 
 class Ending(NamedTuple):
@@ -164,7 +211,21 @@ def estimate(step: Any, total: Any,
     progress = _fraction(step, total)
     if not elapsed or progress is None or progress <= 1e-6:  # too early to say
         return progress, None
-    return progress, round(elapsed / progress - elapsed, 3)
+    return progress, to_milliseconds(elapsed / progress - elapsed)
+
+
+def to_milliseconds(seconds: float) -> float:
+    """Return a time span, which is not negative, to the millisecond."""
+    # Each poll has two of them, and `round` takes three times as long.
+    return int(seconds * 1000 + 0.5) / 1000
+
+
+def version_after_restart(version: int) -> int:
+    """Return a version that no client has seen of a job, given the last one that was saved.
+
+    Between that and the end of the server there may have been many more.
+    """
+    return (version // _RESTART + 1) * _RESTART
 
 
 def timestamp(moment: float | None = None) -> str:

@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Callable, Protocol
 
 from .status import Status
+from .values.waits import wait_for
 
 if TYPE_CHECKING:
     import asyncio
@@ -67,7 +68,7 @@ class Updates:
             status = self._take()
             if status is not None:
                 return status
-            signal.wait()
+            wait_for(signal)
 
     def __aiter__(self) -> Updates:
         return self

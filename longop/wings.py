@@ -18,9 +18,17 @@ __version__ = "0.1.0"
 def require(module: str, feature: str) -> ModuleType:
     """Import a module of a wing, such as ``"workers.processes"``, for a feature that needs it.
 
-    Raises `LongOperationError`, which names both, if the wing is missing.
+    Raises `LongOperationError`, which names both, if the wing is missing, or if this Python
+    lacks a module of the standard library that the wing imports, such as ``sqlite3``.
     """
-    found = find(module)
+    try:
+        found = find(module)
+    except ImportError as error:
+        missing = error.name or str(error)
+        if missing.startswith(f"{__package__}."):
+            raise
+        raise LongOperationError(
+            f"{feature} needs the module {missing}, which this Python does not have") from error
     if found is None:
         raise LongOperationError(
             f"{feature} needs longop.{module}, which is not in this copy of longop")

@@ -7,15 +7,23 @@ import dataclasses
 import functools
 import inspect
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import threading
 import weakref
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from longop import Callback, OperationCancelled
+from longop.values.growth import settled
 
+from .pythons import has_process_pools
+
+ROOT = Path(__file__).parent.parent
 WAIT = 10  # seconds after which a test has failed; nothing waits for so long
 
 
@@ -313,6 +321,59 @@ def test_callback_cannot_be_pickled(protocol):
         pickle.dumps([Callback()], protocol)
 
 
+FORKS = """
+import contextlib, ctypes, multiprocessing, os, sys
+import longop
+
+# Python's threads may load this as they end. A fork during that crashes, with and without longop.
+with contextlib.suppress(OSError):
+    ctypes.CDLL("libgcc_s.so.1")
+
+def tell(how, callback):
+    try:
+        {"report": callback, "check": callback.check, "wait": lambda: callback.wait(20),
+         "ask": lambda: print(callback.cancelled)}[how]()
+    except RuntimeError as error:
+        print(how, error, flush=True)
+    os._exit(0)  # a fork of a process with threads may hang at its end
+
+def work(callback):
+    for how in "report", "check", "wait", "ask":
+        process = multiprocessing.get_context("fork").Process(target=tell, args=(how, callback))
+        process.start()
+        process.join(5)
+        process.kill()
+    callback(step=1)
+
+def start():
+    job = longop.LongOperation(work, report=eval(sys.argv[1])).start()
+    print(job.exception(40), job.status().step, flush=True)
+
+start()
+process = multiprocessing.get_context("fork").Process(target=start)
+process.start()
+process.join(60)
+print("exit code of the fork:", process.exitcode, file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("report", ["None", "lambda step=None: {'step': step}"])
+def test_callback_in_a_fork(report):
+    """In a fork a callback is an error that says so; one that is made there is heard there."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS, report], timeout=6 * WAIT,
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True,
+                          text=True)
+    lines = done.stdout.splitlines()
+    words = [line.split()[0] for line in lines]
+    assert words == 2 * ["report", "check", "wait", "ask", "None"], done.stdout + done.stderr
+    assert lines[4] == lines[9] == "None 1"
+    for line in lines[:4] + lines[5:9]:
+        assert "cannot be used in a fork: in another process nobody hears" in line
+        assert "executor=" in line
+
+
+@has_process_pools
 def test_callback_handed_to_a_pool():
     """A function that hands its callback to a pool of processes gets the error there."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -384,3 +445,108 @@ def test_large_and_many_reports():
     for number in range(1_000_000):
         callback(number)
     assert callback.latest[:2] == (1_000_001, 999_999)
+
+
+# A result that grows
+
+
+def result_of(callback):
+    return settled(callback.latest[1])
+
+
+def test_append_adds_to_the_result():
+    """What is appended makes the result, each piece is a report, and the rest stays as it is."""
+    callback = Callback()
+    callback.append("a", 1, 3, "m")
+    assert not callback.append("b", step=2)
+    assert callback.latest == (2, callback.latest[1], 2, 3, "m")
+    assert result_of(callback) == "ab"
+
+
+def test_append_follows_a_result():
+    """It begins with the result reported before, and a report sets the result anew."""
+    callback = Callback()
+    callback("a")
+    callback.append("b")
+    assert result_of(callback) == "ab"
+    callback("c", 1)
+    assert callback.latest[1] == "c"
+    callback.append("d")
+    assert result_of(callback) == "cd"
+    callback("")
+    callback.append("e")
+    assert result_of(callback) == "e"
+    callback([1])
+    callback.append({"row": 2})
+    assert result_of(callback) == [1, {"row": 2}]
+
+
+def test_a_report_without_a_result_leaves_what_grew():
+    """A step or a piece that is None changes nothing of the result."""
+    callback = Callback()
+    callback.append(b"a")
+    callback(step=2)
+    callback.append(None, step=3)
+    callback.append(b"b")
+    assert result_of(callback) == b"ab"
+    assert callback.latest[2] == 3
+
+
+def test_append_refuses_another_kind():
+    """Bytes after text are an error that says so, and nothing is lost."""
+    callback = Callback()
+    callback.append("a")
+    with pytest.raises(TypeError, match=r"append\(\) adds to text, which bytes cannot follow"):
+        callback.append(b"b")
+    assert callback.latest[0] == 1
+    assert result_of(callback) == "a"
+
+
+def test_append_raises_on_a_cancel():
+    """It is a checkpoint as each report is; the piece is kept."""
+    callback = Callback()
+    callback.append("a")
+    callback.cancel()
+    with pytest.raises(OperationCancelled):
+        callback.append("b")
+    assert result_of(callback) == "ab"
+
+
+def test_threads_append_to_one_result():
+    """Pieces and steps from eight threads, the first ones at once, are all there."""
+    for _ in range(20):
+        callback = Callback()
+        barrier = threading.Barrier(8)
+
+        def report(letter, callback=callback, barrier=barrier):
+            barrier.wait()
+            for n in range(50):
+                callback.append(letter)
+                callback(step=n)
+
+        threads = [in_thread(functools.partial(report, letter))[0] for letter in "abcdefgh"]
+        assert all(joined(thread) for thread in threads)
+        callback(step=50)  # of reports that cross, one may show the result before
+        assert sorted(result_of(callback)) == sorted("abcdefgh" * 50)
+
+
+def test_series_of_numbers():
+    """The numbers that were reported are kept, with their steps."""
+    callback = Callback()
+    assert callback.series() == {"reports": 0, "step": [], "series": {}}
+    callback(1.5, 10)
+    callback(step=20)
+    callback(2.5)
+    assert callback.series() == {
+        "reports": 3, "step": [10, 20, 20], "series": {"result": [1.5, 1.5, 2.5]}}
+
+
+def test_series_of_a_twin():
+    """What a twin elsewhere reports makes a series too, whichever reports arrive."""
+    callback = Callback()
+    for count in range(1, 10_000, 7):
+        callback.receive((count, float(count), count, None, None))
+    shown = callback.series()
+    assert shown["reports"] == shown["step"][-1] == 9_997
+    assert shown["series"] == {"result": shown["step"]}
+    assert 200 < len(shown["step"]) <= 500

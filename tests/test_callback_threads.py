@@ -16,6 +16,7 @@ from longop import Callback, OperationCancelled, ReportCancelled
 from longop.executors import Call
 from longop.status import State
 
+from .pythons import counts_references
 from .waiting import WAIT, end_of, wait_until
 
 WHERE = pytest.mark.parametrize("executor", ["thread", "process"])
@@ -352,8 +353,8 @@ async def task(callback):
         await asyncio.gather(coroutine_that_waits(callback), asyncio.sleep(1000))
 
 
-FUNCTIONS = [plain, with_a_generator, generator, async_generator, async_generator_that_waits,
-             coroutine, coroutine_that_waits, task]
+FUNCTIONS = [plain, pytest.param(with_a_generator, marks=counts_references), generator,
+             async_generator, async_generator_that_waits, coroutine, coroutine_that_waits, task]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -1,6 +1,7 @@
 """`longop.dispatcher`: which jobs run, wait and are refused. More is in `test_operation`."""
 
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -9,6 +10,7 @@ from longop.callback import Callback
 from longop.dispatcher import WHEN_BUSY, Dispatcher, Owner, stop_all
 from longop.executors import Call, ThreadBackend
 from longop.guard import NEVER, Clock, Guard
+from longop.values.jsontext import dumps, loads
 
 from .waiting import WAIT, end_of
 
@@ -159,10 +161,10 @@ def test_a_join_finds_no_job_that_leaves_the_queue(make, go, monkeypatch):
     joined = []
     add = dispatcher.history.add
 
-    def join_then_add(status):
+    def join_then_add(status, extras):
         monkeypatch.setattr(dispatcher.history, "add", add)
         joined.append(submit())
-        add(status)
+        add(status, extras)
 
     monkeypatch.setattr(dispatcher.history, "add", join_then_add)
     waiting.cancel()
@@ -222,8 +224,8 @@ def test_what_ends_is_alive_until_its_future_is_done(make, go, monkeypatch):
         look()
         set_result(job, value)
 
-    def add_then_look(status):
-        add(status)
+    def add_then_look(status, extras):
+        add(status, extras)
         look()
 
     def look():
@@ -269,12 +271,12 @@ def test_no_threads_are_left(make, go, monkeypatch):
     def start(thread):
         raise RuntimeError("can't start new thread")
 
-    def add(status, add=dispatcher.history.add):
+    def add(status, extras, add=dispatcher.history.add):
         other = threading.Thread(target=lambda: held.append(
             dispatcher.lock.acquire(timeout=WAIT) and dispatcher.lock.release()))
         start_really(other)
         other.join(2 * WAIT)
-        add(status)
+        add(status, extras)
 
     start_really = threading.Thread.start
     monkeypatch.setattr(dispatcher.history, "add", add)
@@ -311,3 +313,25 @@ def test_an_id_that_is_alive(make, go):
     assert caught.value.job_id == job.id
     go.set()
     assert end_of(job).state is State.COMPLETED
+
+
+@pytest.mark.parametrize("value", [b"bytes", (1, 2)])
+def test_a_job_that_is_done(tmp_path, monkeypatch, value):
+    """Once a job is done its status is the history's, also before the operation lets it go."""
+    pytest.importorskip("longop.archive")
+    may_go = threading.Event()
+    after = Dispatcher._after
+
+    def let_go(self, job):
+        assert may_go.wait(WAIT)
+        after(self, job)
+
+    monkeypatch.setattr(Dispatcher, "_after", let_go)
+    with closing(LongOperation(lambda: value, history=tmp_path / "history")) as operation:
+        try:
+            job = operation.start()
+            assert job.result(WAIT) is value
+            assert operation.status(job.id).result == loads(dumps(value))
+            assert [status.id for status in operation.jobs()] == [job.id]
+        finally:
+            may_go.set()

@@ -9,7 +9,7 @@ import pytest
 import longop
 from longop import Callback, LongOperation, OperationCancelled
 from longop.functions.adapted import AdaptedCallback
-from longop.executors import Backend, Call, ThreadBackend
+from longop.executors import Backend, Call, ThreadBackend, companion_rungs
 from longop.status import State
 
 from .test_job import job_in
@@ -223,25 +223,32 @@ def test_companion_is_a_rung(function, args, kwargs, waits):
         stopped.append(1)
 
     call = call_of(function, *args, stop=companion, **kwargs)
-    [rung] = ThreadBackend().rungs(job_in(State.RUNNING), call)
-    assert (rung.waits, rung.name) == (waits, "companion")
+    [rung] = companion_rungs(call, companion)
+    assert rung.waits == waits
     rung.act()
-    assert stopped == [1]
-
-
-def test_companion_is_read_late():
-    """A backend may replace the companion by a message after the rungs were made."""
-    said = []
-    call = call_of(returns, 3, stop=lambda: said.append("here"))
-    [rung] = ThreadBackend().rungs(job_in(State.RUNNING), call)
-    call.stop = lambda: said.append("there")
-    rung.act()
-    assert said == ["there"]
+    assert (stopped, call.stop_name) == ([1], "companion")
 
 
 def test_call_without_a_companion():
     """Without a companion there is no rung in a thread."""
-    assert ThreadBackend().rungs(job_in(State.RUNNING), call_of(returns, 3)) == []
+    assert companion_rungs(call_of(returns, 3), print) == []
+
+
+@pytest.mark.parametrize("says", [None, False])
+def test_companion_in_a_thread(says):
+    """In a thread the companion is called here; what it returns says nothing."""
+    job, taken = job_in(State.CANCELLING), []
+    call = call_of(returns, 3, stop=lambda: says)
+
+    def guard(job, rungs):
+        taken.extend(rungs)
+        return lambda: taken.append("begun")
+
+    assert ThreadBackend().perform(job, call, guard) == 3
+    rung, begun = taken
+    rung.act()
+    job.finish(3)
+    assert (begun, job.status().error) == ("begun", "stopped by <lambda>")
 
 
 def test_thread_backend():
@@ -249,7 +256,7 @@ def test_thread_backend():
     backend, call = ThreadBackend(), call_of(reports, Callback, 3)
     backend.check(call)
     assert backend.callback_of(call) is call.callback
-    assert backend.perform(job_in(State.RUNNING), call) == 3
+    assert backend.perform(job_in(State.RUNNING), call, lambda job, rungs: lambda: None) == 3
     backend.close()
     assert backend.closed is False
 
@@ -260,7 +267,7 @@ def test_backend_is_abstract():
         Backend()
 
     class Elsewhere(Backend):
-        def perform(self, job, call):
+        def perform(self, job, call, guard):
             return "value"
 
     call = call_of(reports, Callback, 3)

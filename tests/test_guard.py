@@ -188,7 +188,7 @@ def test_rungs_in_their_order(clock, waits):
     job, tried = job_in(State.RUNNING), []
 
     def climb(name):
-        return Rung(waits, name, lambda: tried.append(name))
+        return Rung(waits, lambda: job.stop_by(name, lambda: tried.append(name)))
 
     guard = Guard(5, NEVER, NEVER, float("inf"), lambda status: None, clock)
     guard(job, [climb("first"), climb("second"), climb("third")])
@@ -209,8 +209,8 @@ def test_rungs_in_their_order(clock, waits):
 def test_saves_only_what_has_changed(clock):
     """A job is saved once an interval, and only if it has changed since."""
     job, saved = job_in(State.RUNNING), []
-    guard = Guard(5, NEVER, NEVER, 1, lambda status: saved.append(status.result), clock)
-    guard(job, [])
+    guard = Guard(5, NEVER, NEVER, 1, lambda status: saved.append(status.result) or True, clock)
+    guard(job, [])()
     clock.move(1)
     job.callback("first")
     clock.move(1)
@@ -233,7 +233,7 @@ def test_deadline_of_a_job_that_is_ending(clock):
 
     job = job_in(State.RUNNING)
     job._record = record
-    Guard(5, 10, NEVER, float("inf"), lambda status: None, clock)(job, [])
+    Guard(5, 10, NEVER, float("inf"), lambda status: None, clock)(job, [])()
     wait_until(lambda: clock.awaited)
     thread = threading.Thread(target=job.finish, args=("value",))
     thread.start()
@@ -374,3 +374,25 @@ def test_clock_that_is_set(make, executor, functions, tmp_path, monkeypatch, jum
     job = make(functions.sleeps, executor, timeout=0.1).start(trace=str(tmp_path / "trace"))
     monkeypatch.setattr(time, "time", lambda: real() - jump)
     assert end_of(job).stop_reason == "timeout"
+
+
+def test_a_save_that_is_put_off(clock):
+    """What a history does not take now is offered again, although nothing has changed since."""
+    job, offered = job_in(State.RUNNING), []
+
+    def save(status):
+        offered.append(status.result)
+        return len(offered) == 3
+
+    Guard(5, NEVER, NEVER, 1, save, clock)(job, [])()
+    clock.move(1)
+    job.callback("first")
+    for number in range(1, 4):
+        clock.move(1)
+        wait_until(lambda number=number: len(offered) == number)
+    clock.move(3)
+    job.callback("second")
+    clock.move(1)
+    wait_until(lambda: len(offered) == 4)
+    assert offered == ["first", "first", "first", "second"]
+    job.finish()

@@ -2,17 +2,23 @@
 
 import asyncio
 import concurrent.futures
+import logging
+import re
 import threading
 import time
 import typing
 from concurrent.futures import CancelledError, InvalidStateError
+from pathlib import Path
 
 import pytest
 
+from longop import LongOperation
 from longop.callback import Callback
 from longop.errors import DeadlineExceeded, LongOperationError, OperationCancelled
 from longop.job import Job
 from longop.status import TRANSITIONS, State
+
+from .waiting import wait_until
 
 
 class Clock:
@@ -269,13 +275,15 @@ def test_deadline_after_a_cancel():
 
 
 @pytest.mark.parametrize("state", [state for state in State if state.is_terminal])
-def test_job_of_its_last_status(state):
+def test_job_of_its_last_status(state, caplog):
     """A job that is made of what is left of one says of itself what that one said."""
     old = job_in(state)
+    caplog.clear()
     job = Job.of(old.status())
     assert (job.id, job.status(), job.cancel()) == (old.id, old.status(), False)
     assert (job.done(), job.running(), job.cancelled()) == (True, False, old.cancelled())
     assert list(job.updates()) == [old.status()]
+    assert caplog.text == ""  # its end was logged long ago
     called = []
     job.add_done_callback(called.append)
     assert called == [job]
@@ -393,6 +401,121 @@ def test_traceback_goes_to_the_log(caplog):
     assert job.status().error == "ValueError: wrong"
 
 
+class Looks(logging.Handler):
+    """Notes what is said of a job while something is logged about it."""
+
+    def __init__(self, job):
+        super().__init__()
+        self.job = job
+        self.seen = []
+
+    def emit(self, record):
+        said = record.getMessage().rstrip(">").rpartition(" ")[2]
+        self.seen.append((said, self.job.done(), self.job.state.value))
+
+
+@pytest.fixture
+def log():
+    """Yield longop's logger, which logs everything; at the end it is as before."""
+    logger = logging.getLogger("longop")
+    level, handlers = logger.level, logger.handlers[:]
+    logger.setLevel(logging.DEBUG)
+    yield logger
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
+
+
+@pytest.mark.parametrize(("state", "event", "seen"), [
+    (State.RUNNING, "returns", [("completed", False, "running")]),
+    (State.RUNNING, "raises", [("failed", False, "running")]),
+    (State.CANCELLING, "stops", [("cancelled", False, "cancelling")]),
+    (State.QUEUED, "cancel", [("cancelled", False, "queued")]),
+    (State.RUNNING, "cancel", [("cancelling", False, "cancelling")]),
+])
+def test_an_end_is_logged_before_it_is_seen(log, state, event, seen):
+    """A program that leaves as soon as it sees the end of a job has logged it, once."""
+    job = job_in(state)
+    looks = Looks(job)
+    log.addHandler(looks)
+    EVENTS.get(event, Job.cancel)(job)
+    assert looks.seen == seen
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_log_that_raises(log):
+    """A handler's mistake does not keep the end of a job from being seen."""
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise OSError("no room left")
+
+    job = job_in(State.RUNNING)
+    queued = job_in(State.QUEUED)
+    log.addHandler(Broken())
+    job.finish(1)
+    assert (job.result(0), queued.cancel(), queued.state) == (1, True, State.CANCELLED)
+
+
+def failed(error, show_tracebacks, printed=b""):
+    """Return a job that has printed something and failed, and what is recorded of it."""
+    recorded = []
+    job = Job("module", "name", Callback(), lock=threading.RLock(), ended=lambda job: None,
+              record=lambda status: recorded.append(job.log()),
+              show_tracebacks=show_tracebacks)
+    job.begin()
+    job.take_print(printed)
+    try:
+        raise error
+    except BaseException as caught:
+        job.finish(error=caught)
+    return job, recorded
+
+
+@pytest.mark.parametrize("printed", [b"", b"begun\n", b"no newline"])
+def test_traceback_in_the_log_of_the_job(printed):
+    """The log of a job that fails ends with the traceback, if that is wanted."""
+    job, recorded = failed(ValueError("wr\udce9ng"), True, printed)
+    before, begin, rest = job.log().partition("Traceback (most recent call last):\n")
+    assert before == printed.decode() + ("\n" if printed == b"no newline" else "")
+    assert begin
+    assert __file__ in rest
+    assert rest.endswith("\nValueError: wr\\udce9ng\n")
+    assert recorded == [job.log()]
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), OperationCancelled()])
+def test_no_traceback_unasked(error):
+    """Without that the log has what was printed and nothing else."""
+    job, recorded = failed(error, False, b"begun\n")
+    assert (job.log(), recorded) == ("begun\n", ["begun\n"])
+
+
+def test_no_traceback_of_a_cancel():
+    """A job that was cancelled has none."""
+    job, _ = failed(OperationCancelled(), True, b"begun\n")
+    assert job.log() == "begun\n"
+
+
+def test_a_traceback_that_cannot_be_shown(monkeypatch):
+    """Where Python cannot show the traceback, the error stands there."""
+    def overflow(*error):
+        raise RecursionError
+
+    monkeypatch.setattr("traceback.format_exception", overflow)
+    job, _ = failed(ValueError("wrong"), True)
+    assert job.log() == "ValueError: wrong"
+
+
+def test_the_traceback_in_the_log_begins_with_the_function(caplog):
+    """Of the calls in a traceback those that led to the function are left out, and no others."""
+    def function(callback):
+        callback.wait("no number")
+
+    LongOperation(function).start()
+    wait_until(lambda: "TypeError" in caplog.text)
+    files = re.findall('File "(.*?)"', caplog.text)
+    assert [Path(file).name for file in files] == ["test_job.py", "callback.py"]
+
+
 # It is a Future
 
 
@@ -508,3 +631,62 @@ def test_means_that_raise(error, caplog):
     job.finish()
     assert job.status().error == "stopped by first"
     assert f"{type(error).__name__}: {error}" in caplog.text
+
+
+def test_means_that_was_not_done():
+    """A means that says it was not done has not stopped the job, and the one before has."""
+    job = job_in(State.CANCELLING)
+    job.stop_by("first", lambda: None)
+    job.stop_by("second", lambda: False)
+    job.finish()
+    assert job.status().error == "stopped by first"
+
+
+@pytest.mark.parametrize("overdue", [None, DeadlineExceeded("late")])
+def test_lost_job(overdue):
+    """Of a job whose code may still run, no means has stopped it: it has failed."""
+    job = job_in(State.RUNNING)
+    job.stop("timeout" if overdue else "cancelled", overdue)
+    job.stop_by("companion", lambda: None)
+    job.lose()
+    job.finish(error=LongOperationError("lost"))
+    assert job.state is State.FAILED
+    assert "companion" not in job.status().error
+    assert "LongOperationError: lost" in job.status().error
+
+
+def test_a_result_that_grows():
+    """The status has the whole result as it is now; for doors that send the rest it grows."""
+    job = make_job()
+    job.begin()
+    job.callback.append("a")
+    first = job.status()
+    growing = job.growing_status().result
+    job.callback.append("b")
+    assert (first.result, job.status().result) == ("a", "ab")
+    assert growing.since(1) == "b"
+    job.finish()
+    assert job.growing_status().result == job.status().result == job.result() == "ab"
+
+
+def test_series_after_the_end():
+    """The numbers that were reported are there after the end too."""
+    job = make_job()
+    job.begin()
+    job.callback(1.5, 1)
+    job.callback(0.5, 2)
+    job.finish()
+    assert job.series() == {"reports": 2, "step": [1, 2], "series": {"result": [1.5, 0.5]}}
+
+
+def test_version_of_reports_that_overtake_each_other():
+    """A report that comes late, from another thread, is a newer version with an older count."""
+    job = job_in(State.RUNNING)
+    versions = [job.status().version]
+    for count, result in [(7, "seven"), (6, "six"), (6, "another six"), (7, "seven"), (9, "nine")]:
+        job.callback.latest = (count, result, None, None, None)
+        assert job.status().result == result
+        versions.append(job.status().version)
+    job.finish()
+    versions.append(job.status().version)
+    assert versions == [1, 8, 9, 10, 11, 12, 13]

@@ -19,6 +19,7 @@ from longop import BadParameters, LongOperation
 from longop.values.conversion import kind_of
 from longop.signature import CALLBACK_NAMES, Parameter, Parameters, Signature, parameters_of
 
+from .pythons import has_c_signatures
 from .values.test_conversion import Colour, Level, Line, Point, Word, json_schema, of
 
 CALLBACK = object()
@@ -216,6 +217,7 @@ def test_urlretrieve():
         ("http://x", None, CALLBACK, None), {})
 
 
+@has_c_signatures
 def test_c_function_without_a_signature():
     """A function in C that does not tell its parameters asks for callback=, and takes any."""
     with pytest.raises(TypeError, match="callback=False"):

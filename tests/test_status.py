@@ -8,6 +8,7 @@ import pytest
 
 from longop.errors import DeadlineExceeded, OperationCancelled, ReportCancelled, WorkerLost
 from longop.status import (MAX_ERROR, TRANSITIONS, State, Status, describe, estimate, judge,
+                           version_after_restart,
                            timestamp)
 
 WRONG, CANCELLED, OVERDUE = ValueError("wrong"), OperationCancelled(), DeadlineExceeded("late")
@@ -235,3 +236,34 @@ def test_long_error_is_cut_in_the_middle():
     assert "\n... 2,990," in text
     exact = ValueError("x" * (MAX_ERROR - len("ValueError: ")))
     assert describe(exact, None) == f"ValueError: {exact}"
+
+
+def test_a_status_of_json():
+    """A status is read again from its JSON, without what this version does not know."""
+    status = Status("a", "m", "o", State.RUNNING, result=[1], elapsed=1.5, version=3)
+    text = json.dumps(dict(vars(status), colour="red"))
+    assert Status.of(json.loads(text)) == status
+    assert Status.of(json.loads(text)).state is State.RUNNING
+
+
+@pytest.mark.parametrize("change", [
+    {"id": 5}, {"module": None}, {"state": "lost"}, {"version": "3"}, {"version": None},
+    {"created_at": None}, {"elapsed": "long"}, {"error": 5}])
+def test_what_is_no_status(change):
+    """What is no status is a ValueError."""
+    fields = vars(Status("a", "m", "o", State.RUNNING))
+    with pytest.raises(ValueError, match="|".join(change) + "|lost"):
+        Status.of({**fields, **change})
+    for value in ([], None, 5, {}, {"id": "a"}):
+        with pytest.raises(ValueError):  # noqa: PT011
+            Status.of(value)
+
+
+@pytest.mark.parametrize("version", [0, 1, 999_999_999_999, 10 ** 12])
+def test_version_after_restart(version):
+    """After a restart a version is above all that may have been seen, and JavaScript counts it."""
+    for _ in range(1_000):
+        after = version_after_restart(version)
+        assert after > version
+        version = after
+    assert version < 2 ** 53

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Callable, ContextManager, Mapping, Union
 
 from ..callback import NOTHING, Callback
+from ..values.annotations import signature_of
 
 #: Turns what a function passes to its callback into a mapping, or None.
 Adapter = Callable[..., Union[Mapping[str, Any], None]]
@@ -17,15 +18,16 @@ Adapter = Callable[..., Union[Mapping[str, Any], None]]
 Report = Callable[..., Union[Mapping[str, Any], Adapter, None]]
 
 #: What that mapping may have.
-REPORTED = ("result", "step", "total", "message", "returns")
+REPORTED = ("result", "append", "step", "total", "message", "returns")
 
 
 class AdaptedCallback(Callback):
     """A callback for a function that reports in a form of its own.
 
     :param report: takes what the function passes; returns a mapping with some of ``result,
-        step, total, message``, or None if there is nothing to report. ``returns`` in it is what
-        the callback then returns. A class is called once for each job, and its object takes the
+        step, total, message``, or None if there is nothing to report. ``append`` in it, in
+        place of ``result``, is what `Callback.append` takes; ``returns`` is what the callback
+        then returns. A class is called once for each job, and its object takes the
         reports, one at a time; see `is_maker`.
     """
 
@@ -51,12 +53,15 @@ class AdaptedCallback(Callback):
             # Its object may count: so that no report overtakes another one on its way out.
             self._turn = threading.RLock()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Report what the adapter returns, then raise as `Callback` does."""
         with self._turn:
             said = self._adapt(args, kwargs)
-            super().__call__(said.get("result"), said.get("step"), said.get("total"),
-                             said.get("message"))
+            rest = said.get("step"), said.get("total"), said.get("message")
+            if "append" in said:
+                self.append(said["append"], *rest)
+            else:
+                super().__call__(said.get("result"), *rest)
         return said.get("returns", NOTHING)
 
     def _adapt(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:
@@ -70,15 +75,22 @@ class AdaptedCallback(Callback):
                 raise TypeError(f"report={self._report!r} returned {type(said).__name__!r}, "
                                 f"not a mapping with some of {', '.join(REPORTED)}, or None")
             return {}
+        if "append" in said and "result" in said:
+            raise TypeError(f"report={self._report!r} returned append and result: what is new, "
+                            "or all of it; give append or result")
         unknown = [str(name) for name in said if name not in REPORTED]
         if unknown:
             raise TypeError(f"report={self._report!r} returned {', '.join(unknown)}; "
                             f"known are {', '.join(REPORTED)}")
         return said
 
+    def _orphan(self) -> None:
+        super()._orphan()
+        self._turn = threading.RLock()  # a thread may have held the other one at the fork
+
     def _shape(self) -> inspect.Signature:
         try:
-            return inspect.signature(self._adapter)
+            return signature_of(self._adapter)
         except ValueError:  # one written in C may not tell
             raise AttributeError("__signature__") from None
 
@@ -90,7 +102,7 @@ def check_report(report: Any) -> None:
     if is_maker(report):
         with contextlib.suppress(ValueError):  # one written in C may not tell what it needs
             try:
-                inspect.signature(report).bind()
+                signature_of(report).bind()
             except TypeError as error:
                 raise TypeError(f"report={report!r} is called without arguments, once for each "
                                 f"job, but its constructor has a {error}") from None

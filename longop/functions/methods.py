@@ -10,11 +10,12 @@ Knows nothing of jobs: `operation` is the descriptor, and asks here what it shou
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import types
 from enum import Enum
 from typing import Any, Callable
+
+from ..values.annotations import signature_of
 
 _RECEIVERS = ("self", "cls")  # what the first parameter of a method is called, see PEP 8
 
@@ -46,7 +47,7 @@ def _is_method(function: types.FunctionType) -> bool:
     around = function.__qualname__.rpartition(".")[0]
     if around and not around.endswith("<locals>"):  # of a class, not of a function
         return True
-    first = next(iter(inspect.signature(function).parameters), None)
+    first = next(iter(signature_of(function).parameters), None)
     return first in _RECEIVERS
 
 
@@ -102,7 +103,7 @@ class _Unbound:
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
 

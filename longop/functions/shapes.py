@@ -15,6 +15,14 @@ _KEYS = {
 }
 
 
+def append(piece: Any) -> Mapping[str, Any]:
+    """Read ``callback(piece)``, or each piece that is yielded: ``report=longop.append``.
+
+    The result is all pieces so far: a text, bytes, or a list of other items.
+    """
+    return {"append": piece}
+
+
 def done_total(done: Any, total: Any = None, message: Any = None) -> Mapping[str, Any]:
     """Read ``callback(done, total, message)``: ``report=longop.done_total``.
 

@@ -69,3 +69,26 @@ def test_blocks_of_a_job(executor, make, tmp_path):
     operation = make(upload, executor, report=longop.BlockSum)
     for _ in range(2):
         assert end_of(operation.start(path=path)).step == 20_000
+
+
+def stream(words):
+    """Yield tokens, as a model does."""
+    yield from words
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+@pytest.mark.parametrize(("items", "whole"), [
+    (["a ", "b"], "a b"), ([b"a", b"b"], b"ab"), ([{"row": 1}, 2], [{"row": 1}, 2])])
+def test_append_is_all_a_generator_needs(executor, items, whole, make):
+    """What a generator yields makes the result, with ``report=longop.append``."""
+    operation = make(stream, executor, callback=False, report=longop.append)
+    job = operation.start(words=items)
+    assert end_of(job).result == whole
+    assert job.result() == whole
+
+
+def test_append_and_result_do_not_mix():
+    """An adapter says what is new, or what the result is."""
+    callback = AdaptedCallback(lambda: {"append": "a", "result": "b"})
+    with pytest.raises(TypeError, match="append or result"):
+        callback()
