@@ -1,17 +1,18 @@
 """The messages between an operation and the worker that runs its code, as records.
 
     operation                               worker
+       │ ◀───────────────────────── Ready ──   │   a process: it listens
        │ ── Check ────────────────────────▶    │   a process: can it import the function?
        │ ◀─────────────────────── Checked ──   │
        │ ── Start ────────────────────────▶    │   a process: the call is in the message
        │ ◀───────────────────────── Hello ──   │   an executor: it has carried the call itself
        │ ── Welcome ──────────────────────▶    │
-       │ ◀───── Begun, Reported …, Ended ───   │
+       │ ◀─ Begun, Reported, Grown …, Ended ─  │
        │ ── Cancel, Companion ────────────▶    │   at any time after Begun
        │ ── Bye ──────────────────────────▶    │   always answers Ended
 
-All but the check carry the id of their job, because a message may arrive late: a cancel after
-the code has ended, a report after the next job has begun. It is dropped then.
+All but the first three carry the id of their job, because a message may arrive late: a cancel
+after the code has ended, a report after the next job has begun. It is dropped then.
 
 On the wire a message is a tuple of plain values, its kind first. Which bytes these become is
 for `channel` to say. The classes are not frozen only because a report would then take five
@@ -100,6 +101,13 @@ class Bye(Message):
 
 
 @dataclass
+class Ready(Message):
+    """The process has begun and listens; its first message."""
+
+    kind = "ready"
+
+
+@dataclass
 class Checked(Message):
     """The answer to `Check`: what went wrong, or None."""
 
@@ -142,6 +150,21 @@ class Reported(Message):
 
 
 @dataclass
+class Grown(Message):
+    """The newest report, if its result begins with the one before: only the rest of it."""
+
+    kind = "grown"
+    job_id: str
+    count: int
+    form: str  # see `growing.Rest`, and the next one too
+    start: int
+    result: Any  # its rest
+    step: Any
+    total: Any
+    message: Any
+
+
+@dataclass
 class Ended(Message):
     """The code has ended. The outcome is None if the executor brings it."""
 
@@ -151,7 +174,8 @@ class Ended(Message):
 
 
 _CLASSES: dict[str, type[Message]] = {message.kind: message for message in (
-    Check, Start, Welcome, Cancel, Companion, Bye, Checked, Hello, Begun, Reported, Ended)}
+    Check, Start, Welcome, Cancel, Companion, Bye, Ready, Checked, Hello, Begun, Reported,
+    Grown, Ended)}
 
 
 def to_wire(message: Message) -> tuple[Any, ...]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
-import signal
-import subprocess
+from multiprocessing.connection import wait
+from typing import ContextManager
 
 from ..errors import WorkerLost
+from ..functions.output import Sink
+from ..functions.printed import is_captured
 from .channel import PICKLE, Channel
+from .child import KILL, Child
+from .printing import Printing, errors_of_stdout
 from .worker import serve_calls
-
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL
 
 
 class WorkerProcess:
@@ -28,61 +31,79 @@ class WorkerProcess:
         here, there = multiprocessing.Pipe()
         # Spawned, because a fork would copy this process's locks as they are, with none of the
         # threads that would release them.
-        self._process = multiprocessing.get_context("spawn").Process(
-            target=serve_calls, args=(there,), name="longop", daemon=True)
-        with there:  # closed here after the start: only then is the process's death an EOF
-            self._process.start()
+        self._printing = Printing() if is_captured() and os.name != "nt" else None
+        writers = self._printing.writers if self._printing else []
+        arguments = (there, writers, errors_of_stdout())
+        self._process = Child(target=serve_calls, args=arguments, name="longop", daemon=True)
+        try:
+            with there:  # closed here after the start: only then is the process's death an EOF
+                self._process.start()
+        except BaseException:
+            here.close()
+            if self._printing:
+                self._printing.discard()
+            raise
+        if self._printing:
+            self._printing.start()
         self.channel = Channel(here, PICKLE)
         self.is_doomed = False  # it must not be given another job
+        self._is_ready = False
+
+    def wait_until_ready(self, timeout: float | None = None) -> bool:
+        """Wait until it listens; return False if that takes more than some seconds.
+
+        Called by the thread that reads from it. Raises ``EOFError`` or ``OSError`` if it has
+        ended.
+        """
+        if not self._is_ready:
+            # A process that dies before it has taken its end of the pipe does not close it
+            # where this side holds a copy: on Windows, or in a fork that was made meanwhile.
+            connection = self.channel.connection
+            found = wait([connection, self._process.sentinel], timeout)
+            if not found:
+                return False
+            if connection not in found:
+                raise EOFError
+            self.channel.receive()  # Ready
+            self._is_ready = True
+        return True
 
     def is_alive(self) -> bool:
         """Return whether it still runs."""
         return self._process.is_alive()
 
-    def kill(self, number: int) -> None:
-        """Send a signal to the process and to all that it has started.
+    def printing_to(self, sink: Sink) -> ContextManager[None]:
+        """Pass what it prints on to a job's sink, if that is captured."""
+        if self._printing is None:
+            return contextlib.nullcontext()
+        return self._printing.going_to(sink)
 
-        Must not be called after `end`: its process id may belong to another process by then.
+    def kill(self, number: int) -> bool:
+        """Send a signal to the process and its session; return False if it is gone.
+
+        That is all that it has started, but for what has begun a session of its own. Must not
+        be called after `end`: its process id may belong to another process by then.
         """
         self.is_doomed = True
-        pid = self._process.pid
-        assert pid is not None
-        if not hasattr(os, "killpg"):
-            command = ["taskkill", "/F", "/T", "/PID", str(pid)]
-            subprocess.call(command, stdout=subprocess.DEVNULL)
-            return
-        try:
-            os.killpg(pid, number)
-        except OSError:
-            # All of them are gone, or its session has not begun yet: then it is still alone.
-            if number == KILL:
-                self._process.kill()
-            else:
-                self._process.terminate()
+        return self._process.signal_all(number)
 
     def end(self) -> WorkerLost:
         """Kill the process and wait for its end; return how it ended, perhaps by itself."""
         self.kill(KILL)
         self._process.join()
+        self._process.reap()
         self.channel.connection.close()
+        if self._printing is not None:
+            self._printing.close()
         exit_code = self._process.exitcode or 0
-        # It has files open, and a traceback that leads here may be kept for long.
-        del self._process
-        return _describe(exit_code)
+        means = self._process.means()
+        return _describe(exit_code, means)
 
 
-def _describe(exit_code: int) -> WorkerLost:
-    """Return the error that says how a process ended; a negative code is that of a signal."""
-    if exit_code >= 0:
+def _describe(exit_code: int, means: str | None) -> WorkerLost:
+    """Return the error that says how a process ended: by itself, or by what has killed it."""
+    if means is None:
         return WorkerLost(f"its process ended with exit code {exit_code}")
-    name = _signal_name(-exit_code)
-    lost = WorkerLost(f"its process was killed by {name}")
-    lost.means = name
+    lost = WorkerLost(f"its process was killed by {means}")
+    lost.means = means
     return lost
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal has no name
-        return f"signal {number}"

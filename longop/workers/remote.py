@@ -14,7 +14,6 @@ is right.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 from concurrent import futures
@@ -22,9 +21,10 @@ from typing import Any, Callable
 
 from ..errors import OperationCancelled, TargetError, WorkerLost
 from ..executors import Backend, Call
+from ..guard import Guard
 from ..job import Job
 from ..status import State
-from .attend import attend
+from .attend import FarCall
 from .channel import Channel
 from .listener import Address, ReportListener
 from .messages import Hello, Welcome
@@ -54,19 +54,21 @@ class ExecutorBackend(Backend):
             raise TargetError(f"{call.function!r} cannot run in {self._executor!r}, which must "
                               f"be able to send it and its parameters: {error}") from error
 
-    def perform(self, job: Job[Any], call: Call) -> Any:
+    def perform(self, job: Job[Any], call: Call, guard: Guard) -> Any:
         """Have the executor make a call, and return its value.
 
         Runs in the job's thread.
         """
-        line = _Line(job, call)
+        line = _Line(FarCall(job, call, guard))
         with self._listener.listening() as address:
             self._lines[job.id] = line
             try:
                 outcome = self._submit(line, address)
             except BaseException:
-                # The executor may have lost a worker that still runs: tell it to stop.
-                job.callback.cancel()
+                if not line.is_code_over():
+                    # The executor may have lost a worker that still runs: tell it to stop.
+                    job.lose()
+                    job.callback.cancel()
                 raise
             finally:
                 self._lines.pop(job.id, None)
@@ -76,13 +78,13 @@ class ExecutorBackend(Backend):
         return outcome.settle(job)
 
     def _submit(self, line: _Line, address: Address) -> Outcome:
-        # A copy, because `attend` replaces the companion of this side's call.
-        sent = line.call.data or dataclasses.replace(line.call)
-        future = self._executor.submit(perform_for, address, self._key, line.job.id, sent)
+        job, call = line.far.job, line.far.call
+        future = self._executor.submit(
+            perform_for, address, self._key, job.id, call.data or call)
         # A cancel gives the line up, unless a worker has come: that one is then told to stop.
-        line.job.callback.on_cancel(line.give_up)
+        job.callback.on_cancel(line.give_up)
         _wait_for_either(line, future)
-        if line.give_up() and not future.done():
+        if line.far.is_refused or (line.give_up() and not future.done()):
             future.cancel()
             raise OperationCancelled("it had not begun")
         return _await_outcome(line, future)
@@ -99,8 +101,8 @@ class ExecutorBackend(Backend):
             return
         code_has_ended = False
         try:
-            channel.send(Welcome(hello.job_id))
-            attend(line.job, line.call, channel)
+            if line.far.begin(channel, Welcome(hello.job_id)):
+                line.far.attend(channel)
             code_has_ended = True
         finally:
             line.close(code_has_ended)
@@ -114,9 +116,8 @@ class _Line:
     Future, whose lock lets one of them win.
     """
 
-    def __init__(self, job: Job[Any], call: Call) -> None:
-        self.job = job
-        self.call = call
+    def __init__(self, far: FarCall) -> None:
+        self.far = far
         # Runs while the line is open. Its result says whether the code had ended when it
         # closed.
         self._future: futures.Future[bool] = futures.Future()
@@ -136,6 +137,10 @@ class _Line:
     def is_over(self) -> bool:
         """Return whether it is closed or was given up."""
         return self._future.done()
+
+    def is_code_over(self) -> bool:
+        """Return whether it is known that the code has ended, or that it will never begin."""
+        return self.give_up() or (self.is_over() and self._future.result())
 
     def when_over(self, callback: Callable[[object], object]) -> None:
         """Call a callback, with one argument that says nothing, once the line is over."""
@@ -164,13 +169,14 @@ def _await_outcome(line: _Line, future: futures.Future[Outcome]) -> Outcome:
     if line.is_over() or future.cancelled():
         code_has_ended = line.wait_for_end_of_code()
     timeout: float | None = OUTCOME_TIMEOUT
-    if code_has_ended and line.job.state is State.RUNNING:
+    if code_has_ended and line.far.job.state is State.RUNNING:
         timeout = None  # it is on its way, and a large one takes long
     try:
         return future.result(timeout)
     except (futures.CancelledError, futures.TimeoutError, WorkerLost) as error:
         if not code_has_ended:
-            raise WorkerLost("the connection to its worker broke") from error
+            raise WorkerLost("the connection to its worker broke; its code may still run "
+                             "there") from error
         if future.cancelled():
             raise WorkerLost("its executor has cancelled it") from error
         if future.done():

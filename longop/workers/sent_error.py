@@ -2,8 +2,8 @@
 
 Most errors can be pickled. Of one that cannot, its class is found again by its name, so that
 ``except`` works, and it has the same text; if the class cannot be imported where the error
-arrives, another class of that name stands for it. Its cause, its notes and the members of a
-group travel by themselves.
+arrives, another class of that name stands for it. Its cause or, without one, the error that
+was being handled, its notes and the members of a group travel by themselves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..values import jsontext
 from ..errors import LongOperationError
 from .parcel import Parcel, open_parcel, pack, pickle_surely, reason
 
-_MAX_DEPTH = 20  # causes of causes, and groups in groups
+_MAX_DEPTH = 20  # causes of causes, and groups in groups; what is behind these is cut off
 _GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())  # since Python 3.11
 
 
@@ -37,6 +37,7 @@ class SentError(NamedTuple):
     state: tuple[tuple[str, Any], ...] = ()  # its attributes, packed
     notes: tuple[str, ...] = ()
     cause: SentError | None = None
+    context: SentError | None = None  # what was being handled; there if it would be shown
     members: tuple[SentError, ...] = ()
 
     @classmethod
@@ -46,16 +47,17 @@ class SentError(NamedTuple):
         return _describe(error, _MAX_DEPTH)._replace(traceback="".join(lines))
 
     def revive(self, lost: Callable[[str], object] = lambda why: None) -> BaseException:
-        """Return the error. The last of its causes shows the traceback from the worker.
+        """Return the error. The last one behind it shows the traceback from the worker.
 
         :param lost: is told why a part of it is not what it was, for each that is not.
         """
         revived = self._revive(lost)
         last = revived
         for _ in range(_MAX_DEPTH + 1):  # a class whose pickles are one object makes a circle
-            if last.__cause__ is None:
+            behind = last.__cause__ or last.__context__
+            if behind is None:
                 break
-            last = last.__cause__
+            last = behind
         last.__cause__ = RuntimeError(f"\n{self.traceback}")
         return revived
 
@@ -67,6 +69,9 @@ class SentError(NamedTuple):
         if error is None:
             error = type(self.name.rpartition(".")[2], (LongOperationError,), {})(self.text)
         error.__cause__ = None if self.cause is None else self.cause._revive(lost)
+        if self.context is not None:
+            error.__context__ = self.context._revive(lost)
+            error.__suppress_context__ = False  # to set a cause, even None, has suppressed it
         if self.notes and "__notes__" not in vars(error):
             vars(error)["__notes__"] = [*self.notes]
         return error
@@ -126,9 +131,11 @@ def _describe(error: BaseException, depth: int) -> SentError:
                      notes=_notes_of(error))
     if depth == 0:
         return sent
-    cause = error.__cause__
-    if cause is not None:
-        sent = sent._replace(cause=_describe(cause, depth - 1))
+    # One of the two, as a traceback shows them: both would make a chain a tree.
+    if error.__cause__ is not None:
+        sent = sent._replace(cause=_describe(error.__cause__, depth - 1))
+    elif error.__context__ is not None and not error.__suppress_context__:
+        sent = sent._replace(context=_describe(error.__context__, depth - 1))
     members = tuple(error.exceptions) if isinstance(error, _GROUP) else ()
     if members:
         # Not pickled as one, because the causes of the members would be lost.

@@ -14,21 +14,26 @@ import contextlib
 import os
 import pickle
 import signal
-import socket
 import sys
 import threading
 import time
 from multiprocessing import AuthenticationError, current_process, parent_process
 from multiprocessing.connection import Client
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Sequence
 
-from ..callback import Callback
+from ..callback import Callback, Report
 from ..errors import WorkerLost
 from ..executors import Call
+from ..functions.console import ignore_keys, outlive_window
+from ..functions.threads import thread_of
+from ..values.growth import settled
+from ..values.sockets import send_at_once
 from .channel import JSON, PICKLE, Channel
-from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Hello, Reported,
-                       Start, Welcome)
+from .growing import Sent
+from .messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended, Grown, Hello,
+                       Message, Ready, Reported, Start, Welcome)
 from .outcome import Outcome
+from .printing import print_to
 from .sent_error import SentError
 
 if TYPE_CHECKING:
@@ -36,16 +41,25 @@ if TYPE_CHECKING:
 
 # Seconds between two reports that are sent. Of those that come faster, the newest is sent.
 REPORT_INTERVAL = 0.002
+# Characters or bytes of large texts that are compared in a second, of functions that report the
+# whole text each time. A text is also kept until then, beside the one that the function makes:
+# the system then has to find memory, which costs ten times as much as to compare it.
+COMPARED = 250_000_000
 
 
 # In a process of its own
 
 
-def serve_calls(connection: Connection) -> None:
+def serve_calls(connection: Connection, outputs: Sequence[Connection] = (),
+                errors: str | None = None) -> None:
     """Make the calls that come through a connection until it is closed.
+
+    :param outputs: where its standard output and error go from now on, see `printing`.
+    :param errors: what standard output does with what it cannot encode.
 
     Runs in the main thread of a process that was just spawned.
     """
+    print_to(outputs, errors)
     if hasattr(os, "setsid"):
         # A session of its own: a signal to its group reaches all that the function has
         # started, and Ctrl-C in the terminal does not reach it.
@@ -53,10 +67,14 @@ def serve_calls(connection: Connection) -> None:
         # If the function forks, the copy has no part in the job. Open there, the connection
         # would also hide from the operation that this process has died.
         os.register_at_fork(after_in_child=connection.close)
+    else:
+        ignore_keys()
+        outlive_window(lambda: None)  # the parent ends this process
     # A daemonic process may not start processes; the function may want to.
     current_process().daemon = False
     threading.Thread(target=_end_with_parent, daemon=True).start()
     channel = Channel(connection, PICKLE)
+    channel.send(Ready())
     with contextlib.suppress(EOFError, OSError):  # the operation is gone
         while True:
             # While a call runs its reader receives; it has ended before `_make` returns. So
@@ -90,7 +108,7 @@ def _make(channel: Channel, start: Start) -> None:
         channel.send(Ended(start.job_id, _unread(error)))
         return
     running = _RunningCall(channel, start.job_id, call)
-    running.end(running.run())
+    running.end(running.send_rest(running.run()))
 
 
 def _end_with_parent() -> None:
@@ -122,7 +140,7 @@ def perform_for(address: Any, key: bytes, job_id: str, call: Call | bytes) -> Ou
         raise WorkerLost(f"the worker cannot reach the job at {address}: {error!r}; "
                          "report_to=(host, port) must say where it can") from error
     with connection:
-        _send_at_once(connection)
+        send_at_once(connection.fileno())
         channel = Channel(connection, JSON)
         _ask_for_admission(channel, job_id)
         if isinstance(call, bytes):
@@ -136,16 +154,6 @@ def perform_for(address: Any, key: bytes, job_id: str, call: Call | bytes) -> Ou
         outcome = running.run()
         running.end(None)
     return outcome
-
-
-def _send_at_once(connection: Connection) -> None:
-    """Turn Nagle's algorithm off, which holds small messages back for up to 40 ms."""
-    # A second descriptor of the same socket sets the option for both. Windows has none of a
-    # connection: there, messages wait.
-    with contextlib.suppress(OSError):
-        tcp = socket.socket(fileno=os.dup(connection.fileno()))
-        with tcp:
-            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _ask_for_admission(channel: Channel, job_id: str) -> None:
@@ -185,10 +193,11 @@ class _RunningCall:
         # Held while a report is taken from the callback and sent: reports leave in the order
         # in which they were made, whichever thread sends them.
         self._lock = threading.Lock()
+        self._sent = Sent()  # guarded by the lock
         self._due = threading.Event()  # a report waits for the flusher
         self._ended = threading.Event()  # the code has ended: send no further report
         self._next_report_at = 0.0  # on the monotonic clock
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = thread_of(self._read)
         self._flusher: threading.Thread | None = None  # started by the first need for it
 
     def run(self) -> Outcome:
@@ -206,7 +215,22 @@ class _RunningCall:
             self._due.set()  # wakes it, so that it ends
             self._flusher.join()
         _flush_output()
-        return Outcome(self._callback.latest, self._callback.told, value, error)
+        latest = self._callback.latest
+        if _is_reported(value, latest):
+            value = None  # then the last report is taken for it: it is not sent twice
+        return Outcome(latest, self._callback.told, value, error)
+
+    def send_rest(self, outcome: Outcome) -> Outcome:
+        """Send what is new of a result that grows; return the outcome without that result.
+
+        Called after the end, by this thread alone.
+        """
+        message = self._message(outcome.latest)
+        if not isinstance(message, Grown):
+            return outcome
+        self._channel.send(message)
+        count, _, *others = outcome.latest
+        return outcome._replace(latest=(count, None, *others), was_sent=True)
 
     def end(self, outcome: Outcome | None) -> None:
         """Tell the operation that the code has ended, and wait until it knows.
@@ -236,7 +260,8 @@ class _RunningCall:
             self._callback.cancel()
         elif message == Companion(self._job_id):
             # In a thread of its own, because it may block, and a Bye must still be read.
-            threading.Thread(target=self._call.stop, daemon=True).start()
+            assert self._call.stop is not None
+            thread_of(self._call.stop).start()
         return False
 
     # Reports
@@ -247,7 +272,7 @@ class _RunningCall:
         # keep the interpreter's lock, so that the flusher gets no turn.
         if time.monotonic() >= self._next_report_at:
             self._send_report()
-        else:
+        elif not self._due.is_set():  # it takes a lock; one that was set leads to a later look
             self._due.set()
             if self._flusher is None:
                 self._start_flusher()
@@ -255,23 +280,40 @@ class _RunningCall:
     def _start_flusher(self) -> None:
         with self._lock:  # two threads of the function may be here
             if self._flusher is None:
-                flusher = threading.Thread(target=self._flush, daemon=True)
+                flusher = thread_of(self._flush)
                 flusher.start()
                 self._flusher = flusher
 
     def _flush(self) -> None:
-        """Send the reports that were held back, one each interval. Runs in the flusher."""
+        """Send the reports that were held back, when they may go. Runs in the flusher."""
         while not self._ended.is_set():
             self._due.wait()
-            self._ended.wait(REPORT_INTERVAL)
+            self._ended.wait(max(0.0, self._next_report_at - time.monotonic()))
             self._send_report()
 
     def _send_report(self) -> None:
         with self._lock:
             self._due.clear()  # before the look, so that a report after it is not missed
             if not self._ended.is_set():
-                self._next_report_at = time.monotonic() + REPORT_INTERVAL
-                self._channel.send(Reported(self._job_id, *self._callback.latest))
+                message = self._message(self._callback.latest)
+                pause = REPORT_INTERVAL + self._sent.compared / COMPARED
+                self._next_report_at = time.monotonic() + pause
+                self._channel.send(message)
+
+    def _message(self, latest: Report) -> Message:
+        count, result, *others = latest
+        rest = self._sent.rest_of(result)
+        if rest is None:
+            return Reported(self._job_id, count, result, *others)
+        return Grown(self._job_id, count, *rest, *others)
+
+
+def _is_reported(value: Any, latest: Report) -> bool:
+    """Return whether a value is the text, or the bytes, that was reported last."""
+    if type(value) not in (str, bytes):
+        return False
+    result = settled(latest[1])
+    return type(result) is type(value) and bool(result == value)
 
 
 def _flush_output() -> None:

@@ -260,11 +260,7 @@ def report_and_fail(callback, kind):
 
 def die(callback, how):
     callback("partial", 1, 2)
-    if how == "segfault":
-        import ctypes
-
-        ctypes.string_at(0)
-    elif how == "exit":
+    if how == "exit":
         os._exit(7)
     os.kill(os.getpid(), getattr(signal, how))
 
@@ -383,6 +379,12 @@ def deaf(callback, trace):
 def note(what="companion"):
     with open(TRACE[0], "a") as file:
         file.write(what + " ")
+
+
+def marks(trace):
+    """Leave a trace."""
+    open(trace, "w").close()
+    return "done"
 
 
 def dozes(callback):

@@ -38,6 +38,17 @@ def write(file: Path, callback):
             stream.write("stopped")
 
 
+def write_on(file: Path, leave: Path, callback):
+    """Write to a file, deaf to a cancel, until there is another file."""
+    rung.clear()
+    with contextlib.suppress(longop.OperationCancelled):
+        callback("writing")
+    while not leave.exists():
+        with file.open("a") as stream:
+            stream.write("x")
+        time.sleep(0.001)
+
+
 def note(file: Path):
     """Note that it ran."""
     with file.open("a") as stream:
@@ -157,3 +168,16 @@ class Bomb:
 
     def __reduce__(self):
         return os.mkdir, (str(self.folder),)
+
+
+def write_text(way: str, size: int, callback):
+    """Report a text of so many characters, in pieces or whole, and perhaps return it."""
+    text = ""
+    for _ in range(200):
+        piece = "x" * (size // 200)
+        text += piece
+        if "append" in way:
+            callback.append(piece)
+        else:
+            callback(text)
+    return text if "return" in way else None

@@ -2,38 +2,62 @@
 
 import multiprocessing
 import threading
-import types
 
 import pytest
 
-from longop import Callback
-from longop.workers.attend import attend
+from longop import Callback, OperationCancelled, State
+from longop.executors import Call
+from longop.guard import NEVER, Clock, Guard
+from longop.job import Job
+from longop.workers.attend import FarCall
 from longop.workers.channel import JSON, PICKLE, Channel
-from longop.workers.messages import Begun, Bye, Cancel, Checked, Companion, Ended, Reported
+from longop.workers.messages import (Begun, Bye, Cancel, Checked, Companion, Ended, Reported,
+                                     Welcome)
 from longop.workers.outcome import Outcome
 
+from ..test_guard import StandingClock
 from ..waiting import WAIT, wait_until
 
+NEVER_DUE = float("inf")  # what the guard waits for when it has tried every rung
 NOTHING = (0, None, None, None, None)
 OUTCOME = Outcome((2, "last", None, None, None), False, "value")
+
+
+def stop():
+    raise AssertionError("the companion was called here")
+
+
+def far_call(clock=None, stop=stop, timeout=NEVER):
+    """Return a call that runs elsewhere, with the id "a", whose rungs have no grace."""
+    job = Job("module", "name", Callback(), lock=threading.RLock(), ended=lambda job: None,
+              id="a")
+    job.begin()
+    call = Call(print, (), {}, Callback(), stop, 0)
+    guard = Guard(0, timeout, NEVER, float("inf"), lambda status: None, clock or Clock())
+    return FarCall(job, call, guard)
 
 
 class Attended:
     """A call that is attended in a thread."""
 
-    def __init__(self, codec):
+    def __init__(self, codec, far=None):
         here, there = multiprocessing.Pipe()
-        self.job = types.SimpleNamespace(id="a", callback=Callback())
-        self.call = types.SimpleNamespace(stop=None)
+        self.far = far or far_call()
+        self.job = self.far.job
         self.worker = Channel(there, codec)
         self._channel = Channel(here, codec)
         self._results = []
         self._thread = threading.Thread(target=self._attend, daemon=True)
+
+    def start(self):
+        assert self.far.begin(self._channel, Welcome("a"))
+        assert self.worker.receive() == Welcome("a")
         self._thread.start()
+        return self
 
     def _attend(self):
         try:
-            self._results.append(attend(self.job, self.call, self._channel))
+            self._results.append(self.far.attend(self._channel))
         except Exception as error:
             self._results.append(error)
 
@@ -45,13 +69,16 @@ class Attended:
     def end(self):
         """Hang up at both ends."""
         self.worker.connection.close()
-        self._thread.join(WAIT)
+        if self._thread.ident:
+            self._thread.join(WAIT)
         self._channel.connection.close()
+        if not self.job.done():
+            self.job.finish()
 
 
 @pytest.fixture(params=[PICKLE, JSON], ids=["pickle", "JSON"])
 def attended(request):
-    attended = Attended(request.param)
+    attended = Attended(request.param).start()
     yield attended
     attended.end()
 
@@ -72,7 +99,7 @@ def test_ended_is_answered(attended):
 
 def test_outcome_is_returned():
     """The outcome that comes with the end is returned as it is."""
-    attended = Attended(PICKLE)
+    attended = Attended(PICKLE).start()
     attended.worker.send(Ended("a", OUTCOME))
     assert attended.result() == OUTCOME
     attended.end()
@@ -107,9 +134,74 @@ def test_cancel_waits_for_a_worker_that_listens(attended):
 
 
 def test_companion_is_a_message(attended):
-    """To stop the call is to have the companion called where the function runs."""
-    wait_until(lambda: attended.call.stop)()
+    """The companion is called where the function runs, and counts as what stopped it."""
+    attended.job.cancel()
     assert attended.worker.receive() == Companion("a")
+    attended.job.finish()
+    assert attended.job.status().error == "stopped by stop"
+
+
+def test_companion_that_cannot_be_sent():
+    """A companion whose worker is gone was not called, and so has stopped nothing."""
+    clock = StandingClock()
+    attended = Attended(PICKLE, far_call(clock))
+    attended.far.begin(attended._channel, Welcome("a"))
+    attended.worker.connection.close()
+    attended.job.cancel()
+    wait_until(lambda: clock.awaited == [NEVER_DUE])
+    attended.job.finish()
+    assert (attended.job.state, attended.job.status().error) == (State.COMPLETED, None)
+    attended.end()
+
+
+def test_cancel_before_the_begin():
+    """What is told to stop before it has begun does not begin; no companion is called."""
+    clock = StandingClock()
+    attended = Attended(PICKLE, far_call(clock))
+    attended.job.cancel()
+    wait_until(lambda: clock.awaited == [NEVER_DUE])  # the companion was due
+    assert not attended.far.begin(attended._channel, Welcome("a"))
+    assert attended.far.is_refused
+    assert not attended.worker.connection.poll()
+    attended.job.finish(error=OperationCancelled())
+    assert (attended.job.state, attended.job.status().error) == (State.CANCELLED, None)
+    attended.end()
+
+
+def test_companion_comes_after_the_call():
+    """A companion that is due while the call is being sent is sent right behind it."""
+    attended = Attended(PICKLE)
+    send = attended._channel.send
+
+    def cancel_and_send(message):
+        if isinstance(message, Welcome):
+            attended.job.cancel()  # the guard finds the call on its way, or sent
+        return send(message)
+
+    attended._channel.send = cancel_and_send
+    assert attended.far.begin(attended._channel, Welcome("a"))
+    assert attended.worker.receive() == Welcome("a")
+    assert attended.worker.receive() == Companion("a")
+    attended.end()
+
+
+def test_deadline_counts_from_the_begin():
+    """A timeout begins when the worker says that the code does, however late that is."""
+    clock = StandingClock()
+    attended = Attended(PICKLE, far_call(clock, timeout=10)).start()
+    assert guards() == []
+    clock.time += 100
+    attended.worker.send(Begun("a"))
+    clock.move(9)
+    assert attended.job.state is State.RUNNING
+    clock.move(1)
+    wait_until(lambda: attended.job.state is State.CANCELLING)
+    attended.end()
+
+
+def guards():
+    """Return the guards of jobs that are at work."""
+    return [thread for thread in threading.enumerate() if "longop-guard" in thread.name]
 
 
 def test_lost_worker(attended):

@@ -4,12 +4,13 @@ import contextlib
 import multiprocessing
 import socket
 import threading
-from multiprocessing.connection import Client, Listener
+from multiprocessing.connection import Client
 
 import pytest
 
 from longop import LongOperationError
 from longop.workers.channel import JSON, Channel
+from longop.workers import listener as module
 from longop.workers.listener import ReportListener
 from longop.workers.messages import Bye, Hello
 
@@ -149,14 +150,91 @@ def test_a_connection_that_cannot_be_accepted(listener, monkeypatch, caplog):
     """One that fails, as where too many files are open, is logged; the next one is accepted."""
     failures = [OSError(24, "Too many open files"), OSError(103, "aborted")]
 
-    def accept(self, accept=Listener.accept):
+    def accept(self, accept=socket.socket.accept):
         if failures:
             raise failures.pop()
         return accept(self)
 
-    monkeypatch.setattr(Listener, "accept", accept)
+    monkeypatch.setattr(socket.socket, "accept", accept)
     with listener.listening() as address:
         assert ask(address) == Bye("a")
         assert is_open(address)
     assert not is_open(address)
     assert "Too many open files" in caplog.text
+
+
+# Strangers: connections that have not proved that they are a worker's
+
+
+def threads():
+    """Return how many threads there are of the port and its connections."""
+    names = [thread.name for thread in threading.enumerate()]
+    return sum(name.startswith("longop_listener") for name in names)
+
+
+@contextlib.contextmanager
+def strangers(address, count):
+    """Connect often, and wait for each challenge: then each has its turn."""
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            stranger = stack.enter_context(socket.create_connection(address, WAIT))
+            assert stranger.recv(4096)
+            made.append(stranger)
+        yield made
+
+
+def is_hung_up_on(stranger):
+    with contextlib.suppress(ConnectionResetError):
+        return stranger.recv(4096) == b""
+    return True
+
+
+def test_strangers_are_gone_with_the_job(listener):
+    """Silent connections have no thread any more once the port is closed."""
+    with contextlib.ExitStack() as stack:
+        with listener.listening() as address:
+            made = stack.enter_context(strangers(address, 20))
+            assert threads() == 21
+        assert all(map(is_hung_up_on, made))
+        wait_until(lambda: threads() == 0)
+
+
+@pytest.mark.parametrize("count", [50, 500])
+def test_strangers_are_few(listener, monkeypatch, count):
+    """However many connect and are silent, a few have a thread, and a worker is attended."""
+    monkeypatch.setattr(module, "MAX_STRANGERS", 5)
+    with listener.listening() as address, strangers(address, count) as made:
+        assert all(map(is_hung_up_on, made[:-5]))
+        wait_until(lambda: threads() <= 6)
+        assert ask(address) == Bye("a")
+
+
+@pytest.mark.parametrize("says", [b"", b"\0"], ids=["silent", "slow"])
+def test_stranger_has_little_time(listener, monkeypatch, says):
+    """One that does not say the right thing in time is hung up on, though it says something."""
+    monkeypatch.setattr(module, "STRANGER_TIMEOUT", 0.05)
+    with listener.listening() as address, strangers(address, 1) as [stranger]:
+        stranger.sendall(says)
+        assert is_hung_up_on(stranger)
+        monkeypatch.setattr(module, "STRANGER_TIMEOUT", WAIT)
+        assert ask(address) == Bye("a")
+
+
+def test_worker_has_all_the_time(monkeypatch):
+    """The time limit is for strangers: a worker that has the key may be silent."""
+    monkeypatch.setattr(module, "STRANGER_TIMEOUT", 0.5)
+    expired = threading.Event()
+
+    def attend(channel):
+        assert expired.wait(WAIT)
+        answer(channel)
+
+    with ReportListener(LOCAL, KEY, attend).listening() as address, \
+            Client(address, authkey=KEY) as worker:
+        with strangers(address, 1) as [stranger]:  # came later, and is hung up on
+            assert is_hung_up_on(stranger)
+        expired.set()
+        channel = Channel(worker, JSON)
+        channel.send(Hello("a"))
+        assert channel.receive() == Bye("a")

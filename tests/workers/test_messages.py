@@ -3,16 +3,17 @@
 import pytest
 
 from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended,
-                                     Hello, Message, Reported, Start, Welcome, from_wire,
-                                     to_wire)
+                                     Grown, Hello, Message, Ready, Reported, Start, Welcome,
+                                     from_wire, to_wire)
 from longop.workers.outcome import Outcome
 from longop.workers.sent_error import SentError
 
 LATEST = (2, "result", 1, 4, "text")
 # A network carries these as well. The others hold a pickle or an outcome.
 ANYWHERE = [
-    Welcome("a"), Cancel("a"), Companion("a"), Bye("a"), Hello("a"), Begun("a"),
-    Reported("a", *LATEST), Ended("a", None)]
+    Welcome("a"), Cancel("a"), Companion("a"), Bye("a"), Ready(), Hello("a"), Begun("a"),
+    Reported("a", *LATEST), Grown("a", 2, "text", 6, " and more", 1, 4, "text"),
+    Ended("a", None)]
 BETWEEN_PROCESSES = [
     Check(b"call"), Start("a", b"call"), Checked(None),
     Checked(SentError(b"", "", "builtins", "ValueError", "wrong", "lines")),

@@ -10,6 +10,7 @@ from longop import Callback
 from longop.workers.outcome import Outcome
 from longop.workers.sent_error import SentError
 
+from ..pythons import NO_PICKLE_OF_A_LOCK
 from . import far
 
 LATEST = (3, "partial", 1, 2, "message")
@@ -30,6 +31,20 @@ def test_settling_returns_the_value():
     assert Outcome(LATEST, False, "value").settle(watched) == "value"
     assert watched.callback.latest == LATEST
     assert not watched.callback.told
+
+
+def test_a_report_that_is_known_is_not_a_new_one():
+    """The last report came by itself already, so watchers are not told of it once more."""
+    watched = job()
+    watched.callback.receive(LATEST)
+    known = watched.callback.latest
+    told = []
+    watched.callback.notify = lambda: told.append(watched.callback.latest)
+    Outcome((3, "partial", 1, 2, "message"), False, "value").settle(watched)
+    assert watched.callback.latest is known
+    assert told == []
+    Outcome((4, "newer", 2, 2, "message"), False, "value").settle(watched)
+    assert told == [(4, "newer", 2, 2, "message")]
 
 
 def test_settling_raises_the_error():
@@ -90,7 +105,7 @@ def test_each_part_is_tried_by_itself():
     assert message[0].startswith("<unlocked")
     assert arrived.lost == (
         ("step", "ValueError: invalid literal for int() with base 10: 'this is not a number'"),
-        ("message", "TypeError: cannot pickle '_thread.lock' object"))
+        ("message", NO_PICKLE_OF_A_LOCK))
 
 
 def test_log_names_what_was_lost(caplog):
@@ -101,8 +116,8 @@ def test_log_names_what_was_lost(caplog):
         arrived.settle(job())
     assert [record.levelname for record in caplog.records] == 2 * ["WARNING"]
     first, second = (record.getMessage() for record in caplog.records)
-    assert "its result could not be sent as it is: TypeError: cannot pickle" in first
-    assert "its error could not be sent as it is: TypeError: cannot pickle" in second
+    assert f"its result could not be sent as it is: {NO_PICKLE_OF_A_LOCK}" in first
+    assert f"its error could not be sent as it is: {NO_PICKLE_OF_A_LOCK}" in second
 
 
 def test_outcome_that_has_not_travelled():

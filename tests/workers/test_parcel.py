@@ -9,6 +9,8 @@ import pytest
 
 from longop.workers.parcel import Parcel, open_parcel, open_parts, pack
 
+from ..pythons import NO_PICKLE_OF_A_LOCK
+
 
 class Unreadable:
     """Can be pickled, but not read again."""
@@ -42,7 +44,7 @@ def test_value_that_survives(value):
 
 
 @pytest.mark.parametrize(("value", "shown", "why"), [
-    ([threading.Lock(), 1], "<unlocked", "TypeError: cannot pickle '_thread.lock' object"),
+    ([threading.Lock(), 1], "<unlocked", NO_PICKLE_OF_A_LOCK),
     ([Unreadable(), 1], "<tests.", "ValueError: invalid literal"),
     ([Endless(), 1], "<Endless>", "RuntimeError: it changed")])
 def test_value_that_does_not_survive(value, shown, why):
@@ -75,4 +77,4 @@ def test_parts_by_their_names():
     assert [type(value) for value in values] == [int, Parcel, Parcel]
     opened, lost = open_parts(["a", "b", "c"], values)
     assert opened[:2] == [1, (2,)]
-    assert lost == (("c", "TypeError: cannot pickle '_thread.lock' object"),)
+    assert lost == (("c", NO_PICKLE_OF_A_LOCK),)

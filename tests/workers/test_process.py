@@ -15,18 +15,22 @@ from pathlib import Path
 
 import pytest
 
+import longop.workers.process
 from longop import Callback
 from longop.executors import Call
 from longop.values.jsontext import loads
+from longop.workers.child import KILL
 from longop.workers.messages import (Begun, Bye, Cancel, Check, Checked, Companion, Ended,
                                      Reported, Start)
-from longop.workers.process import KILL, WorkerProcess
+from longop.workers.process import WorkerProcess
 
 from . import far
 from ..waiting import WAIT, wait_until
+from ..windows import LINKS
 
 ROOT = Path(__file__).parent.parent.parent
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+HELD = pytest.mark.skipif(not hasattr(os, "waitid"), reason="needs waitid")
 
 
 def call_of(function, *args, callback=True):
@@ -37,9 +41,14 @@ def call_of(function, *args, callback=True):
                              stop=None, grace=2.0))
 
 
+def descriptors():
+    return sorted(os.listdir("/proc/self/fd"))
+
+
 @pytest.fixture
 def process():
     process = WorkerProcess()
+    assert process.wait_until_ready(WAIT)
     yield process
     for child in multiprocessing.active_children():  # unless the test has ended it
         child.kill()
@@ -55,6 +64,35 @@ def outcome_of(process, job_id):
             assert message.job_id == job_id
             process.channel.send(Bye(job_id))
             return message.outcome
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
+@pytest.mark.parametrize("captured", [False, True])
+def test_its_end_closes_all(captured, monkeypatch):
+    """After its end no file of it is open, although something may still refer to it."""
+    monkeypatch.setattr(longop.workers.process, "is_captured", lambda: captured)
+    WorkerProcess().end()  # the first one makes what Python keeps
+    before = descriptors()
+    process = WorkerProcess()
+    kept = process._process
+    process.end()
+    assert descriptors() == before
+    kept.join()  # as Python may do at its exit, in another thread
+    assert kept.exitcode is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
+def test_a_start_that_fails(monkeypatch):
+    """A process that cannot be started leaves no file open, although its error is kept."""
+    def fail(self):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(longop.workers.process, "is_captured", lambda: True)
+    monkeypatch.setattr(longop.workers.process.Child, "start", fail)
+    before = descriptors()
+    with pytest.raises(OSError, match="no more"):
+        WorkerProcess()
+    assert descriptors() == before
 
 
 # What it is told
@@ -121,7 +159,7 @@ def test_operation_that_hangs_up(process):
 
 
 @POSIX
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, KILL])
 def test_kill(process, number):
     """A signal ends the process, and how it ended is known."""
     process.channel.send(Check(call_of(far.pid, callback=False)))  # it is up when it answers
@@ -136,11 +174,76 @@ def test_kill(process, number):
 
 
 @POSIX
-def test_kill_before_it_is_up(process):
+def test_kill_before_it_is_up():
     """A process can be killed before it leads a session of its own."""
+    process = WorkerProcess()
     process.kill(KILL)
     wait_until(lambda: not process.is_alive())
     assert process.end().means == "SIGKILL"
+
+
+class Copies:
+    """Makes pipes, and holds a copy of the end that the process takes, as Windows does."""
+
+    def __init__(self):
+        self.descriptors = []
+
+    def __call__(self, make=multiprocessing.Pipe):
+        here, there = make()
+        self.descriptors.append(os.dup(there.fileno()))
+        return here, there
+
+
+@POSIX
+def test_death_before_it_takes_its_pipe(monkeypatch):
+    """A process that dies early is lost at once, though its end of the pipe is held open."""
+    copies = Copies()
+    monkeypatch.setattr(multiprocessing, "Pipe", copies)
+    process = WorkerProcess()
+    try:
+        process.kill(KILL)
+        with pytest.raises(EOFError):
+            process.wait_until_ready(WAIT)
+        assert process.end().means == "SIGKILL"
+    finally:
+        for descriptor in copies.descriptors:
+            os.close(descriptor)
+
+
+def test_one_that_is_not_ready_in_time():
+    """Who waits for a process for too long is told, and may wait again."""
+    process = WorkerProcess()
+    assert not process.wait_until_ready(0)
+    assert process.wait_until_ready(WAIT)
+    assert process.wait_until_ready(0)
+    process.end()
+
+
+@HELD
+def test_dead_process_keeps_its_id(process):
+    """A process that has died is reaped by its owner alone: until then its id is its own."""
+    pid = process._process.pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: multiprocessing.active_children() == [])
+    assert not process.is_alive()
+    os.kill(pid, 0)
+    assert process.end().means == "SIGKILL"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@HELD
+def test_no_signal_to_what_somebody_has_reaped(process, monkeypatch):
+    """A process that another part of the program has reaped is sent nothing any more."""
+    pid = process._process.pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    sent = []
+    monkeypatch.setattr(os, "killpg", lambda *signal: sent.append(signal))
+    monkeypatch.setattr(os, "kill", lambda *signal: sent.append(signal))
+    assert process.kill(signal.SIGTERM) is False
+    process.end()
+    assert sent == []
 
 
 @POSIX
@@ -214,6 +317,7 @@ def result_of_loaded(address):
     return status["result"]
 
 
+@LINKS
 def test_worker_does_not_import_the_server(tmp_path):
     """A worker under ``python -m longop.serve`` loads the core and its own side, no more."""
     (tmp_path / "longop").symlink_to(ROOT / "longop", target_is_directory=True)

@@ -22,10 +22,12 @@ import pytest
 
 from longop import Busy, History, LongOperation, LongOperationError, State, TargetError
 from longop.errors import WorkerLost
+from longop.workers.process import WorkerProcess
 
 from . import far
 from .far import is_alive
 from ..waiting import WAIT, end_of, wait_until
+from ..windows import SIGNALS
 
 ROOT = Path(__file__).parent.parent.parent
 BOTH = pytest.mark.parametrize("executor", ["thread", "process"])
@@ -148,8 +150,8 @@ def test_error(make, executor):
 
 def test_log_says_where_an_error_was(make, caplog):
     """The log has the traceback from the process."""
-    make(far.fail).start(kind="Wrong")
-    wait_until(lambda: "in fail\n" in caplog.text)
+    make(far.fail).start(kind="Wrong").exception(WAIT)
+    assert "in fail\n" in caplog.text
     assert 'tests/workers/far.py", line' in caplog.text.replace(os.sep, "/")
 
 
@@ -246,6 +248,7 @@ def test_as_many_processes_as_jobs_at_once(make, tmp_path):
     assert len(pids[0]) == 3
 
 
+@SIGNALS
 def test_killed_between_two_jobs(make):
     """A process that was killed while it had nothing to do is replaced."""
     operation = make(far.pid)
@@ -304,7 +307,7 @@ def test_parameter_that_cannot_be_pickled(make):
     """A parameter that cannot be pickled is an error at the start that says so."""
     operation = make(far.echo)
     for _ in range(2):
-        with pytest.raises(LongOperationError, match="cannot pickle '_thread\\.lock'"):
+        with pytest.raises(LongOperationError, match=r"pickle .*_thread\.lock"):
             operation.start(value=threading.Lock())
     assert operation.jobs() == []
     assert operation.start(value=1).result(WAIT) == 1
@@ -344,6 +347,33 @@ def test_module_that_exits(make, monkeypatch, tmp_path):
         operation.start()
 
 
+def test_no_process_can_be_started(make, monkeypatch):
+    """Where no process can be started, that is what is said, at the start and later."""
+    def fail(process):
+        raise OSError(24, "Too many open files")
+
+    operation = make(far.pid, limit=2)
+    monkeypatch.setattr(WorkerProcess, "__init__", fail)
+    for _ in range(2):
+        with pytest.raises(LongOperationError) as info:
+            operation.start()
+        assert type(info.value) is LongOperationError
+        assert str(info.value) == (
+            "no process could be started: [Errno 24] Too many open files")
+    operation._dispatcher.backend._is_checked = True
+    assert "no process could be started: [Errno 24]" in end_of(operation.start()).error
+
+
+@SIGNALS
+def test_process_that_is_killed_at_its_check(make, monkeypatch):
+    """A process that dies while it imports the function is not said to lack a name."""
+    monkeypatch.setattr("longop.workers.processes._import_in",
+                        lambda process, data: os.kill(process._process.pid, signal.SIGKILL)
+                        or process.channel.receive())
+    with pytest.raises(TargetError, match=r"imported its module, its process was killed by SIGK"):
+        make(far.pid).start()
+
+
 def test_script_with_a_guard(tmp_path):
     """A script that guards its main part has its own functions run in processes."""
     out, err = run_script(tmp_path, f"{SCRIPT}\nif __name__ == '__main__':\n    main()\n")
@@ -365,7 +395,7 @@ def test_script_without_a_guard(tmp_path):
 
 
 @pytest.mark.parametrize(("how", "says"), [
-    ("segfault", "was killed by SIGSEGV"), ("SIGKILL", "was killed by SIGKILL"),
+    ("SIGSEGV", "was killed by SIGSEGV"), ("SIGKILL", "was killed by SIGKILL"),
     ("SIGTERM", "was killed by SIGTERM"), ("exit", "ended with exit code 7")])
 def test_process_that_dies(make, how, says):
     """A process that dies is a failure that names the cause; the next job has another one."""
@@ -380,6 +410,7 @@ def test_process_that_dies(make, how, says):
     assert says in end_of(waiting).error
 
 
+@SIGNALS
 def test_many_that_die_at_once(make):
     """Of processes that die at the same time each job names the cause; no file stays open."""
     operation = make(far.die, limit=4)
@@ -391,6 +422,7 @@ def test_many_that_die_at_once(make):
     assert descriptors() <= files  # though the jobs are here still
 
 
+@SIGNALS
 def test_killed_from_outside(make):
     """A process that is killed from outside is a failure; the next job has a new one."""
     operation = make(far.dozes)
@@ -404,6 +436,7 @@ def test_killed_from_outside(make):
     assert pids[0] != pids[1]
 
 
+@SIGNALS
 def test_killed_in_mid_report(make, tmp_path):
     """A process that is killed while it sends a report is a failure, not a hang."""
     let_go = threading.Event()
@@ -489,6 +522,7 @@ def test_close(make, executor, tmp_path):
     operation.close()  # once more does no harm
 
 
+@SIGNALS
 def test_close_kills(make):
     """At the end of an operation a process that does not stop is killed with its children."""
     operation = make(far.stubborn, grace=0.1)
@@ -528,7 +562,13 @@ def test_last_reference():
     pid = operation.start().result(WAIT)
     assert is_alive(pid)
     del operation
-    wait_until(lambda: gc.collect() >= 0 and not is_alive(pid))
+
+
+    def is_gone():
+        gc.collect()
+        return not is_alive(pid)
+
+    wait_until(is_gone)
 
 
 LEAVES = """

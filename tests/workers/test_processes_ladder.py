@@ -3,22 +3,28 @@
 The functions are in ``far``. The tests that are the same for a thread are in `test_guard`.
 """
 
+import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
 
-from longop import State
+from longop import History, State
 from longop.errors import DeadlineExceeded
+from longop.workers.process import WorkerProcess
 
 from ..test_guard import (  # noqa: F401  # with this module's own `executor` and `functions`
     StandingClock, reported, test_clock_that_is_set, test_companion_is_enough,
     test_first_reason_counts, test_in_time, test_stall_timeout, test_timeout)
 from ..waiting import WAIT, end_of, wait_until
+from ..windows import SIGNALS
 from . import far
 from .far import is_alive
 
@@ -40,6 +46,7 @@ def functions():
     return far
 
 
+@SIGNALS
 def test_ladder_to_its_end(make):
     """A process in C code that ignores SIGTERM is gone in time, and its child with it.
 
@@ -71,6 +78,23 @@ def test_ladder_to_its_end(make):
     assert 2 * grace <= min(took) < 2 * grace + 0.5
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="what the worker starts is for sh")
+def test_ladder_without_signals(make, monkeypatch, tmp_path):
+    """Without sessions and without ``taskkill`` a cancel ends the process, and says how."""
+    monkeypatch.delattr(os, "killpg")
+    monkeypatch.setenv("SYSTEMROOT", str(tmp_path))
+    job = make(far.stubborn, "process", grace=0.1).start(where="in Python")
+    worker, grandchild = reported(job)
+    try:
+        job.cancel()
+        status = end_of(job)
+        assert (status.state, status.error) == (State.CANCELLED, "stopped by TerminateProcess")
+        assert not is_alive(worker)
+    finally:
+        os.kill(grandchild, signal.SIGKILL)
+
+
+@SIGNALS
 def test_every_rung_in_its_time(make, clock, tmp_path):
     """The companion, SIGTERM and SIGKILL come in this order, each after the grace."""
     trace = tmp_path / "trace"
@@ -164,6 +188,7 @@ def test_process_that_hangs_before_it_begins(tmp_path):
     assert out.startswith("cancelled stopped by SIG")
 
 
+@SIGNALS
 @pytest.mark.parametrize(("option", "reason"), [
     ("timeout", "timeout"), ("stall_timeout", "stalled")])
 def test_deadline_goes_up_the_ladder(make, clock, option, reason):
@@ -184,3 +209,97 @@ def test_deadline_goes_up_the_ladder(make, clock, option, reason):
     assert isinstance(job.exception(0), DeadlineExceeded)
     wait_until(lambda: not any(map(is_alive, pids)))
     reported(waiting)
+
+
+# Before it begins
+
+
+class SlowHistory(History):
+    """Holds a job up before it has a process, as a slow disk may."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_recording = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def begin(self, status):  # in the job's own thread
+        self.is_recording.set()
+        assert self.may_go_on.wait(WAIT)
+        return True
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Hold jobs up when they have a process, before that is known to be ready."""
+    gate = types.SimpleNamespace(is_waiting=threading.Event(), may_go_on=threading.Event())
+
+    def wait_until_ready(process, timeout=None, wait=WorkerProcess.wait_until_ready):
+        gate.is_waiting.set()
+        assert gate.may_go_on.wait(WAIT)
+        return wait(process, timeout)
+
+    monkeypatch.setattr(WorkerProcess, "wait_until_ready", wait_until_ready)
+    yield gate
+    gate.may_go_on.set()
+
+
+@pytest.mark.parametrize("round", range(5))
+def test_cancel_before_there_is_a_process(make, tmp_path, round):
+    """What is told to stop before it has a process gets none, and nothing has stopped it."""
+    history = SlowHistory()
+    operation = make(far.marks, "process", callback=False, grace=0, history=history)
+    job = operation.start(trace=str(tmp_path / "trace"))
+    assert history.is_recording.wait(WAIT)
+    job.cancel()
+    history.may_go_on.set()
+    assert (end_of(job).state, job.status().error) == (State.CANCELLED, None)
+    assert not (tmp_path / "trace").exists()
+    assert operation.start(trace=str(tmp_path / "trace")).result(WAIT) == "done"
+
+
+def test_companion_before_there_is_a_process(make):
+    """A companion that is due before the function has begun is not called, least of all here."""
+    history = SlowHistory()
+    far.STOP.clear()
+    job = make(far.until_stopped, "process", cancel=far.stop, grace=0, history=history).start()
+    assert history.is_recording.wait(WAIT)
+    job.cancel()
+    history.may_go_on.set()
+    assert (end_of(job).state, job.status().error) == (State.CANCELLED, None)
+    assert not far.STOP.is_set()
+
+
+def test_cancel_while_a_process_starts(make, held, clock, tmp_path):
+    """What is told to stop while its process starts does not begin; the process is kept."""
+    operation = make(far.marks, "process", callback=False, cancel=far.stop, grace=5, clock=clock)
+    operation._dispatcher.backend._is_checked = True
+    far.STOP.clear()
+    job = operation.start(trace=str(tmp_path / "trace"))
+    assert held.is_waiting.wait(WAIT)
+    [process] = multiprocessing.active_children()
+    job.cancel()
+    wait_until(lambda: clock.awaited)  # the companion was due at once, and SIGTERM is not yet
+    held.may_go_on.set()
+    assert (end_of(job).state, job.status().error) == (State.CANCELLED, None)
+    assert not far.STOP.is_set()
+    assert not (tmp_path / "trace").exists()
+    assert operation.start(trace=str(tmp_path / "trace")).result(WAIT) == "done"
+    assert multiprocessing.active_children() == [process]
+
+
+@pytest.mark.parametrize("option", ["timeout", "stall_timeout"])
+def test_deadline_counts_from_the_begin(make, held, clock, option):
+    """The time in which a process starts is not the job's."""
+    operation = make(far.dozes, "process", clock=clock, grace=5, **{option: 10})
+    operation._dispatcher.backend._is_checked = True
+    job = operation.start()
+    assert held.is_waiting.wait(WAIT)
+    clock.time += 100
+    held.may_go_on.set()
+    reported(job)
+    clock.move(9)
+    assert job.state is State.RUNNING
+    clock.move(1)
+    wait_until(lambda: job.state is State.CANCELLING)
+    clock.move(5)
+    assert end_of(job).stop_reason == {"timeout": "timeout", "stall_timeout": "stalled"}[option]

@@ -1,5 +1,6 @@
 """Operations whose code runs in an executor: real pools, and one that the test drives."""
 
+import concurrent.futures
 import contextlib
 import functools
 import multiprocessing
@@ -22,14 +23,21 @@ import pytest
 import longop
 from longop import LongOperation, LongOperationError, State
 from longop.errors import TargetError
+from longop.workers.attend import FarCall
 
 from .remote_functions import (Bomb, Deadly, count, deaf, decorated, echo, fail, fail_in_two_parts,
                                generate, give_what_cannot_be_pickled,
                                give_what_cannot_be_read, note, note_and_die,
-                               note_and_wait, ring, wait_a_little, wait_for, write)
+                               note_and_wait, ring, rung, wait_a_little, wait_for, write,
+                               write_on)
+from ..pythons import has_process_pools
 from ..waiting import WAIT, end_of
 
 ROOT = Path(__file__).parent.parent.parent
+PROCESS = pytest.param("process", marks=has_process_pools)
+HAS_INTERPRETERS = hasattr(concurrent.futures, "InterpreterPoolExecutor")
+INTERPRETER = pytest.param("interpreter", marks=pytest.mark.skipif(
+    not HAS_INTERPRETERS, reason="InterpreterPoolExecutor came with Python 3.14"))
 SPAWN = multiprocessing.get_context("spawn")  # this process has threads, so must not be forked
 
 
@@ -128,13 +136,23 @@ class Line:
 
 @pytest.fixture(scope="module")
 def pools():
-    with ThreadPoolExecutor(2) as threads, ProcessPoolExecutor(2, SPAWN) as processes:
-        yield {"thread": threads, "process": processes}
+    kinds = {"thread": ThreadPoolExecutor, "process": functools.partial(ProcessPoolExecutor,
+                                                                        mp_context=SPAWN)}
+    if HAS_INTERPRETERS:
+        kinds["interpreter"] = concurrent.futures.InterpreterPoolExecutor
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(kind(2)) for name, kind in kinds.items()}
 
 
-@pytest.fixture(params=["thread", "process"])
+@pytest.fixture(params=["thread", PROCESS, INTERPRETER])
 def pool(request, pools):
     """A pool that has room for two calls."""
+    return pools[request.param]
+
+
+@pytest.fixture(params=[PROCESS, INTERPRETER])
+def distant(request, pools):
+    """A pool that a call has to be pickled for."""
     return pools[request.param]
 
 
@@ -253,6 +271,14 @@ def test_error_has_its_type(pool, operate):
     assert "in fail\n" in str(job.exception(0).__cause__)
 
 
+def test_traceback_from_a_pool(pool, operate):
+    """The log of the job has the traceback from the pool, if that is wanted."""
+    job = operate(fail, pool, show_tracebacks=True).start()
+    job.exception(WAIT)
+    assert "in fail\n" in job.log()
+    assert job.log().endswith("\nValueError: wrong\n")
+
+
 def test_error_that_cannot_be_pickled(pool, operate):
     """An error that cannot be pickled keeps its name and text, and the pool lives on."""
     job = operate(fail_in_two_parts, pool).start()
@@ -325,6 +351,7 @@ def test_deadlines(pool, operate, tmp_path, deadline):
     assert status.error.startswith("DeadlineExceeded: ")
 
 
+@has_process_pools
 def test_lost_worker(operate, tmp_path):
     """A job whose process dies has failed, with its report kept, and so have the next."""
     with ProcessPoolExecutor(1, SPAWN) as pool:
@@ -340,6 +367,7 @@ def test_lost_worker(operate, tmp_path):
     assert (tmp_path / "file").read_text() == "ran "
 
 
+@has_process_pools
 def test_worker_lost_before_it_has_begun(operate, tmp_path):
     """A process that dies before it has reached the job is a failure as well."""
     with ProcessPoolExecutor(1, SPAWN) as pool:
@@ -348,6 +376,7 @@ def test_worker_lost_before_it_has_begun(operate, tmp_path):
         assert "terminated abruptly" in job.status().error
 
 
+@has_process_pools
 def test_parameter_that_cannot_be_read(operate, pools, tmp_path):
     """A parameter that cannot be read in the pool fails its job; the pool lives on."""
     folder = tmp_path / "folder"
@@ -360,19 +389,19 @@ def test_parameter_that_cannot_be_read(operate, pools, tmp_path):
     assert (tmp_path / "file").read_text() == "ran "
 
 
-def test_function_that_the_pool_cannot_pickle(operate, pools):
+def test_function_that_the_pool_cannot_pickle(operate, distant):
     """A function or a parameter that cannot be sent is an error of the start."""
-    operation = operate(lambda: 1, pools["process"])
+    operation = operate(lambda: 1, distant)
     with pytest.raises(TargetError, match="lambda"):
         operation.start()
     assert operation.jobs() == []
-    with pytest.raises(TargetError, match=r"cannot pickle '_thread\.lock' object"):
-        operate(echo, pools["process"]).start(n=threading.Lock())
+    with pytest.raises(TargetError, match=r"pickle .*_thread\.lock"):
+        operate(echo, distant).start(n=threading.Lock())
 
 
 MAIN = """
-import multiprocessing, sys
-from concurrent.futures import ProcessPoolExecutor
+import multiprocessing, os
+import concurrent.futures as futures
 import longop
 
 class Odd(Exception):
@@ -386,7 +415,11 @@ def work(n, callback):
     return n
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    if os.environ["POOL"] == "process":
+        pool = futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    else:
+        pool = futures.InterpreterPoolExecutor(1)
+    with pool:
         operation = work.replace(executor=pool)
         try:
             job = operation.start(n=3)
@@ -399,15 +432,55 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(("arguments", "out"), [
     (["script.py"], "3 3 <class '__main__.Odd'>\n"), (["-c", MAIN], "TargetError ")])
-def test_main_module(tmp_path, arguments, out):
+@pytest.mark.parametrize("pool", [PROCESS, INTERPRETER])
+def test_main_module(tmp_path, arguments, out, pool):
     """What a script decorates runs by its name; where there is no script the start fails."""
     (tmp_path / "script.py").write_text(MAIN)
     done = subprocess.run([sys.executable, *arguments], cwd=str(tmp_path), timeout=60,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True,
-                          text=True)
+                          env=dict(os.environ, PYTHONPATH=str(ROOT), POOL=pool),
+                          capture_output=True, text=True)
     assert done.stdout.startswith(out), done.stderr
     assert ("main module that other processes cannot import" in done.stdout) == (
         out == "TargetError ")
+
+
+LEAVING = """
+import concurrent.futures as futures, contextlib, sys, threading
+import longop
+
+stopped = threading.Event()
+
+def work(callback):
+    print("printed")
+    with contextlib.suppress(longop.OperationCancelled):
+        callback("begun")
+    assert stopped.wait(20)
+
+def stop():
+    print("stopped")
+    stopped.set()
+
+if __name__ == "__main__":
+    pool = getattr(futures, sys.argv[1])(1)
+    operation = longop.LongOperation(work, executor=pool, cancel=stop, grace=0)
+    job = operation.start()
+    for status in job.updates():
+        if status.result == "begun":
+            job.cancel()
+    print(job.state.value)
+"""
+
+
+@pytest.mark.parametrize("pool", ["thread", INTERPRETER])
+def test_end_of_the_process(tmp_path, pool):
+    """What ran in a thread or an interpreter has printed, and holds up no process that ends."""
+    (tmp_path / "script.py").write_text(LEAVING)
+    name = {"thread": "ThreadPoolExecutor", "interpreter": "InterpreterPoolExecutor"}[pool]
+    done = subprocess.run([sys.executable, "script.py", name], cwd=str(tmp_path), timeout=60,
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.split()) == ["cancelled", "printed", "stopped"]
 
 
 def test_executor_that_is_shut_down(operate):
@@ -508,7 +581,8 @@ def test_executor_that_never_answers(operate, desk, tmp_path, monkeypatch):
         process.kill()
         status = end_of(job)
     assert (status.state, status.result) == (State.FAILED, "writing")
-    assert status.error == "WorkerLost: the connection to its worker broke"
+    assert status.error == (
+        "WorkerLost: the connection to its worker broke; its code may still run there")
 
 
 def test_executor_that_never_says_what_came_of_a_cancel(operate, desk, tmp_path, monkeypatch):
@@ -594,6 +668,65 @@ def test_connection_that_breaks(operate, desk, tmp_path):
     assert status.error.startswith("WorkerLost: ")
     worker.join(WAIT)
     assert file.read_text().endswith("stopped")
+
+
+@pytest.mark.parametrize("says", ["nothing", "OSError: lost"])
+def test_companion_and_a_connection_that_breaks(operate, desk, tmp_path, monkeypatch, says):
+    """A job whose worker is lost is not `cancelled`, whatever was tried: its code may run on."""
+    monkeypatch.setattr("longop.workers.remote.OUTCOME_TIMEOUT", 0.1)
+    file, leave = tmp_path / "file", tmp_path / "leave"
+    job = operate(write_on, desk, cancel=ring, grace=0).start(file=file, leave=leave)
+    sent = desk.take()
+    line = Line(sent.address)
+    sent.redirect(line.address)
+    worker = sent.begin()
+    wait_for_report(job)
+    job.cancel()
+    assert rung.wait(WAIT)  # the companion was called
+    if says == "nothing":
+        line.cut()
+        says = "WorkerLost: the connection to its worker broke; its code may still run there"
+    else:
+        sent.future.set_exception(OSError("lost"))
+    status = end_of(job)
+    length = file.stat().st_size
+    wait_for(lambda: file.stat().st_size > length)
+    assert (status.state, status.error) == (State.FAILED, says)
+    leave.touch()
+    worker.join(WAIT)
+    line.cut()
+
+
+def test_cancel_as_the_worker_comes(operate, desk, tmp_path, monkeypatch):
+    """A job that is cancelled when its worker is there, but not welcome yet, does not begin."""
+    job = operate(note, desk, cancel=ring, grace=0).start(file=tmp_path / "file")
+    rung.clear()
+
+    def begin(far, channel, message, begin=FarCall.begin):
+        job.cancel()
+        return begin(far, channel, message)
+
+    monkeypatch.setattr(FarCall, "begin", begin)
+    desk.take().begin().join(WAIT)
+    assert (end_of(job).state, job.status().error) == (State.CANCELLED, None)
+    assert not (tmp_path / "file").exists()
+    assert not rung.is_set()
+
+
+@pytest.mark.parametrize("option", ["timeout", "stall_timeout"])
+def test_deadline_counts_from_the_begin(operate, desk, tmp_path, option):
+    """The time that a job waits for the executor is not the job's."""
+    clock = Clock()
+    job = operate(count, desk, clock=clock, **{option: 1000}).start(folder=tmp_path)
+    sent = desk.take()
+    clock.passed = 2000
+    worker = sent.begin()
+    wait_for_step(job, 1)
+    assert job.state is State.RUNNING
+    clock.passed = 3500
+    assert end_of(job).state is State.FAILED
+    assert job.status().error.startswith("DeadlineExceeded: ")
+    worker.join(WAIT)
 
 
 def test_executor_that_ends_with_its_workers(operate, desk, tmp_path):

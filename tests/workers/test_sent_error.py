@@ -8,6 +8,7 @@ import types
 import pytest
 
 from longop import LongOperationError
+from longop.status import describe
 from longop.workers.sent_error import SentError
 
 from . import far
@@ -194,3 +195,69 @@ def test_group_keeps_its_members():
     assert (type(error), str(error)) == (type(group), "all (2 sub-exceptions)")
     assert type(error.exceptions[0].__cause__) is far.Wrong
     assert type(error.exceptions[1].exceptions[0]) is far.Unpicklable
+
+
+# What was being handled
+
+
+def raised_while_handling(error, context, cause=None):
+    """Return an error that was raised while another one was handled."""
+    try:
+        try:
+            raise context
+        except BaseException:
+            if cause is None:
+                raise error  # noqa: B904  # as people do it
+            raise error from cause
+    except BaseException as raised:
+        return raised
+
+
+def test_error_that_was_being_handled():
+    """The error that was being handled is sent too, and is shown where it arrives."""
+    error = sent(raised_while_handling(ValueError("wrong"), far.Wrong("first", 7)))
+    assert error.__cause__ is None
+    assert not error.__suppress_context__
+    assert type(error.__context__) is far.Wrong
+    assert error.__context__.number == 7
+    assert "in raised_while_handling\n" in str(error.__context__.__cause__)
+    assert describe(error, None) == "ValueError: wrong\nwhile handling: Wrong: ('first', 7)"
+
+
+def test_error_that_was_being_handled_in_another_one():
+    """That of a cause, and of an error that cannot be pickled, is sent as well."""
+    cause = raised_while_handling(far.Unpicklable("cause"), KeyError("first"))
+    error = sent(raised_while_handling(ValueError("wrong"), OSError("hidden"), cause))
+    assert isinstance(error.__cause__, far.Unpicklable)
+    assert isinstance(error.__cause__.__context__, KeyError)
+    assert error.__context__ is None  # a traceback does not show it beside the cause
+
+
+def test_error_from_none():
+    """What ``from None`` hides is not sent."""
+    error = raised_while_handling(ValueError("wrong"), KeyError("hidden"))
+    error.__suppress_context__ = True
+    assert sent(error).__context__ is None
+
+
+@pytest.mark.parametrize("length", [100, 1000])
+def test_long_chain_is_cut(length):
+    """However many errors were being handled, a few are sent, the newest."""
+    error = ValueError("0")
+    for number in range(1, length):
+        error = raised_while_handling(ValueError(str(number)), error)
+    data = pickle.dumps(SentError.describe(error)._replace(traceback=""))
+    assert len(data) < 5000
+    arrived = pickle.loads(data).revive()
+    texts = []
+    while arrived.__context__ is not None:
+        texts.append(str(arrived))
+        arrived = arrived.__context__
+    assert texts == [str(number) for number in range(length - 1, length - 21, -1)]
+
+
+def test_errors_that_were_handled_in_a_circle():
+    """Errors that lead to each other are sent a few times, and no more."""
+    first, second = caught(ValueError("first")), caught(ValueError("second"))
+    first.__context__, second.__context__ = second, first
+    assert str(sent(first).__context__) == "second"

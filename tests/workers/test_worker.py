@@ -12,6 +12,7 @@ import pytest
 
 from longop import Callback, OperationCancelled, WorkerLost
 from longop.executors import Call
+from longop.values.growth import settled
 from longop.workers.channel import JSON, Channel
 from longop.workers.messages import (Begun, Bye, Cancel, Companion, Ended, Hello, Reported,
                                      Welcome)
@@ -248,6 +249,57 @@ def test_hail_of_reports(operation, monkeypatch):
     channel.send(Cancel("a"))
     end(channel)
     assert worker.result().latest[2] == 1000
+
+
+@pytest.mark.parametrize(("way", "sent"), [("append", "abcd"), ("whole", "ab")])
+def test_a_text_that_is_reported_whole_is_compared_rarely(operation, monkeypatch, way, sent):
+    """After a comparison the next report waits as long as the text is large; others do not."""
+    monkeypatch.setattr("longop.workers.worker.REPORT_INTERVAL", 0)
+    monkeypatch.setattr("longop.workers.worker.COMPARED", 0.001)  # characters a second
+
+    def function(callback):
+        text = ""
+        for letter in "abcd":
+            text += letter
+            if way == "append":
+                callback.append(letter)
+            else:
+                callback(text)
+
+    worker = Worker(operation.address, function)
+    reports = end(operation.channel_of_begun())
+    assert "".join(report.result for report in reports) == sent
+    latest = worker.result().latest
+    assert (latest[0], settled(latest[1])) == (4, "abcd")
+
+
+class Odd:
+    """A result that is equal to nothing, and says so by raising."""
+
+    def __eq__(self, other):
+        raise ValueError("no")
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize(("report", "value", "sent"), [
+    ("text", "text", None), (b"data", b"data", None), ("text", "other", "other"),
+    (b"text", "text", "text"), (["text"], ["text"], ["text"]), (None, "text", "text"),
+    (Odd(), "text", "text")], ids=str)
+def test_a_text_that_was_reported_is_not_returned_once_more(operation, report, value, sent):
+    """The value of the function is left out if it is the last report, which stands for it."""
+    for way in "append", "__call__":
+
+        def function(callback, way=way):
+            if way == "append" and isinstance(report, (str, bytes)):
+                callback.append(report)
+            else:
+                callback(report)
+            return value
+
+        worker = Worker(operation.address, function)
+        end(operation.channel_of_begun())
+        assert worker.result().value == sent
 
 
 def test_reports_of_many_threads_keep_their_order(operation, monkeypatch):
