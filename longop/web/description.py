@@ -26,6 +26,8 @@ def _describe(operation: LongOperation, extensions: Sequence[Extension]) -> dict
         "module": operation.module,
         "name": operation.name,
         "description": operation.description,
+        "documentation": operation.documentation,
+        "cancel": operation.hears_cancel,
         "start": quote(start_path(operation)),
         "parameters": operation.signature.schema(),
     }
@@ -39,12 +41,17 @@ def start_path(operation: LongOperation) -> str:
     return f"/v1/{operation.module}/{operation.name}"
 
 
-def openapi(operations: Sequence[LongOperation],
-            extensions: Sequence[Extension]) -> dict[str, Any]:
-    """Return the OpenAPI document. What does not depend on the operations stands in a file."""
+def openapi(operations: Sequence[LongOperation], extensions: Sequence[Extension],
+            root: str = "") -> dict[str, Any]:
+    """Return the OpenAPI document. What does not depend on the operations stands in a file.
+
+    :param root: the path below which the server is reached, or an empty text.
+    """
     document: dict[str, Any] = loads(
         (pkgutil.get_data(__package__, "openapi.json") or b"").decode())
     document["info"]["version"] = __version__
+    if root:
+        document["servers"] = [{"url": root}]
     template = document.pop("x-start")
     for operation in operations:
         schema = operation.signature.schema()

@@ -17,16 +17,19 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar, NamedTuple, Sequence
 
 from ..errors import RequestError
+from ..job import logger
 from ..operation import LongOperation
 from .api import Api
 from .gate import Gate
 from .held import wait
-from .limits import Limits
+from .limits import Limits, Room
 from .problem import problem
 from .request import Request
 from .wire import CONTINUE, Reader, Response
 
 
+_FORKING = ("longop needs a server that forks no process for a connection, which would have "
+            "jobs of its own: use ThreadingHTTPServer")
 _WRAPPED = "functions that are wrapped in longop.LongOperation"
 
 
@@ -53,6 +56,7 @@ class Handler(BaseHTTPRequestHandler):
     page: ClassVar[str | None] = "/"  # the path of the page, or None for no page
     gate: ClassVar[Gate] = Gate()
     limits: ClassVar[Limits] = Limits()
+    root_path: ClassVar[str] = ""  # the path below which a proxy serves the operations
 
     api: ClassVar[Api]  # made from the above
     _settings: ClassVar[_Settings | None] = None  # what ``api`` was made from
@@ -69,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
             return  # ``api`` is inherited, too
         cls._settings = settings
         cls.api = Api(settings.operations, settings.page, settings.gate, settings.limits,
-                      alone=False)
+                      alone=False, root_path=settings.root_path)
         has_new_limits = before is None or before.limits is not settings.limits
         if has_new_limits and "timeout" not in vars(cls):
             cls.timeout = settings.limits.idle_time
@@ -85,21 +89,30 @@ class Handler(BaseHTTPRequestHandler):
         if not isinstance(self.server, socketserver.ThreadingMixIn):
             self.protocol_version = "HTTP/1.0"
 
+    def handle(self) -> None:
+        """Serve a connection, unless the server has a process for each of them."""
+        forking = getattr(socketserver, "ForkingMixIn", None)  # Windows has none
+        if forking is not None and isinstance(self.server, forking):
+            logger.error(_FORKING)
+            self._refuse(RequestError(500, _FORKING))
+            return
+        super().handle()
+
     def handle_one_request(self) -> None:
         """Serve one request; set ``close_connection`` if no other may follow it."""
         self.close_connection = True  # until an answer says that it can go on
-        foreign_head = None
+        foreign = None
         try:
             self._serve_own()
         except _NotOurs as error:
-            foreign_head = error.head
+            foreign = error
         except RequestError as error:
             self._refuse(error)
         except (ConnectionError, socket.timeout):
             pass  # the client has left, or was silent for too long
         # Outside of the ``try``: the server handles the errors of a ``do_...`` method.
-        if foreign_head is not None:
-            self._serve_foreign(foreign_head)
+        if foreign is not None:
+            self._serve_foreign(foreign.head, foreign.request)
 
     def send_header(self, keyword: str, value: str) -> None:
         """Send a header, as in ``http.server``."""
@@ -111,10 +124,16 @@ class Handler(BaseHTTPRequestHandler):
     # ones, and needs most of the time of a status poll to parse the headers.
 
     def _serve_own(self) -> None:
-        request = self._read()
-        if request is None:
-            return
-        with contextlib.closing(wait(self.api.answer(request))) as items:
+        self._room: Room | None = None
+        try:
+            request = self._read()
+            if request is None:
+                return
+            answer = self.api.answer(request)
+        finally:
+            if self._room is not None:
+                self._room.close()
+        with contextlib.closing(wait(answer)) as items:
             for item in items:
                 self._send(request, item)
 
@@ -148,10 +167,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def _read_head(self, head: bytes) -> Request:
         """Return the request with this head. `Reader` calls it before it reads the body."""
-        request = self.api.read_head(head)
+        is_secure = hasattr(self.connection, "cipher")  # an ``ssl.SSLSocket``
+        request = self.api.read_head(head, is_secure=is_secure)
         if request.view is None and hasattr(self, "do_" + request.method):
-            raise _NotOurs(head)
+            raise _NotOurs(head, request)
         request.check()
+        if request.length:
+            self._room = self.api.in_flight.admit(request.length)
         return request
 
     def _send(self, request: Request, item: Response | bytes) -> None:
@@ -168,32 +190,56 @@ class Handler(BaseHTTPRequestHandler):
     def _refuse(self, error: RequestError) -> None:
         """Answer an error and close the connection, because the body was not read."""
         self.connection.sendall(problem(error).render())
-        with contextlib.suppress(OSError):
-            self._discard()
+        self._discard()
 
     def _discard(self) -> None:
         """Read on for a while: if the connection were reset, the answer could be lost."""
-        self.connection.shutdown(socket.SHUT_WR)
         left = 2 * self.api.limits.max_body
-        while left > 0:
-            data = self.rfile.read1(65_536)
-            if not data:
-                return
-            left -= len(data)
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            while left > 0:
+                data = self.rfile.read1(65_536)
+                if not data:
+                    return
+                left -= len(data)
 
     # Requests for a subclass
 
-    def _serve_foreign(self, head: bytes) -> None:
+    def _serve_foreign(self, head: bytes, request: Request) -> None:
         """Let ``http.server`` parse the head again, and call the ``do_...`` method."""
         if not self._parse_again(head):
-            return  # it has answered with an error
+            # It has answered with an error, such as 417, and the body may still come.
+            self.close_connection = True
+            return
         self._has_length = False
-        method = getattr(self, "do_" + self.command)
-        method()
+        was_read = self._call_foreign(request)
         self.wfile.flush()
         if not self._has_length:
             # A body of unknown length, as in HTTP/1.0, ends with the connection.
             self.close_connection = True
+        if not was_read:
+            # What is left would be taken for the next request. Another site's page can choose
+            # it, and that request would carry no Origin.
+            self.close_connection = True
+            self._discard()
+
+    def _call_foreign(self, request: Request) -> bool:
+        """Call the ``do_...`` method; return whether nothing is left of the request's body."""
+        method = getattr(self, "do_" + self.command)
+        if "transfer-encoding" in request.headers:
+            method()
+            return False  # only who decodes the chunks knows where they end
+        if not request.length:
+            method()
+            return True
+        body = _Body(self.rfile, request.length)
+        received = self.rfile
+        self.rfile = io.BufferedReader(body)
+        try:
+            method()
+        finally:
+            self.rfile = received
+        return body.left == 0
 
     def _parse_again(self, head: bytes) -> bool:
         """Set ``command``, ``path``, ``headers`` and so on, as ``http.server`` does."""
@@ -208,18 +254,20 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def handler(*operations: LongOperation, page: str | None = "/", gate: Gate | None = None,
-            limits: Limits | None = None) -> type[Handler]:
+            limits: Limits | None = None, root_path: str = "") -> type[Handler]:
     """Return a `Handler` class for some operations, to give to ``ThreadingHTTPServer``.
 
     :param page: the path of the page, or None for no page.
     :param gate: which requests are served; by default a `Gate` without a token.
     :param limits: what a client may send.
+    :param root_path: the path below which a proxy serves the operations.
     """
     settings = {
         "operations": operations,
         "page": page,
         "gate": gate or Handler.gate,
         "limits": limits or Handler.limits,
+        "root_path": root_path,
     }
     return type("Handler", (Handler,), settings)
 
@@ -227,9 +275,34 @@ def handler(*operations: LongOperation, page: str | None = "/", gate: Gate | Non
 class _NotOurs(Exception):
     """Raised for a request that a ``do_...`` method is to answer."""
 
-    def __init__(self, head: bytes) -> None:
+    def __init__(self, head: bytes, request: Request) -> None:
         super().__init__()
         self.head = head
+        self.request = request
+
+
+class _Body(io.RawIOBase):
+    """The body of one request: it ends where that ends, and knows how much is ``left``."""
+
+    def __init__(self, received: io.BufferedIOBase, length: int) -> None:
+        super().__init__()
+        self._received = received
+        self.left = length
+
+    def readable(self) -> bool:
+        """Return True, as `io.BufferedReader` asks."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the connection's number, for ``select``."""
+        return self._received.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        """Receive some of the body; return how many bytes came, 0 at its end."""
+        data = self._received.read1(min(len(buffer), self.left))
+        buffer[:len(data)] = data
+        self.left -= len(data)
+        return len(data)
 
 
 class _Settings(NamedTuple):
@@ -239,6 +312,7 @@ class _Settings(NamedTuple):
     page: str | None
     gate: Gate
     limits: Limits
+    root_path: str
 
 
 def _settings_of(cls: type[Handler]) -> _Settings:
@@ -253,7 +327,8 @@ def _settings_of(cls: type[Handler]) -> _Settings:
             raise ValueError(f"{name}.page must begin with a slash: {cls.page!r}")
     _check_type(f"{name}.gate", cls.gate, Gate, "a longop.Gate")
     _check_type(f"{name}.limits", cls.limits, Limits, "a longop.Limits")
-    return _Settings(tuple(cls.operations), cls.page, cls.gate, cls.limits)
+    _check_type(f"{name}.root_path", cls.root_path, str, "a path")
+    return _Settings(tuple(cls.operations), cls.page, cls.gate, cls.limits, cls.root_path)
 
 
 def _check_type(name: str, value: object, kind: Any, expected: str) -> None:

@@ -30,22 +30,30 @@ class Request:
     """A request's head; `wire.Reader` adds the ``body``, and an `api.Api` the ``view``.
 
     - ``method``, ``path`` and ``query`` are as they were sent, percent-encoded.
+    - ``root`` is the path below which a proxy or a WSGI server has put this one; `api` has
+      taken it off ``path``. It has no slash at its end.
     - ``headers`` has the names in lower case; the values of a repeated header are joined with
       commas.
     - ``length`` is the size of the body in bytes.
+    - ``is_secure``: it came over TLS.
     - ``expects``: the client waits for `wire.CONTINUE` before it sends the body.
     - ``keep_alive``: the client may send another request on the same connection.
     - ``view`` is the function that answers the request, and ``extra`` holds headers to add to
       the answer.
+    - ``starts``: the view starts a job, or runs other code of the user's.
+    - ``is_known``: it came from somebody who may come in.
     """
 
-    def __init__(self, head: bytes, limits: Limits) -> None:
+    def __init__(self, head: bytes, limits: Limits, is_secure: bool = False) -> None:
         """Parse a whole head, with the empty line that ends it.
+
+        It takes time in proportion to the head, whatever is in it.
 
         Raises `RequestError` if it is not HTTP/1.0 or 1.1, is ambiguous, or has too many
         headers. The other limits are left to `check`: they do not apply to requests that
         somebody else's ``do_...`` method answers.
         """
+        _check_headers(head, limits.max_headers)  # first: each of them takes some time
         match = _HEAD.fullmatch(head.decode("latin-1"))  # in which no byte is lost
         if match is None:
             raise RequestError(400, _why_not(head))
@@ -54,9 +62,13 @@ class Request:
         self.limits = limits
         self.body = b""
         self.view: Any = None
+        self.root = ""
+        self.starts = False
+        self.is_known = False
         self.extra: Mapping[str, str] = {}
+        self.is_secure = is_secure
         self.method: str = method
-        self.headers = _parse_headers(lines, limits.max_headers)
+        self.headers = _parse_headers(lines)
         self._check_host(is_required=is_http_1_1)
         if not target.startswith("/"):
             target = self._take_host_from(target)
@@ -140,19 +152,18 @@ class Request:
         raise RequestError(status, "a body must come with a Content-Length")
 
 
-def _parse_headers(lines: str, most: int) -> dict[str, str]:
-    """Return the headers of lines that end with CR LF each."""
-    if lines.count("\n") > most:
+def _check_headers(head: bytes, most: int) -> None:
+    if head.count(b"\n") > most + 2:  # the request line and the empty one are no headers
         raise RequestError(431, f"there are more than {most} headers")
-    headers: dict[str, str] = {}
+
+
+def _parse_headers(lines: str) -> dict[str, str]:
+    """Return the headers of lines that end with CR LF each."""
+    values: dict[str, list[str]] = {}
     for line in lines.split("\r\n")[:-1]:  # splitlines() would split at other characters too
         name, _, value = line.partition(":")
-        name = name.lower()
-        value = value.strip(" \t")
-        if name in headers:  # RFC 9110 section 5.3
-            value = f"{headers[name]}, {value}"
-        headers[name] = value
-    return headers
+        values.setdefault(name.lower(), []).append(value.strip(" \t"))
+    return {name: ", ".join(given) for name, given in values.items()}  # RFC 9110 section 5.3
 
 
 def _why_not(head: bytes) -> str:

@@ -6,7 +6,7 @@ CodeProject.AI Server's, is an `Extension`: it is found by its name, and adds a 
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, NamedTuple, Protocol, Sequence
+from typing import Any, Callable, Collection, Mapping, NamedTuple, Protocol, Sequence
 
 from .. import wings
 from ..operation import LongOperation
@@ -17,7 +17,7 @@ from .request import Request
 View = Callable[[Request], Answer]
 
 #: The modules of other wings that add routes, where the wing is there.
-EXTENSIONS = ("codeproject.routes",)
+EXTENSIONS = ("codeproject.routes", "mcp.routes")
 
 
 class Route(NamedTuple):
@@ -25,13 +25,20 @@ class Route(NamedTuple):
 
     In the path, case does not matter, and ``-`` is the same as ``_``. ``operation`` is the one
     that a request starts, if it starts one. Where the route ``is_open``, longer paths that begin
-    with it belong to it too, unless they are routes themselves.
+    with it belong to it too, unless they are routes themselves. It ``may_start`` a job of any
+    operation, if its requests say which.
     """
 
     path: str
     views: Mapping[str, View]
     operation: LongOperation | None = None
     is_open: bool = False
+    may_start: bool = False
+
+    @property
+    def starts(self) -> bool:
+        """True if a view may run code of the user's: it starts a job."""
+        return self.may_start or self.operation is not None
 
     @property
     def key(self) -> str:
@@ -58,9 +65,10 @@ class Extension(Protocol):
         ...
 
 
-def extensions() -> list[Extension]:
-    """Return the extensions that this copy of longop has."""
-    found: list[Any] = [wings.find(module) for module in EXTENSIONS]
+def extensions(left_out: Collection[str] = ()) -> list[Extension]:
+    """Return the extensions that this copy of longop has, but for some, named as in the above."""
+    wanted = [module for module in EXTENSIONS if module not in left_out]
+    found: list[Any] = [wings.find(module) for module in wanted]
     return [module for module in found if module is not None]
 
 

@@ -8,9 +8,10 @@ from typing import Any, Mapping, NamedTuple
 from ..job import Job
 from ..operation import LongOperation
 from ..status import Status
-from .held import Answer, hold
+from .held import Answer, Held, hold, later
 from .parameters import parameters
 from .request import Request
+from .texts import is_short_status
 from .wire import Response, json_response
 
 _WAIT = re.compile(r"\bwait=([0-9]{1,9})\b")
@@ -67,9 +68,14 @@ def answer(job: Job, preference: Preference) -> Answer:
         code = 200 if status.state.is_terminal else 202
         return json_response(vars(status), code, headers=headers)
 
+    def respond_or_later(status: Status) -> Answer:
+        if is_short_status(status):
+            return respond(status)
+        return Held(None, later(lambda: respond(status)))
+
     if preference.wait is None:
         return respond(job.status())
-    return hold(job, preference.wait, lambda status: status.state.is_terminal, respond)
+    return hold(job, preference.wait, lambda status: status.state.is_terminal, respond_or_later)
 
 
 def start(operation: LongOperation, request: Request) -> Answer:

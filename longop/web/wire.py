@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, Callable, Iterable, Mapping
 
 from ..errors import RequestError
-from ..values.jsontext import dumps
+from ..values.pieces import SHORT, pieces
 from .limits import Limits
 from .request import Request
 
@@ -26,6 +26,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # RFC 9110 section 15.2.1
 ALWAYS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
 
 _HEAD_END = b"\r\n\r\n"
+_NO_CONTENT = 204  # which has no length (RFC 9110 section 8.6)
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 # What no head can hold, such as TLS: another first character, or a line feed without its CR.
 _NOT_HTTP = re.compile(rb"^[^!-~\r]|(?<!\r)\n")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -96,21 +98,26 @@ class Reader:
     def _cut_head(self) -> bytes | None:
         """Cut a whole head off the buffer, or return None if it is not all there."""
         buffer = self.buffer
-        # Section 2.2: empty lines before a request are ignored.
-        while buffer.startswith(b"\r\n"):
-            del buffer[:2]
+        if buffer.startswith(b"\r\n"):
+            self._skip_empty_lines()
         # Bytes that were searched before are skipped, so that a head that comes byte by byte
-        # takes linear time. All but three: the end may have been cut in two.
-        end = buffer.find(_HEAD_END, max(0, self._searched - 3))
+        # takes linear time.
+        end = buffer.find(_HEAD_END, self._searched)
         size = len(buffer) if end < 0 else end + len(_HEAD_END)
         if size > self._limits.max_head:
             raise self._too_large()
         if end >= 0:
             return self._cut(size)
-        if _NOT_HTTP.search(buffer, max(0, self._searched - 1)):
+        if _NOT_HTTP.search(buffer, self._searched):
             raise RequestError(400, "that is not HTTP, or a line of it ends without a CR")
-        self._searched = len(buffer)
+        self._searched = max(0, len(buffer) - 3)  # the end may have been cut in two
         return None
+
+    def _skip_empty_lines(self) -> None:
+        """Section 2.2: empty lines before a request are ignored."""
+        empty = _EMPTY_LINES.match(self.buffer)
+        if empty:
+            del self.buffer[:empty.end()]
 
     def _too_large(self) -> RequestError:
         is_in_headers = b"\r\n" in self.buffer
@@ -130,21 +137,28 @@ class Reader:
 class Response:
     """An answer to a request.
 
-    If its ``body`` is None, a stream follows, which ends with the connection.
+    If its ``body`` is None, a stream follows, which ends with the connection. A ``Location``
+    that begins with a slash is below the root of the request: `fields` adds that. The body
+    goes on with ``end``: so the large part of it can be the same object in many answers.
     """
 
     status: int
     body: bytes | None = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    end: bytes = b""
 
-    def fields(self, extra: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Return the headers of this answer, with ``extra`` ones, but without `ALWAYS`."""
-        fields = [*self.headers.items(), *extra.items()]
-        if self.status != HTTPStatus.NO_CONTENT:  # which has no length (RFC 9110 section 8.6)
+    def fields(self, request: Request | None) -> list[tuple[str, str]]:
+        """Return the headers of this answer to ``request``, but without `ALWAYS`."""
+        fields = [*self.headers.items()]
+        if request is not None:
+            if request.root:
+                fields = [(name, _below(request.root, name, value)) for name, value in fields]
+            fields += request.extra.items()
+        if self.status != _NO_CONTENT:
             fields.append(("Content-Type", self.content_type))
             if self.body is not None:
-                fields.append(("Content-Length", str(len(self.body))))
+                fields.append(("Content-Length", str(len(self.body) + len(self.end))))
         return fields
 
     def render(self, request: Request | None = None, keep_alive: bool = False) -> bytes:
@@ -153,17 +167,24 @@ class Response:
         Two small writes would take 40 ms: the second one waits (Nagle's algorithm) for the
         client's acknowledgement of the first, which the client delays.
         """
-        extra = {} if request is None else request.extra
-        head = _begin(self.status, int(time.time())) + _lines(self.fields(extra))
+        return b"".join(self.parts(request, keep_alive))
+
+    def parts(self, request: Request | None = None, keep_alive: bool = False) -> list[bytes]:
+        """Return the answer to ``request`` as it is sent: in one piece, or a large body apart."""
+        head = _begin(self.status, int(time.time())) + _lines(self.fields(request))
         head += "\r\n" if keep_alive else "Connection: close\r\n\r\n"
         if request is not None and request.method == "HEAD":
-            return head.encode("latin-1")
-        return head.encode("latin-1") + (self.body or b"")
+            return [head.encode("latin-1")]
+        body = self.body or b""
+        if len(body) > SHORT:  # which would take time to copy
+            return [head.encode("latin-1"), body, self.end]
+        return [b"".join((head.encode("latin-1"), body, self.end))]
 
 
 def json_response(value: Any, status: int = 200, **more: Any) -> Response:
     """Answer with any value, as JSON; ``more`` are further arguments of `Response`."""
-    return Response(status, dumps(value).encode(), **more)
+    # In pieces, so that a large value does not hold up the other threads.
+    return Response(status, "".join(pieces(value)).encode(), **more)
 
 
 def http_date(now: float) -> str:
@@ -182,6 +203,12 @@ def http_date(now: float) -> str:
 def _begin(status: int, now: int) -> str:
     phrase = HTTPStatus(status).phrase
     return f"HTTP/1.1 {status} {phrase}\r\n" + _lines([("Date", http_date(now)), *ALWAYS])
+
+
+def _below(root: str, name: str, value: str) -> str:
+    """Return the value of a header; an address of ours begins with the root."""
+    is_ours = name == "Location" and value.startswith("/")
+    return root + value if is_ours else value
 
 
 def _lines(fields: Iterable[tuple[str, str]]) -> str:

@@ -6,8 +6,9 @@ While an answer is held, the server's thread waits: each watcher occupies one.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Generator, Iterable, Mapping, cast
+from typing import TYPE_CHECKING, Any, Generator, Iterable, Iterator, cast
 from urllib.parse import quote
 
 from ..errors import RequestError
@@ -25,51 +26,62 @@ if TYPE_CHECKING:
 
 
 def wsgi(*operations: LongOperation, page: str | None = "/", gate: Gate | None = None,
-         limits: Limits | None = None) -> WSGIApplication:
+         limits: Limits | None = None, root_path: str = "") -> WSGIApplication:
     """Return a WSGI application that serves some operations.
 
-    It answers ``/v1/...``, ``/openapi.json`` and the page. Mounted in another application, it
-    must be reached at these same paths.
+    It answers ``/v1/...``, ``/openapi.json`` and the page. Another application may mount it
+    below a path (``SCRIPT_NAME``), or at these paths themselves.
 
     :param page: the path of the page, or None for no page.
     :param gate: which requests are served; by default a `Gate` without a token.
     :param limits: what a client may send; limits of time are left to the WSGI server.
+    :param root_path: the path below which a proxy serves it, if ``SCRIPT_NAME`` does not say
+        it.
     """
-    api = Api(operations, page, gate, limits)
+    api = Api(operations, page, gate, limits, root_path=root_path)
 
     def application(environ: WSGIEnvironment,
                     start_response: StartResponse) -> Iterable[bytes]:
-        extra: Mapping[str, str] = {}
+        request = None
         try:
-            request = api.read_head(_head(environ))
-            extra = request.extra
-            answer = api.answer(_with_body(request, environ["wsgi.input"]))
+            is_secure = environ["wsgi.url_scheme"] == "https"
+            mount = _encoded(environ, "SCRIPT_NAME")
+            request = api.read_head(_head(environ), mount, is_secure)
+            with contextlib.closing(api.in_flight.admit(request.length)):
+                answer = api.answer(_with_body(request, environ["wsgi.input"]))
         except RequestError as error:
             answer = problem(error)
         is_head = environ["REQUEST_METHOD"] == "HEAD"
-        return _send(answer, extra, is_head, start_response)
+        return _send(answer, request, is_head, start_response)
 
     return application
 
 
-def _send(answer: Answer, extra: Mapping[str, str], is_head: bool,
+def _send(answer: Answer, request: Request | None, is_head: bool,
           start_response: StartResponse) -> Iterable[bytes]:
     """Begin an answer as soon as it can begin; return its body."""
     items = wait(answer)
     response = cast(Response, next(items))
     status = f"{response.status} {HTTPStatus(response.status).phrase}"
-    start_response(status, [*ALWAYS, *response.fields(extra)])
+    start_response(status, [*ALWAYS, *response.fields(request)])
     if is_head:
         items.close()
         return []
-    return _body(response, items)
+    return _Body(response, items)
 
 
-def _body(response: Response, items: Generator[Any, None, None]) -> Iterable[bytes]:
-    """Yield the body, or the parts of the stream; the server closes this when it is done."""
-    with contextlib.closing(items):
-        yield response.body or b""
-        yield from items
+class _Body:
+    """The body, or the parts of a stream. The server closes it, perhaps before it has begun."""
+
+    def __init__(self, response: Response, items: Generator[Any, None, None]) -> None:
+        self._parts: Iterator[bytes] = itertools.chain([response.body or b"", response.end], items)
+        self.close = items.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._parts)
 
 
 def _with_body(request: Request, stream: InputStream) -> Request:
@@ -88,11 +100,17 @@ def _head(environ: WSGIEnvironment) -> bytes:
 
 
 def _target(environ: WSGIEnvironment) -> str:
-    # Mounted at ``/v1``, the application finds that part in SCRIPT_NAME. Both parts may be
-    # missing if they are empty, and are decoded: bytes as characters of Latin-1.
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    path = _encoded(environ, "SCRIPT_NAME") + _encoded(environ, "PATH_INFO")
     query = environ.get("QUERY_STRING", "")
-    return f"{quote(path.encode('latin-1'))}?{query}"
+    return f"{path}?{query}"
+
+
+def _encoded(environ: WSGIEnvironment, part: str) -> str:
+    """Return a part of the path as it may have been sent.
+
+    It is missing if it is empty, and is decoded: bytes as characters of Latin-1.
+    """
+    return quote(environ.get(part, "").encode("latin-1"))
 
 
 def _headers(environ: WSGIEnvironment) -> dict[str, str]:

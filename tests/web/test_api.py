@@ -8,9 +8,9 @@ from longop import LongOperation
 from longop.errors import OperationCancelled
 from longop.history import History
 from longop.web.api import Api
-from longop.web.jobs import JobView
+from longop.web.found import JobView
 
-from .api_operations import ID, finish, paint, send
+from .api_operations import ID, WAIT, finish, paint, send
 
 
 @pytest.mark.parametrize("path", [
@@ -35,6 +35,25 @@ def test_wrong_method(line, allow):
     assert send(Api([LongOperation(paint)]), f"OPTIONS {path}")[::2] == (204, {"Allow": allow})
 
 
+def test_a_deep_path():
+    """To find the route of a path, no more of it is looked up than a route has (counted)."""
+    api = Api([LongOperation(paint)])
+    looked_up = []
+
+    class Counting(dict):
+        def get(self, key):
+            looked_up.append(len(key))
+            return super().get(key)
+
+    api._routes = Counting(api._routes)
+    deep = "/v1/api_operations/paint" + "/a" * 4_000
+    assert send(api, f"GET {deep}")[0] == 405  # the route is found
+    assert sum(looked_up) < 2 * len(deep)
+    looked_up.clear()
+    assert send(api, f"POST {8 * deep}")[0] == 414
+    assert sum(looked_up) < 2 * len(deep)
+
+
 def test_page():
     """The page is at its path, or nowhere."""
     api = Api([LongOperation(paint)])
@@ -55,7 +74,7 @@ def test_two_operations_on_one_route(names):
 def test_error_of_our_own(caplog, monkeypatch):
     """An error of the server's own is logged; the client is told no more than that."""
     api = Api([LongOperation(paint)])
-    monkeypatch.setattr(LongOperation, "jobs", lambda self: 1 / 0)
+    monkeypatch.setattr("longop.web.listing.list_jobs", lambda *args: 1 / 0)
     status, value, _ = send(api, "GET /v1/jobs")
     assert status == 500
     assert "division" not in json.dumps(value)
@@ -73,7 +92,7 @@ def raising(error):
 def test_exit_in_a_view(caplog, monkeypatch, error):
     """What is no `Exception`, such as a SystemExit of a user's module, is answered as well."""
     api = Api([LongOperation(paint)])
-    monkeypatch.setattr(LongOperation, "jobs", raising(error))
+    monkeypatch.setattr("longop.web.listing.list_jobs", raising(error))
     assert send(api, "GET /v1/jobs")[0] == 500
     assert type(error).__name__ in caplog.text
 
@@ -81,7 +100,7 @@ def test_exit_in_a_view(caplog, monkeypatch, error):
 def test_interrupt_in_a_view(monkeypatch):
     """Ctrl-C is not an answer: it goes to the caller."""
     api = Api([LongOperation(paint)])
-    monkeypatch.setattr(LongOperation, "jobs", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("longop.web.listing.list_jobs", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         send(api, "GET /v1/jobs")
 
@@ -107,6 +126,7 @@ def test_id_as_it_is(gate, path):
     operation = LongOperation(gate)
     api = Api([operation])
     operation.submit({}, id="AB-cd")
+    assert gate.reported.wait(WAIT)  # a cancel before that would end it at once
     assert api.answer_live(head(api, f"GET {path}"))
     assert send(api, f"GET {path}")[1]["id"] == "AB-cd"
     other = path.replace("AB", "ab")

@@ -4,9 +4,12 @@ import functools
 import json
 import re
 
+import pytest
+
 from longop import LongOperation, LongOperationError, State, Status, __version__
 from longop.values.jsontext import dumps
 from longop.web.api import Api
+from longop.web.description import describe
 
 from .api_operations import ID, fail, paint, send
 
@@ -17,6 +20,7 @@ def test_operations_are_described():
     assert status == 200
     assert value == {"operations": [{
         "module": "api_operations", "name": "paint", "description": "Paint.",
+        "documentation": "Paint.\n\nAt length.", "cancel": "callback",
         "start": "/v1/api_operations/paint",
         "parameters": {
             "type": "object",
@@ -28,6 +32,28 @@ def test_operations_are_described():
                 "size": {"anyOf": [{"type": "number"}, {"type": "null"}], "default": None},
             },
             "required": ["n"], "additionalProperties": False}}]}
+
+
+def quiet():
+    """Do it."""
+
+
+def yielding():
+    yield 1
+
+
+@pytest.mark.parametrize(("function", "options", "hears"), [
+    (paint, {}, "callback"), (yielding, {}, "callback"), (quiet, {}, None),
+    (quiet, {"cancel": quiet}, "companion"), (quiet, {"executor": "process"}, "process"),
+    (paint, {"executor": "process", "cancel": quiet}, "callback")])
+def test_what_hears_a_cancel_is_told(function, options, hears):
+    """GET /v1 promises a cancel only where something hears it."""
+    if "executor" in options:
+        pytest.importorskip("longop.workers")
+    operation = LongOperation(function, **options)
+    [described] = describe([operation], [])["operations"]
+    assert described["cancel"] == operation.hears_cancel == hears
+    operation.close()
 
 
 def test_openapi():
@@ -45,7 +71,7 @@ def test_openapi():
     assert paths["/v1/api_operations/fail"]["post"]["requestBody"]["required"] is False
     for path, methods in paths.items():
         assert {method.upper() for method in methods} == set(
-            api._find_views(path.replace("{id}", ID)))
+            api._find_route(path.replace("{id}", ID)).views)
     for kind in LongOperationError.__subclasses__():
         if kind.__module__ == "longop.errors" and kind.__name__ not in (
                 "DeadlineExceeded", "WorkerLost"):  # which are of jobs, not of requests

@@ -4,8 +4,10 @@ import contextvars
 import http.client
 import json
 import socket
+import socketserver
 import sys
 import threading
+import types
 from contextlib import contextmanager
 from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -169,7 +171,20 @@ def test_http_1_0(address):
     assert b"Connection: close" in answer
 
 
-class Own(Handler):
+class Replying(Handler):
+    """A handler whose ``do_...`` methods answer in one line."""
+
+    def reply(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+class Own(Replying):
     """Somebody's own handler."""
 
     operations = [longop.LongOperation(echo)]  # noqa: RUF012
@@ -180,15 +195,6 @@ class Own(Handler):
 
     def do_POST(self):
         self.reply(b"got " + self.rfile.read(int(self.headers["Content-Length"])))
-
-    def reply(self, body):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.mark.parametrize("server_class", [HTTPServer, ThreadingHTTPServer])
@@ -317,6 +323,76 @@ def test_an_answer_of_somebodys_own_without_a_length():
     with serving(Handler) as server, connected(server.server_address) as connection:
         response, body = exchange(connection, "GET", "/")
         assert (response.status, body) == (200, b"mine")
+
+
+SMUGGLED = (b"POST /v1/test_handler/echo HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 0\r\n\r\n")
+
+
+class Careless(Own):
+    """Answers a request without a look at its body, or reads as much as a header says."""
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("X-Read", "0")))
+        self.reply(b"mine")
+
+    do_POST = do_PUT = do_GET  # noqa: N815
+
+
+def announce(method, framing, body, *more):
+    """Return a request for the embedder's own method, and one that stands behind it."""
+    lines = [b"%b /mine HTTP/1.1" % method, b"Host: localhost", framing, *more]
+    return b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"PUT"])
+@pytest.mark.parametrize("framing", [b"Content-Length: %d" % len(SMUGGLED),
+                                     b"Transfer-Encoding: chunked"])
+def test_a_body_that_nobody_read_is_no_request(method, framing):
+    """What is left of a body that the subclass did not read ends with its connection."""
+    with serving(Careless) as server:
+        answer = raw(server.server_address, announce(method, framing, SMUGGLED))
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert answer.endswith(b"\r\n\r\nmine")
+
+
+def test_a_body_that_was_read_in_part():
+    """A part of a body that was left is no request either."""
+    filled = b"a=1&" + SMUGGLED
+    with serving(Careless) as server:
+        framing = b"Content-Length: %d" % len(filled)
+        answer = raw(server.server_address, announce(b"POST", framing, filled, b"X-Read: 4"))
+        assert b"HTTP/1.1 " not in answer.partition(b"mine")[2]
+
+
+def test_no_more_than_the_body_can_be_read():
+    """A subclass that reads on reaches the end of its body, and not the next request."""
+    with serving(Careless) as server:
+        first = announce(b"POST", b"Content-Length: 4", b"body", b"X-Read: -1")
+        answer = raw(server.server_address, first + SMUGGLED)
+        # The second is a start, which is 202 in a copy without CodeProject's words.
+        assert answer.count(b"HTTP/1.1 20") == 2
+        assert answer.partition(b"mine")[2].endswith(b"}")
+
+
+def test_a_body_that_was_not_wanted():
+    """A subclass may refuse ``Expect``; the body that comes all the same is no request."""
+    class Refusing(Careless):
+        def handle_expect_100(self):
+            self.reply(b"mine")
+            return False
+
+    with serving(Refusing) as server:
+        framing = b"Content-Length: %d" % len(SMUGGLED)
+        answer = raw(server.server_address, announce(b"POST", framing, SMUGGLED,
+                                                     b"Expect: 100-continue"))
+        assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_large_body_that_nobody_read():
+    """A client that uploads more than the buffers hold still gets its answer."""
+    with serving(Careless) as server, connected(server.server_address) as connection:
+        assert exchange(connection, "POST", "/mine", bytes(8_000_000))[1] == b"mine"
 
 
 # The class and its settings
@@ -450,3 +526,59 @@ def test_client_that_leaves_a_stream():
             assert job._watchers != before
         wait_until(lambda: job._watchers == before)
     job.cancel()
+
+
+@pytest.mark.parametrize(("connection", "is_secure"), [
+    (types.SimpleNamespace(cipher=lambda: None), True), (types.SimpleNamespace(), False)])
+def test_scheme(connection, is_secure):
+    """A request on a socket of `ssl` came over TLS."""
+    cls = longop.handler()
+    handler = cls.__new__(cls)
+    handler.connection = connection
+    request = handler._read_head(b"GET /v1 HTTP/1.0\r\n\r\n")
+    assert request.is_secure is is_secure
+
+
+@pytest.mark.skipif(not hasattr(socketserver, "ForkingMixIn"), reason="needs fork")
+def test_server_that_forks(caplog):
+    """A server with a process for each connection is refused, and the log says so in a line."""
+
+    class Connection(Handler):
+        server = type("Forking", (socketserver.ForkingMixIn,), {})()
+
+        def __init__(self, here):
+            self.connection = here
+            self.rfile = here.makefile("rb")
+
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"GET /v1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        there.shutdown(socket.SHUT_WR)
+        connection = Connection(here)
+        with connection.rfile:
+            connection.handle()
+        answer = there.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"use ThreadingHTTPServer" in answer
+    [line] = caplog.messages
+    assert "use ThreadingHTTPServer" in line
+
+
+def test_bodies_in_flight():
+    """Over the limit of all bodies a large one is refused; its room is given back at the end."""
+    limits = Limits(max_in_flight=200_000)
+    handler_class = longop.handler(longop.LongOperation(echo), limits=limits)
+    in_flight = handler_class.api.in_flight
+    head = (b"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 150000\r\n\r\n")
+    with serving(handler_class) as server:
+        with socket.create_connection(server.server_address, timeout=WAIT) as first:
+            first.sendall(head)
+            wait_until(lambda: in_flight._bytes == 150_000)
+            assert raw(server.server_address, head).startswith(b"HTTP/1.1 503 ")
+            first.sendall(bytes(150_000))
+            assert first.recv(13) == b"HTTP/1.1 404 "
+            assert in_flight._bytes == 0
+            first.sendall(head)
+            wait_until(lambda: in_flight._bytes == 150_000)
+        wait_until(lambda: in_flight._bytes == 0)

@@ -46,7 +46,7 @@ def show(status):
 
 
 def event(status):
-    return f"{status.state.value} {status.step}".encode()
+    yield f"{status.state.value} {status.step}".encode()
 
 
 def test_hold(gate, job):
@@ -141,11 +141,20 @@ def test_change_while_looking(gate, make):
     job = make(gate, "thread").start(n=1)
 
     def event_with_a_change(status):
-        text = event(status)
+        yield from event(status)
         if status.step is None:
             gate.step()
-        return text
 
     items = wait(stream(job, -1, event_with_a_change))
     assert [*items][1:] in ([b"running None", b"completed 0"],
                             [b"running None", b"running 0", b"completed 0"])
+
+
+def test_closed_before_the_end(job):
+    """A wait that is closed closes the answer, which may have to clean up."""
+    held = stream(job, -1, lambda status: b"")
+    waiting = wait(held)
+    next(waiting)
+    waiting.close()
+    with pytest.raises(StopIteration):
+        next(held.items)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from longop import History, LongOperation
+from longop import History, LongOperation, Status
 from longop.web.api import Api
 
 from .api_operations import ID, WAIT, finish, paint, send, start, watched
@@ -64,14 +64,29 @@ def test_times_go_on_between_reports(gate):
     assert send(api, path)[1]["result"] == "all"
 
 
-def test_newest_job_first():
-    """The jobs are listed newest first."""
-    operation = LongOperation(paint)
+@pytest.mark.parametrize("polls", [10, 100])
+def test_polls_without_news_make_no_status(gate, monkeypatch, polls):
+    """However often a job is asked for, its status is only made when there is news."""
+    operation = LongOperation(gate)
     api = Api([operation])
-    ids = [start(api, "paint", "?n=1") for _ in range(5)]
-    for id in ids:
-        finish(api, id)
-    assert [job["id"] for job in send(api, "GET /v1/jobs")[1]["jobs"]] == ids[::-1]
+    path = "GET /v1/jobs/" + start(api, "gate")
+    assert gate.reported.wait(WAIT)
+    made = []
+    replace = Status.replace
+
+    def replace_and_note(status, **changes):
+        made.append(changes)
+        return replace(status, **changes)
+
+    assert send(api, path)[1]["result"] == "partial"
+    monkeypatch.setattr(Status, "replace", replace_and_note)
+    for _ in range(polls):
+        assert send(api, path)[1]["result"] == "partial"
+    assert made == []
+    [job] = operation.live.values()
+    job.callback("news")
+    assert send(api, path)[1]["result"] == "news"
+    assert made
 
 
 def test_any_result_is_shown():

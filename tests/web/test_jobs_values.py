@@ -1,5 +1,6 @@
 """Values that another thread changes while a door writes them, and errors that say why."""
 
+import contextlib
 import itertools
 import json
 
@@ -8,6 +9,7 @@ import pytest
 from longop import LongOperation, Status
 from longop.history import History
 from longop.web.api import Api
+from longop.web.held import wait
 
 from ..values.test_jsontext import growing_deque, growing_dict, growing_instance, growing_list
 from .api_operations import WAIT, Gate, finish, send, start, watched
@@ -43,8 +45,8 @@ def listed(api, id):
 
 
 def event(api, id):
-    items = watched(api, f"GET /v1/jobs/{id}/events").items
-    _, text = itertools.islice(items, 2)
+    with contextlib.closing(wait(watched(api, f"GET /v1/jobs/{id}/events"))) as items:
+        _, text = itertools.islice(items, 2)
     return json.loads(text.decode().partition("data: ")[2])["result"]
 
 
@@ -77,9 +79,9 @@ def test_value_that_grows_while_it_is_kept(make, tmp_path):
     expected = make()[1]
     with_file = archive.FileHistory(tmp_path / "jobs.sqlite3")
     for history in History(), with_file:
-        for step in range(2):
-            status = Status("a", "m", "n", result=make()[0], message=make()[0], version=step)
-            history.track(status, None if step else {"value": make()[0]})
+        status = Status("a", "m", "n", result=make()[0], message=make()[0])
+        history.start(status, {"value": make()[0]}, waits=True)
+        history.track(status.replace(result=make()[0], version=1))
         assert history.parameters("a") == {"value": expected}
         history.add(status)
         history.get("a")

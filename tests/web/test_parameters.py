@@ -1,21 +1,17 @@
 """`longop.web.parameters`: the parameters of a request."""
 
-import tracemalloc
+import json
+import urllib.parse
 
 import pytest
 
-from longop.errors import BadParameters
-from longop.web.parameters import Upload, numbers, parameters
+from longop.errors import BadParameters, RequestError
+from longop.values.given import Bounds, bounded
+from longop.web.limits import Limits
+from longop.web.parameters import numbers
 
-from .requests import ALL_BYTES, request, status_of
-
-
-def found(body, kind, query=""):
-    if isinstance(body, str):
-        body = body.encode()
-    headers = [f"Content-Type: {kind}"] if kind else []
-    asked = request(*headers, line=f"POST /?{query} HTTP/1.1")
-    return parameters(asked.with_body(body))
+from ..memory import peak_below
+from .requests import found, request, status_of
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -64,117 +60,62 @@ def test_body_that_is_refused(body, kind, status):
 
 
 def test_depth():
-    """JSON may be ``max_depth`` levels deep, and not one more."""
-    assert found('{"a": ' + "[" * 100 + "]" * 100 + "}", JSON)
-    assert status_of(found, '{"a": ' + "[" * 101 + "]" * 101 + "}", JSON) == 400
-    assert status_of(found, '{"a": ' + '{"b":' * 101 + "1" + "}" * 102, JSON) == 400
+    """A value of JSON may be ``max_depth`` levels deep, and not one more."""
+    with bounded(Bounds(depth=100)):
+        assert found('{"a": ' + "[" * 100 + "1" + "]" * 100 + "}", JSON)
+        assert status_of(found, '{"a": ' + "[" * 101 + "]" * 101 + "}", JSON) == 400
+        assert status_of(found, '{"a": ' + '{"b":' * 101 + "1" + "}" * 102, JSON) == 400
 
 
-# multipart/form-data
+@pytest.mark.parametrize(("body", "kind"), [
+    ("&".join("a" * 4), FORM), ("&a" * 4, FORM), ("&" * 4, FORM),
+    (json.dumps(dict.fromkeys("abcd")), JSON)])
+def test_too_many_parameters(body, kind):
+    """A request has at most ``max_parameters``, and many more are refused before they exist."""
+    limits = Limits(max_parameters=3)
+    assert status_of(found, body, kind, "", limits) == 400
+    assert status_of(found, b"", None, "a&" * 4, limits) == 400
+    assert status_of(found, "b=1&c=2", FORM, "a&b", limits) == 400
+    assert len(found("b=1&c=2", FORM, "a", limits)) == 3
+    many = b"a&" * 1_000_000
+    with peak_below(len(many)):
+        assert status_of(found, many, FORM) == 400
 
 
-def part(content, *disposition, headers=()):
-    if isinstance(content, str):
-        content = content.encode()
-    lines = ["Content-Disposition: " + "; ".join(["form-data", *disposition]), *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + content
+def test_a_form_takes_little_memory():
+    """What is percent-encoded takes about the memory of what was sent, not twenty times that."""
+    body = b"a=" + b"%41" * 1_000_000
+    with peak_below(4 * len(body)):
+        assert found(body, FORM)["a"] == ["A" * 1_000_000]
 
 
-def body_of(*parts, boundary="B"):
-    mark = b"--" + boundary.encode()
-    return b"".join(mark + b"\r\n" + each + b"\r\n" for each in parts) + mark + b"--\r\n"
+@pytest.mark.parametrize("shift", range(4))
+def test_a_long_text_is_decoded_as_a_whole(shift):
+    """A long text is decoded in pieces, and no character is cut in two."""
+    text = "x" * shift + "\u20ac%" * 60_000
+    body = urllib.parse.urlencode({"a": text})
+    assert found(body, FORM) == {"a": [text]}
+    assert found("a=" + "%" * 200_000, FORM) == {"a": ["%" * 200_000]}
 
 
-def multipart(*parts, boundary="B"):
-    body = body_of(*parts, boundary=boundary)
-    return found(body, f"multipart/form-data; boundary={boundary}")
+@pytest.mark.parametrize("query", ["token=x", "t%6Fken=x&token", "token"])
+def test_the_token_is_no_parameter(query):
+    """A token in the query never becomes a parameter; one in the body is the function's."""
+    assert found("b=2", FORM, f"a=1&{query}") == {"a": ["1"], "b": ["2"]}
+    assert found("token=2", FORM, query) == {"token": ["2"]}
 
 
-NASTY = {
-    "every byte": ALL_BYTES, "one byte": b"x", "many zeros": b"\0" * 100_000,
-    "line ends": b"\r\n\r\n\n\r\r\n", "an end of a head": b"a\r\n\r\nb",
-    "boundaries within a line": b"--B\r\nx --B--\r\n",
-    "almost a boundary": b"\r\n-B\r\n\r\n--b--\r\n\n--B\r\n--",
-    "header lookalikes": b'Content-Disposition: form-data; name="b"\r\n\r\nx',
-}
-
-
-@pytest.mark.parametrize("content", list(NASTY.values()), ids=list(NASTY))
-def test_file_comes_byte_for_byte(content):
-    """An uploaded file is exactly the bytes that were sent."""
-    # RFC 2046: a boundary begins a line. Here the line has begun already.
-    upload = part(b">" + content, 'name="a"', 'filename="x.bin"',
-                  headers=["Content-Type: application/octet-stream"])
-    assert multipart(upload) == {"a": [b">" + content]}
-    assert multipart(part("1", 'name="z"'), upload, part("2", 'name="z"')) == {
-        "z": ["1", "2"], "a": [b">" + content]}
-
-
-@pytest.mark.parametrize(("parts", "expected"), [
-    ([part("caf\u00e9", 'name="a"'), part("", 'name="b"'), part(" 1\r\n", "name=c")],
-     {"a": ["caf\u00e9"], "b": [""], "c": [" 1\r\n"]}),
-    ([part("1", "name=a"), part("2", "name=a"), part("3", "name=a", "filename=b")],
-     {"a": ["1", "2", b"3"]}),
-    ([part("", 'name="a"', 'filename=""'), part("1", 'name="b"')], {"b": ["1"]}), ([], {}),
-    *[([part("1", 'name="a"', name), part("", name, 'name="a"')],
-       {"a": [b"1", b""]}) for name in (
-        'filename="a.txt"', "filename=a", "filename*=utf-8''%C3%A9", 'filename="\u00e9.png"',
-        'filename="C:\\\\a; b.txt"')],
-    *[([part("1", written)], {name: ["1"]}) for written, name in (
-        ('name="\u00e9\u20ac\U0001f600"', "\u00e9\u20ac\U0001f600"), ("NAME=a", "a"),
-        ('name="a b;c=d"', "a b;c=d"), ('name="a\\"b"', 'a"b'), ('name=""', ""),
-        ('name="<a>"', "<a>"), ('name="\\"a\\""', '"a"'))]])
-def test_parts(parts, expected):
-    """A part is text, or bytes if it has a filename, or nothing if both of these are empty."""
-    assert multipart(*parts) == expected
-
-
-@pytest.mark.parametrize("boundary", [
-    "----WebKitFormBoundary7MA4YWxkTrZu0gW", "a.b*c+[", "-" * 70])
-def test_boundaries(boundary):
-    """A boundary is taken literally, and may be quoted; text around the parts is ignored."""
-    body = body_of(part("1", "name=a"), boundary=boundary)
-    assert found(body, f'multipart/form-data; boundary="{boundary}"') == {"a": ["1"]}
-    assert found(b"preamble\r\n" + body + b"epilogue\r\n",
-                 f'Multipart/Form-Data; x=y; boundary="{boundary}"; z=a') == {"a": ["1"]}
-
-
-GOOD = body_of(part("1", "name=a"))
-
-
-@pytest.mark.parametrize(("body", "options"), [
-    (GOOD, ""), (GOOD, "; boundary="), (GOOD, '; boundary=""'), (GOOD, "; boundary=C"),
-    *[(body, "; boundary=B") for body in (
-        GOOD.replace(b"--B--", b""), GOOD.replace(b"--B--", b"--B"), GOOD[:20], b"x",
-        body_of(b"1"), body_of(b"\r\n1"), body_of(part("1")),
-        body_of(part("1", "name*=utf-8''a")),
-        body_of(b"Content-Type: text/plain\r\n\r\n1"),
-        body_of(b"Content-Disposition: form-data; name=a"), body_of(part(b"\xff", "name=a")),
-        body_of(b"Content-Disposition: form-data; name=\xff\r\n\r\n1"))]])
-def test_multipart_that_is_broken(body, options):
-    """A multipart body without its boundaries or names, or not in UTF-8, is a bad request."""
-    assert status_of(found, body, "multipart/form-data" + options) == 400
-
-
-def test_large_file_is_not_copied_often():
-    """An upload takes at most a few times its own size of memory."""
-    body = body_of(part(b"\r\n-x" * 1_000_000, "name=a", "filename=b"))
-    tracemalloc.start()
-    try:
-        assert len(found(body, "multipart/form-data; boundary=B")["a"][0]) == 4_000_000
-        assert tracemalloc.get_traced_memory()[1] < 5 * len(body)
-    finally:
-        tracemalloc.stop()
-
-
-def test_upload():
-    """An upload is bytes that know their filename and type, as the client stated them."""
-    upload = part(b"1", 'name="a"', 'filename="b.txt"', headers=["Content-Type: text/plain"])
-    plain = part(b"1", 'name="a"', 'filename="c"')
-    found = multipart(upload, plain)["a"]
-    assert [type(one) for one in found] == [Upload, Upload]
-    assert [(one.filename, one.content_type) for one in found] == [("b.txt", "text/plain"),
-                                                                   ("c", "")]
+@pytest.mark.parametrize(("body", "says"), [
+    ('{"a": "\\ud800"}', "lone surrogate"), ('{"\\udfff": 1}', "lone surrogate"),
+    ('{"a": [1e999]}', "out of range"), ('{"a": {"b": -1e999}}', "out of range"),
+    ('{"a": ' + "[" * 200 + "]" * 200 + "}", "100 levels"),
+    ('{"a": [' + "[]," * 400_000 + "[]]}", "1,000,000 values")],
+    ids=["value", "name", "number", "negative", "deep", "large"])
+def test_json_that_is_not_fit(body, says):
+    """JSON that cannot be used is refused, and the error says why."""
+    with pytest.raises(RequestError, match=says) as caught:
+        found(body, JSON)
+    assert caught.value.status == 400
 
 
 # The numbers of a query
@@ -186,7 +127,7 @@ def test_upload():
     ("a=1&a=2", [2.0, 30.0]), ("a=&b=1&c=x", [-1.0, 1.0])])
 def test_numbers(query, expected):
     """Numbers come in the order in which they are asked for, or are the defaults."""
-    assert numbers(query, a=-1, b=30) == expected
+    assert numbers(request(line=f"GET /?{query} HTTP/1.1"), a=-1, b=30) == expected
 
 
 @pytest.mark.parametrize("text", [
@@ -194,5 +135,5 @@ def test_numbers(query, expected):
 def test_what_is_no_number(text):
     """The error names a value that is not a plain decimal number."""
     with pytest.raises(BadParameters) as caught:
-        numbers(f"a={text}&b=1", a=0, b=0)
+        numbers(request(line=f"GET /?a={text}&b=1 HTTP/1.1"), a=0, b=0)
     assert caught.value.errors == {"a": "must be a number"}

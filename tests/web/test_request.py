@@ -126,6 +126,12 @@ def test_limits_of_a_head():
     assert status_of(request, *[f"X{i}: a" for i in range(100)]) == 431
 
 
+def test_many_headers_are_refused_before_they_are_read(monkeypatch):
+    """The number of lines is checked before anything is looked for in them."""
+    monkeypatch.setattr("longop.web.request._HEAD", None)
+    assert status_of(request, *["X: a"] * 101) == 431
+
+
 EVIL_HEADS = """
 from longop.errors import RequestError
 from longop.web.limits import Limits

@@ -84,3 +84,11 @@ def test_descriptions(extend):
     api = Api([LongOperation(paint)])
     assert send(api, "GET /v1")[1]["operations"][0]["more"] == "paint"
     assert send(api, "GET /openapi.json")[1]["info"]["title"] == "more"
+
+
+def test_an_extension_that_is_left_out(extend):
+    """An extension that is not wanted adds nothing."""
+    extend(extension(Route("/v1/one", {"GET": view})), extension(Route("/v1/two", {"GET": view})))
+    api = Api([], left_out=["0"])
+    assert send(api, "GET /v1/one")[0] == 404
+    assert send(api, "GET /v1/two")[0] == 200

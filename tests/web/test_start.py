@@ -2,11 +2,15 @@
 
 import functools
 import json
+from types import MappingProxyType
+from urllib.parse import urlencode
 
 import pytest
 
 from longop import LongOperation
 from longop.web.api import Api
+from longop.web.gate import Gate
+from longop.web.limits import Limits
 
 from .api_operations import (ASYNC, PROBLEMS, WAIT, finish, paint, send, start,
                              watched)
@@ -45,6 +49,82 @@ def test_wrong_parameter(query, name, what):
     assert name in value["detail"]
     assert what in value["errors"][name]
     assert operation.jobs() == []
+
+
+def test_very_many_unknown_names():
+    """The error names the first ten, and little of a long one."""
+    body = json.dumps({"x" * 10_000 + str(number): 1 for number in range(999)})
+    status, value, _ = send(Api([LongOperation(paint)]), "POST /v1/api_operations/paint?n=1",
+                            body.encode(), "application/json", **ASYNC)
+    assert (status, len(value["errors"])) == (400, 2)  # cut, they are all the same
+    numbers = "&".join(f"{number}=1" for number in range(999))
+    status, value, _ = send(Api([LongOperation(paint)]),
+                            f"POST /v1/api_operations/paint?n=1&{numbers}", **ASYNC)
+    assert [*value["errors"]] == [*map(str, range(10)), "..."]
+    assert value["errors"]["..."] == "and 989 more are unknown"
+    assert len(json.dumps(value)) < 3_000
+
+
+def odd(self, key, id, callback=None, cls=None, **parameters):
+    """Have parameters with the names that our own methods have."""
+    return [self, key, id, cls, parameters]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+def test_names_of_our_own(headers):
+    """A parameter may have any name, also ``self``."""
+    api = Api([LongOperation(odd)])
+    body = {"self": 1, "key": 2, "id": 3, "cls": 4, "parameters": 5, "": 6, "a b": 7, "args": 8}
+    status, value, _ = send(api, "POST /v1/test_start/odd", json.dumps(body).encode(),
+                            "application/json", Prefer=f"wait={WAIT}", **headers)
+    assert (status, value["error"]) == (200, None)
+    assert value["result"] == [1, 2, 3, 4, {"parameters": 5, "": 6, "a b": 7, "args": 8}]
+    status, value, _ = send(Api([LongOperation(more)]), "POST /v1/test_start/more",
+                            json.dumps(body).encode(), "application/json",
+                            Prefer=f"wait={WAIT}", **headers)
+    assert (status, value["error"], value["result"]) == (200, None, body)
+
+
+@pytest.mark.parametrize("headers", [{"Prefer": f"wait={WAIT}"}, {}])
+def test_the_token_is_not_stored(headers):
+    """The token of a start in its query is neither a parameter nor shown with its job."""
+    api = Api([LongOperation(more)], gate=Gate("secret"))
+    assert send(api, "POST /v1/test_start/more?token=secret&a=1", **headers)[0] in (200, 202)
+    text = json.dumps(send(api, "GET /v1/jobs?token=secret")[1])
+    assert '"a"' in text
+    assert "secret" not in text
+
+
+def more(callback=None, **more):
+    return more
+
+
+def items(callback=None, values: list = (), table: dict = MappingProxyType({})):
+    return "taken"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("text", [
+    "[" * 101 + "]" * 101, '["\\ud800"]', "[1e999]", '{"a": {"b": [-1e999]}}'])
+def test_json_in_a_text(text, kind):
+    """JSON inside a text has the same bounds as the body, those of the server's limits."""
+    api = Api([LongOperation(items)], limits=Limits(max_depth=90))
+    name = "values" if text.startswith("[") else "table"
+    body = json.dumps({name: text}) if "json" in kind else urlencode({name: text})
+    status, value, _ = send(api, "POST /v1/test_start/items", body.encode(), kind, **ASYNC)
+    assert (status, [*value["errors"]]) == (400, [name])
+    text = "[" * 95 + "]" * 95
+    assert send(api, "POST /v1/test_start/items?values=" + text, **ASYNC)[0] == 400
+    api = Api([LongOperation(items)], limits=Limits(max_depth=95))
+    status = send(api, "POST /v1/test_start/items?values=" + text, **ASYNC)[0]
+    assert status in (200, 202)  # it may have ended
+
+
+def test_a_body_is_read_outside_of_the_loop():
+    """A start is not answered in the event loop, so its body is parsed in another thread."""
+    api = Api([LongOperation(items)])
+    request = api.read_head(b"POST /v1/test_start/items HTTP/1.0\r\n\r\n")
+    assert api.answer_live(request) is None
 
 
 @pytest.mark.parametrize(("content_type", "body", "status"), [

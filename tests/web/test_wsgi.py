@@ -83,6 +83,14 @@ def test_mounted_at_v1():
     assert call(longop.wsgi(), environment(path="/jobs", SCRIPT_NAME="/v1"))[0] == "200 OK"
 
 
+@pytest.mark.parametrize(("scheme", "expected"), [("http", "404"), ("https", "403")])
+def test_scheme(scheme, expected):
+    """A request that came over TLS, as the server says, is not one of a page without TLS."""
+    environ = environment("POST", "/v1/jobs/x/cancel", HTTP_ORIGIN="http://127.0.0.1")
+    environ["wsgi.url_scheme"] = scheme
+    assert call(validator(longop.wsgi()), environ)[0][:3] == expected
+
+
 def test_path_with_other_characters():
     """The path comes decoded, as PEP 3333 has it, and the answer names it encoded."""
     status, _, body = call(longop.wsgi(), environment(path="/caf\u00c3\u00a9 \r\n"))
@@ -133,7 +141,6 @@ def test_client_that_leaves_a_stream(parts_read):
         for _ in range(parts_read):
             next(parts)
         parts.close()
-        del parts
         assert job._watchers == before
     finally:
         job.cancel()
