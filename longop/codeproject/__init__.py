@@ -10,9 +10,13 @@ An adapter that uses the names below runs with its import line changed and nothi
 ===========  =========================================================================
 sdk          `ModuleRunner`, the base class of adapters
 request      `RequestData`, what an adapter gets
+options      what CodeProject tells a module in its environment
 system       what an adapter may ask about its machine
+helpers      small functions that adapters call
 settings     ``modulesettings.json``
+folders      where the files of a module are
 checkpoints  where a long command reports, and where a cancel takes hold of it
+progress     what an adapter says of a long command, as a report
 module       operations under one name, and what CodeProject's clients are told about them
 hosted       a module that CodeProject can start: the base of the next two
 functions    a module of plain functions
@@ -21,6 +25,7 @@ explorer     what CodeProject's pages ask for
 openapi      CodeProject's commands in the OpenAPI document
 routes       CodeProject's HTTP routes, for `longop.web`
 loader       adapters as targets on a command line, for `longop.cli`
+connection   requests to the server, from a module
 queue        a module that gets its work from the queue
 scaffold     the folder of a new module
 ===========  =========================================================================
@@ -32,23 +37,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .helpers import dump_tensors, get_folder_size, shorten, timedelta_format
+    from .options import LogVerbosity, ModuleOptions
     from .request import RequestData
-    from .sdk import JSON, LogMethod, LogVerbosity, ModuleRunner
-    from .system import ModuleOptions, SystemInfo
+    from .sdk import JSON, LogMethod, ModuleRunner
+    from .system import SystemInfo
 
 __all__ = ["JSON", "LogMethod", "LogVerbosity", "ModuleOptions", "ModuleRunner", "RequestData",
-           "SystemInfo", "main"]
+           "SystemInfo", "dump_tensors", "get_folder_size", "main", "shorten",
+           "timedelta_format"]
 
 # The names of the SDK, and the modules that define them. They are loaded when they are first used,
 # because each start of ``longop.serve`` imports this package, and few of them serve an adapter.
 _LAZY = {
     "JSON": "sdk",
     "LogMethod": "sdk",
-    "LogVerbosity": "sdk",
-    "ModuleOptions": "system",
+    "LogVerbosity": "options",
+    "ModuleOptions": "options",
     "ModuleRunner": "sdk",
     "RequestData": "request",
     "SystemInfo": "system",
+    "dump_tensors": "helpers",
+    "get_folder_size": "helpers",
+    "shorten": "helpers",
+    "timedelta_format": "helpers",
 }
 
 
@@ -68,8 +80,8 @@ def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None
 
     Returns the exit code.
     """
-    # Imported late: it loads http.client and argparse, which longop.serve does not need for an
-    # adapter.
+    # Imported late: it loads argparse and the queue, which longop.serve does not need for
+    # an adapter.
     from .__main__ import main as run
 
     return run(arguments, adapter)

@@ -7,6 +7,7 @@ import sys
 from typing import Sequence
 
 from ..cli.options import TARGET_HELP
+from ..cli.streams import prepare_streams
 from ..cli.target import load
 from ..errors import LongOperationError
 from ..operation import LongOperation
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None, adapter: ModuleRunner | None = None
     """
     if arguments is None:
         arguments = sys.argv[1:]
+    prepare_streams()
     try:
         if adapter is not None:
             operations = Adapter(adapter).load()
@@ -72,6 +74,8 @@ def _module_of(operations: Sequence[LongOperation]) -> HostedModule:
 
 
 def _test(module: HostedModule) -> int:
+    if module.runner.selftest_check_pkgs:
+        module.runner.check_packages()
     answer = module.runner.selftest()
     module.runner.cleanup()
     return 0 if answer and answer.get("success") else 1

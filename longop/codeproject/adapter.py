@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import threading
 from typing import Any, Callable, Dict, Iterator, Mapping, Sequence
 
 from ..callback import Callback
 from ..dispatcher import Dispatcher
 from ..errors import Busy, TargetError
-from ..executors import drive_coroutine
+from ..executors import ThreadBackend, drive_coroutine
 from ..operation import LongOperation
-from ..status import Status
+from ..status import State, Status
 from . import checkpoints
 from .checkpoints import Checkpoints
 from .hosted import HostedModule
@@ -42,10 +43,10 @@ class Adapter(HostedModule):
         # Of all its operations, also those that `LongOperation.replace` has made others of.
         self._adopted: list[Dispatcher] = []
         with beginning(type(runner)):
-            if type(runner).initialize is not ModuleRunner.initialize:
-                runner.initialize()
-            else:
-                runner.initialise()
+            _initialise(runner)
+            # After that, because an adapter may set it when it begins.
+            runner.parallelism = max(1, runner.parallelism)
+        self._turns = Turns(runner.parallelism)
 
     @property
     def device(self) -> str:
@@ -66,8 +67,11 @@ class Adapter(HostedModule):
 
     def adopt(self, dispatcher: Dispatcher) -> None:
         """Take in the jobs of a route."""
+        name = "/".join(dispatcher.name)
+        if not isinstance(dispatcher.backend, ThreadBackend):
+            raise ValueError(f"{name}: an adapter's commands run where the adapter is, in "
+                             "this process: another executor cannot be given to them")
         if (dispatcher.limit, dispatcher.when_busy) != (1, "reject"):
-            name = "/".join(dispatcher.name)
             raise ValueError(f"{name}: an adapter has one long command at a time, and "
                              "rejects others: limit and when_busy cannot change that")
         self._adopted.append(dispatcher)
@@ -84,19 +88,24 @@ class Adapter(HostedModule):
         """Return the path from the settings, then our own."""
         return [operation.function.route.path, *super().paths(operation)]
 
+    def command_of(self, operation: LongOperation) -> str:
+        """Return the command of the operation's route."""
+        command: str = operation.function.route.command
+        return command
+
     def begin(self, operation: LongOperation, request: StartRequest) -> Begun:
         """Ask the adapter; start a job if that takes long, or to ask it once for a key."""
         if request.key or request.must_be_job:
             return super().begin(operation, request)  # its job asks the adapter
-        operation.signature.parse(request.values)  # only a check: it gets them as they came
-        command = operation.function.route.command
-        data = RequestData.of(request.values, command, request.segments, request.id)
+        values = operation.function.signature.receive(request.values)
+        command = self.command_of(operation)
+        data = RequestData.of(values, command, request.segments, request.id)
         return self._ask(data, operation)
 
     def process(self, data: RequestData) -> Begun:
         """Ask the adapter for what a request from the queue wants."""
         for operation in self.operations:
-            if operation.function.route.command == data.command:
+            if self.command_of(operation) == data.command:
                 return self._ask(data, operation)
         # No route has this command, but process() may know it.
         return self._ask(data, self.operations[0])
@@ -109,20 +118,43 @@ class Adapter(HostedModule):
             self.runner.report_error(error, self.id)
             return {}
 
-    def outcome(self, status: Status) -> dict[str, Any]:
-        """Return what a long command returned, or, if it did not, what it last reported."""
-        if status.result is None:
-            return {}
-        if not isinstance(status.result, dict):
-            return {"result": status.result}
-        return _without_reserved(status.result)
+    def seen(self, status: Status) -> Status:
+        """Return a command that ended by itself after a cancel as completed.
 
-    def run(self, method: Callable[..., Any], data: RequestData, callback: Callback) -> Any:
-        """Do what takes long, with checkpoints in it. Called in the thread of a job."""
+        CodeProject's SDK says so of it, and public pages poll until it does. What a command
+        returns has a ``success``; what it was stopped at, its last report, never has.
+        """
+        result = status.result
+        if status.state is State.CANCELLED and isinstance(result, dict) and \
+                result.get("success") is True:
+            return status.replace(state=State.COMPLETED, error=None)
+        return status
+
+    def outcome(self, status: Status) -> dict[str, Any]:
+        """Return what a long command returned, or, if it did not, what it last reported.
+
+        If it was told to stop, that is added where it does not say so; and, if it was stopped,
+        how long it took.
+        """
+        said = _outcome_of(status.result)
+        if status.stop_reason in ("completed", "error"):
+            return said
+        facts = super().outcome(status)
+        del facts["result"]
+        if status.state is State.COMPLETED:  # see `seen`
+            facts = {"stop_reason": status.stop_reason}
+        return {**said, **{key: fact for key, fact in facts.items() if key not in said}}
+
+    def run(self, method: Callable[..., Any] | None, data: RequestData,
+            callback: Callback) -> Any:
+        """Do what takes long, with checkpoints in it. Called in the thread of a job.
+
+        :param method: what ``process()`` has returned, or None if it was not asked yet.
+        """
         answer: dict[str, Any] = {"success": False}
         try:
             with Checkpoints(self.runner, callback) as force:
-                output: Any = method
+                output = self._process(data, force) if method is None else method
                 while callable(output):  # what `process` returns may have to be called in turn
                     output = _call(output, data, force)
             answer = _as_answer({} if output is None else output)
@@ -133,7 +165,7 @@ class Adapter(HostedModule):
     def _ask(self, data: RequestData, operation: LongOperation) -> Begun:
         """Return the adapter's answer, or the job of what takes long."""
         try:
-            output = _call(self.runner.process, data, Callback())
+            output = self._process(data, Callback())
             if not callable(output):
                 answer = _as_answer(output)
                 self.count(answer)
@@ -143,7 +175,46 @@ class Adapter(HostedModule):
             with contextlib.suppress(Exception):  # it may be update_statistics() that raised
                 self.count({"success": False})
             return say_unable(data.request_id)
-        return operation.submit(_Prepared(data, output), data.request_id or None)
+        prepared = _Prepared(data, output)
+        return self.after_stopping(
+            lambda: operation.submit(prepared, data.request_id or None))
+
+    def _process(self, data: RequestData, force: Callback) -> Any:
+        """Call ``process()`` when it is its turn."""
+        with self._turns.take(force):
+            return _call(self.runner.process, data, force)
+
+
+class Turns:
+    """Lets so many threads work at once, in whatever order.
+
+    A semaphore with a wait that a cancel ends.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count  # guarded by the condition
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def take(self, callback: Callback) -> Iterator[None]:
+        """Wait for a turn. Raises `OperationCancelled` if the callback is cancelled first."""
+        with self._changed:
+            callback.on_cancel(self._wake)
+            while not self._free:
+                callback.check()
+                self._changed.wait()
+            self._free -= 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += 1
+                self._changed.notify()
+
+    def _wake(self) -> None:
+        """Have those that wait look again. Called in the thread that cancels."""
+        with self._changed:
+            self._changed.notify_all()
 
 
 class Command:
@@ -165,7 +236,7 @@ class Command:
         lists = {name: value if isinstance(value, list) else [value]
                  for name, value in values.items()}
         data = RequestData.of(lists, self.route.command, [])
-        return self.adapter.run(self.adapter.runner.process, data, callback)
+        return self.adapter.run(None, data, callback)
 
     def __reduce__(self) -> Any:
         raise TypeError("an adapter's commands need their adapter, which is in this process")
@@ -180,6 +251,17 @@ class _Prepared(Dict[str, Any]):
             self[name] = given[0] if len(given) == 1 else given
         self.data = data
         self.method = method
+
+
+def _initialise(runner: ModuleRunner) -> None:
+    """Have an adapter begin, by either spelling of the method."""
+    if type(runner).initialize is not ModuleRunner.initialize:
+        begun: Any = runner.initialize
+    else:
+        begun = runner.initialise
+    value = begun()
+    if inspect.isawaitable(value):
+        drive_coroutine(value, Callback(), checkpoints.GRACE)
 
 
 @contextlib.contextmanager
@@ -216,6 +298,12 @@ def _as_answer(output: Any) -> dict[str, Any]:
     if "success" in output:
         return dict(output)
     return {"success": True, **output}
+
+
+def _outcome_of(result: Any) -> dict[str, Any]:
+    if result is None:
+        return {}
+    return _without_reserved(result) if isinstance(result, dict) else {"result": result}
 
 
 def _without_reserved(said: Mapping[str, Any]) -> dict[str, Any]:

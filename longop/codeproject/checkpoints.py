@@ -2,26 +2,31 @@
 
     thread of the job        the command uses its adapter ──▶ checkpoint()
                                                                 │ soon
-    timer thread             look: command_status() ──▶ Callback, and so to every door
+    thread of the looks      look: command_status() ──▶ Callback, and so to every door
     timer thread             after a cancel: cancel_command_task(), then, or after the
                              grace period, the next checkpoint raises OperationCancelled
 
 The command reports by setting attributes of its adapter. Each use of an attribute, to set or
-to read it, is a checkpoint at which a cancel takes hold; but only in the command's thread.
+to read it, is a checkpoint at which a cancel takes hold; but only in the command's thread. What
+is in a file, or set by another thread, is found by a look every second.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 import time
 from typing import Any, Callable, Protocol
 
 from ..callback import Callback
 from ..job import logger
+from . import progress
 
 REPORT_DELAY = 0.02  # seconds from a change of the adapter to the report of it
+LOOK_INTERVAL = 1.0  # seconds to the next look if the command does not use its adapter
+#: A look that takes long, since it encodes pictures perhaps, is followed by a pause that is so
+#: many times as long: the looks take a tenth of the time at most.
+_PAUSE_RATIO = 9
 #: Seconds for a command that says it ends by itself, and then for its ``finally`` blocks.
 GRACE = 2.0
 
@@ -63,57 +68,66 @@ class Checkpoints:
         self._callback = callback
         self._force = Callback()
         self._raises_at = 0.0  # time.monotonic(); not before then
-        # Set by the thread of the command, cleared by the timer's: a look is on its way.
-        self._will_look = False
-        self._turns = itertools.count(1)  # next() of it is atomic
-        # Guards the number of the last look that reported, and the callback's latest report.
+        # Set by the thread of the command, cleared by that of the looks: there is news.
+        self._changed = threading.Event()
+        self._has_ended = threading.Event()
+        # Guards the callback's latest report, and that none follows the one at the end.
         self._reporting = threading.Lock()
-        self._last_turn = 0
         callback.on_cancel(self._cancel)
 
     def __enter__(self) -> Callback:
         running.checkpoint = self._check
+        threading.Thread(target=self._keep_looking, daemon=True).start()
         return self._force
 
     def __exit__(self, *error: object) -> None:
         running.checkpoint = None
-        self._look()  # what was set since the last look is not to be lost
+        self._look(is_last=True)  # what was set since the last look is not to be lost
+        self._changed.set()  # so that the other thread sees that it is over
 
     def _check(self) -> None:
         """Be a checkpoint. Called in the thread of the command, at each use of the adapter."""
-        if not self._will_look:
-            self._will_look = True
-            # Later: a command sets several attributes that belong together, and to look after
-            # each of them would cost too much.
-            call_later(REPORT_DELAY, self._look)
+        if not self._changed.is_set():
+            self._changed.set()
         if self._force.cancelled and time.monotonic() >= self._raises_at:
             # While the exception is on its way out, ``finally`` blocks may use the adapter. A
             # command that has swallowed it is raised in again after the grace period.
             self._raises_at = time.monotonic() + GRACE
             self._force.check()
 
-    def _look(self) -> None:
+    def _keep_looking(self) -> None:
+        """Look after each change, and now and then. Runs in a thread of its own, to the end."""
+        pause = REPORT_DELAY
+        while True:
+            self._changed.wait(LOOK_INTERVAL)
+            # A moment later: a command sets several attributes that belong together.
+            if self._has_ended.wait(pause):
+                return
+            self._changed.clear()  # before the look, so that a change after it causes another
+            began = time.monotonic()
+            self._look()
+            pause = max(REPORT_DELAY, _PAUSE_RATIO * (time.monotonic() - began))
+
+    def _look(self, is_last: bool = False) -> None:
         """Report what the adapter says of its command, if it says something new.
 
-        Called in the threads of timers, and at the end in that of the command. Looks may
-        overlap: one that a later look has overtaken reports nothing.
+        Called in the thread of the looks, and at the end in that of the command; both may be
+        here. A look that has not come back by the end reports nothing.
         """
-        # Cleared before the look, so that a change after it causes another one.
-        self._will_look = False
-        turn = next(self._turns)
+        said = progress.Said()
         with contextlib.suppress(Exception):  # command_status() may not be ready to answer
-            said = self._runner.command_status() or {}
-            with self._reporting:
-                if turn > self._last_turn:
-                    self._last_turn = turn
-                    self._report(said)
+            said = progress.read(self._runner.command_status() or {})
+        with self._reporting:
+            if not self._has_ended.is_set():
+                self._report(said)
+            if is_last:
+                self._has_ended.set()
 
-    def _report(self, said: Any) -> None:
+    def _report(self, said: progress.Said) -> None:
         """Pass on what is new to the job. Called with the lock held."""
         count, *old = self._callback.latest
-        new = [said.get(key) for key in ("result", "step", "total", "message")]
-        new = [before if now is None else now for before, now in zip(old, new)]
-        if new != old:
+        new = [before if now is None else now for before, now in zip(old, said)]
+        if progress.differ(new, old):
             latest: Any = (count + 1, *new)
             self._callback.receive(latest)
 

@@ -122,7 +122,7 @@ def _describe(module: Module) -> dict[str, Any]:
         "moduleId": module.id,
         "name": module.name,
         "version": module.settings.version,
-        "publishingInfo": {"category": ""},
+        "publishingInfo": {"category": module.settings.category},
         "launchSettings": {"queue": f"{module.id.lower()}_queue"},
         "uiElements": {"explorerUI": _cut_page(module), "menus": []},
         "routeMaps": _describe_routes(module),
@@ -161,14 +161,17 @@ def _cut(text: str, mark: str) -> str:
 
 
 def _read_page(module: Module) -> str:
-    """Return a module's page with its own prefix, and with our address for CodeProject's."""
+    """Return a module's page with its own prefix, and with our address for CodeProject's.
+
+    That is relative to the page's own, because a proxy may put a path before both.
+    """
     try:
         with open(_page_file(module), encoding="utf-8-sig", errors="replace") as source:
             text = source.read()
     except OSError as error:
         raise RequestError(404, f"the page of {module.id} is gone") from error
     prefix = re.sub("[^A-Za-z0-9]", "", module.id) + "_"
-    return re.sub(_SERVER_ADDRESS, "/", text.replace("_MID_", prefix))
+    return re.sub(_SERVER_ADDRESS, "../", text.replace("_MID_", prefix))
 
 
 def _page_file(module: Module) -> str:

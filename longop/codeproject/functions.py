@@ -12,6 +12,7 @@ from ..status import State
 from .hosted import HostedModule
 from .module import Begun, StartRequest
 from .request import RequestData
+from .settings import RouteMap
 
 
 class Functions(HostedModule):
@@ -19,10 +20,13 @@ class Functions(HostedModule):
 
     def paths(self, operation: LongOperation) -> list[str]:
         """Return the paths from the settings, then our own."""
-        is_only_one = len(self.operations) == 1
-        of_server = [route.path for route in self.settings.routes
-                     if is_only_one or route.command == operation.name]
+        of_server = [route.path for route in self._routes_of(operation)]
         return [*of_server, f"{self.id}/{operation.name}", *super().paths(operation)]
+
+    def command_of(self, operation: LongOperation) -> str:
+        """Return the command of an operation's route; without one, its name."""
+        commands = [route.command for route in self._routes_of(operation) if route.command]
+        return commands[0] if commands else super().command_of(operation)
 
     def begin(self, operation: LongOperation, request: StartRequest) -> Begun:
         """Start a job, and count how it ends."""
@@ -35,6 +39,11 @@ class Functions(HostedModule):
         """Start a job of the operation that a request from the queue names."""
         operation = self._find_operation(data.command)
         return self.begin(operation, StartRequest(data.parameters(), data.request_id))
+
+    def _routes_of(self, operation: LongOperation) -> list[RouteMap]:
+        is_only_one = len(self.operations) == 1
+        return [route for route in self.settings.routes
+                if is_only_one or route.command == operation.name]
 
     def _find_operation(self, command: str) -> LongOperation:
         if len(self.operations) == 1:

@@ -6,6 +6,7 @@ import abc
 import threading
 from typing import Any, Mapping
 
+from .folders import enter
 from .module import Begun, Module
 from .request import RequestData
 from .sdk import ModuleRunner
@@ -15,8 +16,8 @@ from .settings import read, set_environment
 class HostedModule(Module, abc.ABC):
     """A module that CodeProject can start: with settings, and a ``ModuleRunner``.
 
-    Sets its settings' variables in the environment. Raises `TargetError` if there is an error
-    in the settings.
+    From here on the working directory is its folder, and its settings' variables are set in
+    the environment. Raises `TargetError` if there is an error in the settings.
     """
 
     def __init__(self, runner: ModuleRunner) -> None:
@@ -24,6 +25,7 @@ class HostedModule(Module, abc.ABC):
         self.runner = runner
         self.folder = runner.module_path
         self.settings = read(runner.module_path)
+        enter(runner.module_path)
         self._counting = threading.Lock()  # guards the runner's statistics
         set_environment(self.settings)
 

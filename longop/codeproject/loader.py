@@ -13,22 +13,30 @@ from typing import TYPE_CHECKING
 
 from ..errors import TargetError
 from ..operation import LongOperation
+from . import folders
 
 if TYPE_CHECKING:
     from .sdk import ModuleRunner
 
-_SETTINGS = "modulesettings.json"
 
+def prepare(file: str) -> None:
+    """Make ready what a module's file finds when CodeProject starts it.
 
-def prepare(folder: str) -> None:
-    """Set the environment variables from the settings in a folder.
+    That is its folder as the working directory, and the variables of its settings. These are
+    beside the file, or above it if they say that it is what is started.
 
     Raises `TargetError` if they cannot be read.
     """
-    if os.path.exists(os.path.join(folder, _SETTINGS)):
-        from . import settings
+    folder = folders.module_folder(file)
+    if not folders.has_settings(folder):
+        return
+    from . import settings
 
-        settings.set_environment(settings.read(folder))
+    found = settings.read(folder)
+    is_beside = folder == os.path.dirname(file)
+    if is_beside or os.path.normpath(os.path.join(folder, found.entry)) == file:
+        settings.set_environment(found)
+        folders.enter(folder)
 
 
 def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
@@ -45,7 +53,9 @@ def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
         first = min(kind.__name__ for kind in kinds)
         raise TargetError(f"{place} has several adapters: name one, such as {place}:{first}")
     from .adapter import Adapter, beginning
+    from .sdk import folder_of
 
+    folders.enter(folder_of(kinds[0]))
     with beginning(kinds[0]):
         runner = kinds[0]()
     return Adapter(runner).load()
@@ -54,7 +64,7 @@ def load(place: str, module: ModuleType, name: str) -> list[LongOperation]:
 def adopt(module: ModuleType, operations: list[LongOperation]) -> list[LongOperation]:
     """Return the operations as a module's own, if there are settings beside their file."""
     folder = os.path.dirname(getattr(module, "__file__", None) or "")
-    if not os.path.exists(os.path.join(folder, _SETTINGS)):
+    if not folders.has_settings(folder):
         return operations
     from .functions import Functions
     from .sdk import ModuleRunner
@@ -63,17 +73,16 @@ def adopt(module: ModuleType, operations: list[LongOperation]) -> list[LongOpera
 
 
 def _adapters_in(module: ModuleType, name: str) -> set[type[ModuleRunner]]:
-    """Return the adapter that is named, or all that the module defines itself."""
+    """Return the adapter that is named, or all that the module defines, or else imports."""
     from .sdk import ModuleRunner
 
-    found = set()
-    for key, value in vars(module).items():
-        if not (isinstance(value, type) and issubclass(value, ModuleRunner)):
-            continue
-        is_meant = key == name if name else value.__module__ == module.__name__
-        if is_meant:
-            found.add(value)
-    return found
+    by_name = {key: value for key, value in vars(module).items()
+               if isinstance(value, type) and issubclass(value, ModuleRunner)
+               and value is not ModuleRunner}
+    if name:
+        return {by_name[name]} if name in by_name else set()
+    own = {kind for kind in by_name.values() if kind.__module__ == module.__name__}
+    return own or set(by_name.values())
 
 
 def _most_derived(kinds: set[type[ModuleRunner]]) -> list[type[ModuleRunner]]:

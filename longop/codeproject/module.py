@@ -8,19 +8,22 @@ Knows nothing of HTTP, nor of the queue.
 from __future__ import annotations
 
 import re
-from typing import Any, Iterable, Mapping, NamedTuple, Sequence, Union
+import time
+from concurrent.futures import wait
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Union
 
 from ..errors import Busy, ForgottenJob, LongOperationError, UnknownJob
 from ..job import Job
 from ..operation import LongOperation, Owner
 from ..status import State, Status
-from ..web.jobs import Found, cancel, find
+from ..web.found import Found, cancel, find
 from .settings import Settings
 
 # The texts of CodeProject's SDK. Its page polls until a status is `completed`, `failed`, or
 # not a success.
 _STARTED = "Command is running in the background"
 _NOTHING_RUNS = "No long running command is currently in progress"
+_STILL_STOPPING = "The command before this one is still being stopped: try again in a moment"
 _OTHER_ID = "The command ID provided does not match the current long running command"
 _MESSAGES = {
     State.QUEUED: "The command is waiting for its turn",
@@ -31,6 +34,10 @@ _MESSAGES = {
     State.CANCELLED: "The command has been cancelled",
     State.INTERRUPTED: "The command was interrupted: its server ended",
 }
+
+#: Seconds that starts wait for the end of a command that is being stopped: its two seconds of
+#: grace, and one for its ``finally`` blocks.
+STOPPING = 3.0
 
 #: The outcome of a start: a job, or the answer of an adapter that needed no job.
 Begun = Union["Job[Any]", Mapping[str, Any]]
@@ -66,6 +73,9 @@ class Module(Owner):
         self.folder = ""
         #: Those of its operations that are served: see `modules_of`.
         self.operations: list[LongOperation] = []
+        # The job whose end starts wait for, and until when; guarded by the owner's lock.
+        self._awaited: Job[Any] | None = None
+        self._await_until = 0.0  # time.monotonic()
 
     @property
     def device(self) -> str:
@@ -80,15 +90,64 @@ class Module(Owner):
         """Return the paths below ``/v1`` at which an operation is started."""
         return [f"{operation.module}/{operation.name}"]
 
+    def command_of(self, operation: LongOperation) -> str:
+        """Return the command that CodeProject knows an operation by."""
+        return operation.name
+
     def begin(self, operation: LongOperation, request: StartRequest) -> Begun:
         """Start a job, or answer at once.
 
         Raises `BadParameters`, `Busy`, and whatever else `LongOperation.start_once` raises.
         """
         typed = operation.signature.parse(request.values)
-        if request.key:
-            return operation.start_once(request.key, **typed)
-        return operation.submit(typed, request.id or None)
+        key = request.key
+        if key:
+            return self.after_stopping(lambda: operation.start_once(key, **typed))
+        return self.after_stopping(lambda: operation.submit(typed, request.id or None))
+
+    def after_stopping(self, start: Callable[[], Job[Any]]) -> Job[Any]:
+        """Start a job; if one that is being stopped is in its way, wait for its end first.
+
+        A page says "stopped" once it has asked for that, and may start the next command at
+        once. It takes the id in a refusal for that of its own command, and so would show the
+        old one.
+
+        :param start: starts the job; called again after a wait.
+
+        Raises `Busy`, without the id of a job that is still being stopped.
+        """
+        while True:
+            try:
+                return start()
+            except Busy as busy:
+                job = self._stopping(busy)
+                if job is not None and wait([job], self._patience_with(job)).not_done:
+                    raise Busy(_STILL_STOPPING, "") from busy
+
+    def _patience_with(self, job: Job[Any]) -> float:
+        """Return for how long to wait for a job's end, in seconds.
+
+        It counts from the first start that had to wait: a command that does not stop holds up
+        the threads that answer only once.
+        """
+        with self.lock:
+            if self._awaited is not job:
+                self._awaited = job
+                self._await_until = time.monotonic() + STOPPING
+            return max(0.0, self._await_until - time.monotonic())
+
+    def _stopping(self, busy: Busy) -> Job[Any] | None:
+        """Return the job that is in the way of a start, or None if it has just ended.
+
+        Raises the refusal again if that job is not being stopped.
+        """
+        try:
+            found = find(self.operations, busy.job_id)
+        except (UnknownJob, ForgottenJob):
+            raise busy from None
+        if not is_rejection(busy) or (found.job is not None and not found.job.is_stopping):
+            raise busy
+        return found.job
 
     # Answers
 
@@ -136,6 +195,10 @@ class Module(Owner):
         """Return the keys about the progress of a job that is alive."""
         return {"result": "" if status.result is None else status.result}
 
+    def seen(self, status: Status) -> Status:
+        """Return the status of a job that has ended as CodeProject's clients are to see it."""
+        return status
+
     def outcome(self, status: Status) -> dict[str, Any]:
         """Return the keys about the outcome of a job that has ended."""
         milliseconds = int((status.elapsed or 0) * 1000)
@@ -160,6 +223,7 @@ class Module(Owner):
         }
 
     def _say_ended(self, status: Status) -> dict[str, Any]:
+        status = self.seen(status)
         is_completed = status.state is State.COMPLETED
         answer = {
             "success": is_completed,
@@ -192,7 +256,7 @@ def is_rejection(error: LongOperationError) -> bool:
 def say_error(error: LongOperationError) -> dict[str, Any]:
     """Answer that a request was refused; name the job that is running, if that is why."""
     answer: dict[str, Any] = {"success": False}
-    if isinstance(error, Busy) and is_rejection(error):
+    if isinstance(error, Busy) and is_rejection(error) and error.job_id:
         answer["commandId"] = error.job_id
     return {**answer, "error": str(error)}
 
@@ -206,7 +270,8 @@ def modules_of(operations: Iterable[LongOperation]) -> list[Module]:
     """Return the modules of operations that are served together.
 
     Sets ``operations`` of each. Operations without an owner are put into a module that is
-    named after their Python module. Raises ``ValueError`` if two modules have the same id.
+    named after their Python module. Raises ``ValueError`` if two modules have the same id, or
+    need different working directories.
     """
     found: dict[str, Module] = {}
     plain: dict[str, Module] = {}
@@ -222,7 +287,20 @@ def modules_of(operations: Iterable[LongOperation]) -> list[Module]:
         elif known is not module:
             raise ValueError(f"there are two modules called {module.id}: serve one at a time")
         module.operations.append(operation)
+    _check_folders(found.values())
     return list(found.values())
+
+
+def _check_folders(modules: Iterable[Module]) -> None:
+    """Raise ``ValueError`` if modules stand in different folders.
+
+    Each works in its own, where it looks for its models, and a process has one.
+    """
+    ids = {module.folder: module.id for module in modules if module.folder}
+    if len(ids) > 1:
+        first, second, *_ = ids.values()
+        raise ValueError(f"{first} and {second} each need their own folder as the working "
+                         "directory: serve each in a process of its own")
 
 
 def _words(status: Status) -> dict[str, Any]:

@@ -13,10 +13,8 @@ The module only dials out, to ``http://localhost:$CPAI_PORT/v1/``. Its threads a
 from __future__ import annotations
 
 import contextlib
-import http.client
 import logging
 import signal
-import socket
 import sys
 import threading
 import time
@@ -24,22 +22,23 @@ from collections import deque
 from typing import Any, Callable, Mapping
 from urllib.parse import quote, urlencode
 
+from ..cli.signals import ENDING, end_with_window
 from ..errors import LongOperationError
 from ..job import logger
 from ..values.jsontext import dumps, to_text
+from ..values.waits import wait_for
 from ..operation import close_all
+from .connection import Connection
 from .hosted import HostedModule
 from .module import say_error, say_unable
 from .request import RequestData
 
 STATUS_INTERVAL = 2.0  # seconds between two statuses
-REPLY_TIMEOUT = 10.0  # seconds for the server to take something
 #: Seconds for the last answers. The server waits 3 seconds for the end of a module.
 LAST_ANSWERS = 2.0
 FIRST_PAUSE = 0.05  # seconds after a poll that failed; doubled after each further one ...
 LONGEST_PAUSE = 2.0  # ... up to this
 _LOG_ENTRIES = 1000  # kept while the server takes none
-_FORM = "application/x-www-form-urlencoded"
 #: Commands that come all the time.
 _UNLOGGED = ("get_command_status", "get_module_status", "status", "get_status", "list-custom")
 #: Log levels that .NET calls otherwise.
@@ -60,7 +59,7 @@ class Polling:
         self._over = threading.Event()
         # The connections whose polls are waiting. Each poll thread adds and removes its own;
         # `run` reads a copy. A set does each of these atomically.
-        self._parked: set[_Server] = set()
+        self._parked: set[Connection] = set()
         # Log entries: appended by any thread, removed by the one that holds the lock.
         self._unsent_log: deque[dict[str, str]] = deque(maxlen=_LOG_ENTRIES)
         self._sending_log = threading.Lock()
@@ -89,8 +88,7 @@ class Polling:
         telling = threading.Thread(target=self._tell, daemon=True)
         for thread in (telling, *polls):
             thread.start()
-        while not self._over.wait(3600.0):  # with a time limit, so that signals are seen
-            pass
+        wait_for(self._over)
         logger.info("Shutting down")
         self._finish(polls)
         logger.removeHandler(handler)
@@ -102,8 +100,9 @@ class Polling:
             threading.Thread(target=self._over.set).start()
 
         with contextlib.suppress(ValueError):  # this is not the main thread
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDING:
                 signal.signal(number, end)
+            end_with_window()
 
     def _finish(self, polls: list[threading.Thread]) -> None:
         """End the polls, then the jobs, then the module; send what was logged."""
@@ -113,13 +112,14 @@ class Polling:
         for thread in polls:  # what was taken from the queue is answered
             thread.join(max(0.0, end - time.monotonic()))
         close_all(self._module.operations)  # and so their owner, the module
-        self._send_log(_Server(self._runner.port))
+        with contextlib.closing(Connection(self._runner.port)) as server:
+            self._send_log(server)
 
     # In the poll threads
 
     def _poll(self) -> None:
         """Get a request and answer it, until the end."""
-        server = _Server(self._runner.port)
+        server = Connection(self._runner.port)
         queue = quote(self._runner.queue_name.lower())
         path = f"queue/{queue}?moduleId={quote(self._module.id)}"
         pause = FIRST_PAUSE
@@ -133,7 +133,7 @@ class Polling:
             self._over.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _get_entry(self, server: _Server, path: str) -> tuple[int, str]:
+    def _get_entry(self, server: Connection, path: str) -> tuple[int, str]:
         """Return the status and the text of a poll, or 0 and the error if it failed."""
         # `run` may miss a poll that begins just as it hangs up. That does no harm: what this
         # poll gets is answered with an error, and `run` does not wait for it for long.
@@ -141,7 +141,7 @@ class Polling:
         try:
             # Without a time limit: an entry that came just as the time is up would be lost.
             return server.ask("GET", path)
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             return 0, repr(error)
         finally:
             self._parked.discard(server)
@@ -152,7 +152,7 @@ class Polling:
             print(f"no work from the server: {status or text}", file=sys.stderr, flush=True)
         self._is_troubled = True
 
-    def _answer(self, server: _Server, text: str) -> bool:
+    def _answer(self, server: Connection, text: str) -> bool:
         """Answer an entry of the queue; return whether it was one."""
         try:
             data = RequestData(text)
@@ -170,13 +170,13 @@ class Polling:
             self._over.set()
         return True
 
-    def _send(self, server: _Server, path: str, request_id: str, answer: Answer) -> None:
+    def _send(self, server: Connection, path: str, request_id: str, answer: Answer) -> None:
         """Send an answer. If the server does not take it, it is lost."""
         try:
             status, said = server.ask("POST", path, dumps(answer), "application/json")
             if status != 200:
                 logger.warning("the answer to %s was not taken: %s", request_id, said)
-        except (OSError, http.client.HTTPException):
+        except OSError:
             logger.exception("the answer to %s is lost", request_id)
 
     def _do(self, data: RequestData, command: str) -> Answer:
@@ -220,7 +220,7 @@ class Polling:
 
     def _tell(self) -> None:
         """Send the module's status and its log, until the end."""
-        server = _Server(self._runner.port)
+        server = Connection(self._runner.port)
         path = f"queue/updatemodulestatus/{quote(self._module.id)}"
         while not self._over.is_set():
             with contextlib.suppress(Exception):  # a module_status() may raise anything
@@ -229,9 +229,9 @@ class Polling:
                 self._send_log(server)
             self._over.wait(STATUS_INTERVAL)
 
-    def _send_log(self, server: _Server) -> None:
+    def _send_log(self, server: Connection) -> None:
         """Send what was logged. Called by the thread that reports, and by `run` at the end."""
-        with self._sending_log, contextlib.suppress(OSError, http.client.HTTPException):
+        with self._sending_log, contextlib.suppress(OSError):
             while self._unsent_log:
                 server.ask("POST", "log/", urlencode(self._unsent_log[0]))
                 self._unsent_log.popleft()  # afterwards, so that none is lost
@@ -245,41 +245,3 @@ class Polling:
             "category": self._module.name,
             "log_level": _LEVELS.get(record.levelname, record.levelname.lower()),
         })
-
-
-class _Server(http.client.HTTPConnection):
-    """A connection to the server, for one thread; it is made again when it is broken."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__("localhost", port)
-
-    def ask(self, method: str, path: str, body: str | None = None,
-            content_type: str = _FORM) -> tuple[int, str]:
-        """Return the status and the text of an answer; one with a body has `REPLY_TIMEOUT`.
-
-        Raises ``OSError`` or ``http.client.HTTPException``. If a connection that was kept from
-        an earlier request is broken, since the server has closed it, a body is sent once more.
-        """
-        was_kept = self.sock is not None
-        try:
-            self._set_timeout(None if body is None else REPLY_TIMEOUT)
-            headers = {} if body is None else {"Content-Type": content_type}
-            data = None if body is None else body.encode()
-            self.request(method, f"/v1/{path}", data, headers)
-            answer = self.getresponse()
-            return answer.status, answer.read().decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException):
-            self.close()
-            if was_kept and body is not None:
-                return self.ask(method, path, body, content_type)
-            raise
-
-    def hang_up(self) -> None:
-        """Send nothing more; an answer that is on its way still comes. Called by `run`."""
-        with contextlib.suppress(OSError, AttributeError):  # it may be closed, or not yet open
-            self.sock.shutdown(socket.SHUT_WR)
-
-    def _set_timeout(self, seconds: float | None) -> None:
-        self.timeout = seconds
-        if self.sock is not None:
-            self.sock.settimeout(seconds)

@@ -17,7 +17,8 @@ from typing import Any, Callable, Mapping, Sequence
 
 from ..errors import LongOperationError
 from ..job import logger
-from ..web.parameters import Upload
+from ..values.kinds import shown
+from ..web.multipart import Upload
 
 _YES = ("y", "yes", "t", "true", "on", "1")
 
@@ -25,15 +26,15 @@ _YES = ("y", "yes", "t", "true", "on", "1")
 class RequestData:
     """A request to a module: its command, values and files.
 
-    :param text: an entry of the queue, as JSON. Without one the request is empty.
+    :param json_request_data: an entry of the queue. Without one the request is empty.
 
-    Raises ``ValueError`` or ``AttributeError`` if the text is not such an entry.
+    Raises ``ValueError`` or ``AttributeError`` if it is not such an entry.
 
     One thread uses it at a time: the one that calls ``process()``, and then that of the job.
     """
 
-    def __init__(self, text: str | None = None) -> None:
-        entry = {} if text is None else json.loads(text)
+    def __init__(self, json_request_data: str | None = None) -> None:
+        entry = {} if json_request_data is None else json.loads(json_request_data)
         self.request_id: str = entry.get("reqid") or ""
         self._payload: dict[str, Any] = entry.get("payload") or _empty_payload()
         # The uploaded files with their names; None once they are in the payload.
@@ -51,8 +52,9 @@ class RequestData:
         """
         data = cls()
         data.request_id = id
-        data.command = command
-        data.segments = list(segments)
+        # The keys of an entry of the queue, in their order there.
+        data._payload = {"command": command, "values": [], "files": [],
+                         "urlSegments": list(segments)}
         data._uploads = []
         for name, given in values.items():
             plain = [value for value in given if not isinstance(value, bytes)]
@@ -88,7 +90,7 @@ class RequestData:
 
     @property
     def queue(self) -> Any:
-        """The name of the queue."""
+        """The name of the queue, which CodeProject does not say."""
         return self._payload.get("queue")
 
     @queue.setter
@@ -136,11 +138,15 @@ class RequestData:
         return json.dumps({"reqid": self.request_id, "payload": self.payload})
 
     def add_value(self, key: str, value: Any) -> None:
-        """Add a value."""
+        """Add a value; without a key, do nothing."""
+        if not key:
+            return
         self.value_list = [*(self.value_list or ()), {"key": key, "value": [value]}]
 
     def add_file(self, file_name: str) -> None:
-        """Add a file from this machine's disk."""
+        """Add a file from this machine's disk; without a name, do nothing."""
+        if not file_name:
+            return
         name = os.path.basename(file_name)
         data = self.encode_file_contents(file_name)
         self.files = [*(self.files or ()), {"name": name, "filename": name, "data": data}]
@@ -256,17 +262,23 @@ def unfold(payload: Mapping[str, Any],
     decode = decode or base64.b64decode
     found: dict[str, list[Any]] = {}
     for entry in payload.get("values") or ():
-        found.setdefault(entry["key"], []).extend(entry["value"])
+        found.setdefault(_name(entry["key"]), []).extend(entry["value"])
     for entry in payload.get("files") or ():
         upload = Upload(decode(entry["data"]))
         upload.filename = str(entry.get("filename") or "")
         upload.content_type = str(entry.get("contentType") or "")
-        found.setdefault(entry["name"], []).append(upload)
+        found.setdefault(_name(entry["name"]), []).append(upload)
     return found
 
 
+def _name(given: Any) -> str:
+    if not isinstance(given, str):
+        raise TypeError(f"{shown(given)} is not a name")
+    return given
+
+
 def _empty_payload() -> dict[str, Any]:
-    return {"command": None, "queue": "N/A", "urlSegments": [], "values": [], "files": []}
+    return {"queue": "N/A", "urlSegments": None, "command": None, "files": [], "values": []}
 
 
 def _open_image(content: bytes) -> Any:

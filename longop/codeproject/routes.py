@@ -106,7 +106,7 @@ def _start(module: Module, operation: LongOperation, depth: int, request: Reques
         job = begin()
         assert isinstance(job, Job)  # as the request says it must be
         return start.answer(job, preference)
-    return _reply(module, operation.name, id,
+    return _reply(module, module.command_of(operation), id,
                   lambda: module.say_begun(begin(), is_new=not key), is_start=True)
 
 

@@ -18,9 +18,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from types import ModuleType
 from typing import Any, Mapping
 
-from ..cli.target import load
+from ..cli.target import load, split
 from ..errors import TargetError
 from ..values.jsontext import dumps, loads
 from ..operation import LongOperation
@@ -29,11 +30,28 @@ from .adapter import Adapter
 #: The files of a module, of which ``assets/module`` has the templates.
 _ADAPTER = "adapter.py"
 _SETTINGS = "modulesettings.json"
-_FILES = (_ADAPTER, _SETTINGS, "install.sh", "install.bat", "package.sh", "explore.html")
+_FILES = (_ADAPTER, _SETTINGS, "install.sh", "install.bat", "package.sh", "package.bat",
+          "explore.html")
 #: The ``Type`` of an input, by the type in JSON Schema. All others are ``Text``.
 _TYPES = {"integer": "Integer", "number": "Float", "boolean": "Boolean"}
 #: The ``type`` of a field of the page, by that of the input. All others are ``text``.
 _FIELDS = {"Integer": "number", "Float": "number", "Boolean": "checkbox", "File": "file"}
+
+_ROW = """\
+  <div class="row mb-2">
+    <label class="col-form-label col-3" for="{id}">{name}</label>
+    <div class="col"><input class="form-control" {field}></div>
+  </div>"""
+_CHECKBOX = """\
+  <div class="row mb-2">
+    <div class="col-3"></div>
+    <div class="col">
+      <div class="form-check">
+        <input class="form-check-input" {field}>
+        <label class="form-check-label" for="{id}">{name}</label>
+      </div>
+    </div>
+  </div>"""
 
 
 def write(arguments: list[str], prog: str = "python -m longop.codeproject new") -> int:
@@ -54,15 +72,24 @@ def write(arguments: list[str], prog: str = "python -m longop.codeproject new") 
     # Written beside its place, and moved there as a whole once it is known to run.
     with tempfile.TemporaryDirectory(dir=os.path.dirname(folder)) as draft:
         whole = os.path.join(draft, id)
-        _fill(whole, operation, words)
+        _fill(whole, words)
         _test(whole, words["adapter"], options.target)
         with contextlib.suppress(OSError):
             os.rmdir(folder)  # if it exists, and is empty
         os.rename(whole, folder)
-    adapter = shlex.quote(f"{options.dir}/{words['adapter']}")
+    adapter = os.path.join(options.dir, words["adapter"])
     print(f"{folder} is a module of CodeProject.AI Server: copy it into the server's modules "
-          f"folder, or try it with python3 -m longop.serve {adapter}")
+          f"folder, or try it with {_command(adapter)}")
     return 0
+
+
+def _command(adapter: str) -> str:
+    """Return the command that serves an adapter, for the shell of this system."""
+    if os.name != "nt":
+        return f"python3 -m longop.serve {shlex.quote(adapter)}"
+    # cmd and PowerShell know no other quotes alike. A name cannot have them in it.
+    is_plain = re.fullmatch(r"[\w.:/\\-]+", adapter)
+    return "python -m longop.serve " + (adapter if is_plain else f'"{adapter}"')
 
 
 def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
@@ -71,7 +98,8 @@ def _parse(arguments: list[str], prog: str) -> argparse.Namespace:
         description="Write the folder of a module of CodeProject.AI Server for a function.")
     parser.add_argument("dir", metavar="DIR", help="a new folder; its name is the module's id")
     parser.add_argument("target", metavar="TARGET",
-                        help="the function, in a file of its own: path/to/file.py[:name]")
+                        help="the function or LongOperation, in a file of its own: "
+                             "path/to/file.py[:name], or package.module[:name]")
     return parser.parse_args(arguments)
 
 
@@ -106,18 +134,18 @@ def _test(folder: str, adapter: str, target: str) -> None:
 
 def _words(operation: LongOperation, id: str, target: str) -> dict[str, str]:
     """Return what the templates are filled in with, by its name there."""
-    found = _check_function(operation, target)
-    name = operation.function.__name__
+    if isinstance(operation.owner, Adapter):
+        raise TargetError(f"{target} is an adapter already: a module needs no other one")
+    source = _source_of(operation, target)
+    name = _name_of(operation, source, target)
     plain = re.sub(r"\W+", "_", operation.name).strip("_") or "run"
-    module = _check_file(operation, f"{plain}_adapter", target)
+    module = _check_file(source, f"{plain}_adapter", target)
     inputs = _inputs_of(operation)
-    is_operation = isinstance(found, LongOperation)
     return {
         "id": id,
         "name": plain.replace("_", " ").capitalize(),
-        "module": module,
-        "function": name,
-        "operation": name if is_operation else f"longop.LongOperation({name})",
+        "imports": _imports(operation, source, name, module),
+        "file": source.__file__ or "",
         "adapter": f"{plain}_adapter.py",
         "root": id.lower(),
         "rest": plain.replace("_", "-"),
@@ -128,28 +156,77 @@ def _words(operation: LongOperation, id: str, target: str) -> dict[str, str]:
     }
 
 
-def _check_function(operation: LongOperation, target: str) -> Any:
-    """Return what is found in a file under the function's name: it, or an operation of it.
+def _source_of(operation: LongOperation, target: str) -> ModuleType:
+    """Return the module in which the operation stands, or else its function.
 
-    Raises `TargetError` if a module's adapter could not import it by that name.
+    Raises `TargetError` if that is in no file.
     """
-    if isinstance(operation.owner, Adapter):
-        raise TargetError(f"{target} is an adapter already: a module needs no other one")
+    place, _ = split(target)
+    stem, _ = os.path.splitext(os.path.basename(place))
+    of_function = getattr(operation.function, "__module__", "")
+    found = [sys.modules[name] for name in (of_function, place, stem)
+             if getattr(sys.modules.get(name), "__file__", None)]
+    for source in found:
+        if _names_in(source, operation):
+            return source
+    if not found:
+        raise _no_function(target)
+    return found[0]
+
+
+def _name_of(operation: LongOperation, source: ModuleType, target: str) -> str:
+    """Return the name by which an adapter can import it: the operation, or else its function.
+
+    Raises `TargetError` if there is none.
+    """
+    _, wanted = split(target)
+    names = _names_in(source, operation)
+    if names:
+        return wanted if wanted in names else names[0]
     function = operation.function
-    module = sys.modules.get(getattr(function, "__module__", ""))
-    found = getattr(module, getattr(function, "__name__", ""), None)
+    name = getattr(function, "__name__", "")
     is_in_file = inspect.isfunction(function) and os.path.exists(inspect.getfile(function))
-    is_found = function in (found, getattr(found, "function", None))
-    if not (is_in_file and is_found):
-        raise TargetError(f"{target} is not a function that stands in a file under its own "
-                          "name")
-    return found
+    if not is_in_file or getattr(source, name, None) is not function:
+        raise _no_function(target)
+    return name
 
 
-def _check_file(operation: LongOperation, adapter: str, target: str) -> str:
-    """Return the name of the function's file as a module, beside that of the adapter."""
-    file = os.path.basename(inspect.getfile(operation.function))
-    module, _ = os.path.splitext(file)
+def _names_in(source: ModuleType, operation: LongOperation) -> list[str]:
+    """Return the names of an operation; `load` may have added a companion or an owner to it."""
+    return [name for name, value in vars(source).items()
+            if isinstance(value, LongOperation) and value.function is operation.function
+            and value.name == operation.name]
+
+
+def _no_function(target: str) -> TargetError:
+    return TargetError(f"{target} is neither a LongOperation nor a function that stands in a "
+                       "file under its own name")
+
+
+def _imports(operation: LongOperation, source: ModuleType, name: str, module: str) -> str:
+    """Return the lines that import the operation from a module, or make it.
+
+    One that is there is imported as it is, so that none of its options is lost.
+    """
+    found = getattr(source, name)
+    names = [name]
+    option = ""
+    companion = operation.companion
+    if companion is not None and companion is not getattr(found, "companion", None):
+        names.append(companion.__name__)  # `load` has found it
+        option = f"cancel={companion.__name__}"
+    line = f"from {module} import {', '.join(names)}"
+    if not isinstance(found, LongOperation):
+        options = ", ".join(filter(None, [name, option]))
+        return f"import longop\n{line}\n\noperation = longop.LongOperation({options})"
+    if option:
+        return f"{line}\n\noperation = {name}.replace({option})"
+    return line if name == "operation" else f"{line} as operation"
+
+
+def _check_file(source: ModuleType, adapter: str, target: str) -> str:
+    """Return the name of a file as a module, beside that of the adapter."""
+    module, _ = os.path.splitext(os.path.basename(source.__file__ or ""))
     if not module.isidentifier() or keyword.iskeyword(module) or module == adapter:
         raise TargetError(f"{target}: its file, {module}.py, needs a name that can be "
                           f"imported, and that is not {adapter}.py")
@@ -175,24 +252,34 @@ def _input_of(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _field_of(input: Mapping[str, Any]) -> str:
-    """Return an input as a field of the page."""
+    """Return an input as a row of the page, in the classes of the server's Bootstrap."""
     name = html.escape(input["Name"])
     kind = _FIELDS.get(input["Type"], "text")
+    words = {
+        "name": name,
+        "id": f"_MID_in_{name}",
+        "field": f'type="{kind}" id="_MID_in_{name}" data-input="_MID_{name}"'
+                 + _attributes_of(input),
+    }
+    return (_CHECKBOX if kind == "checkbox" else _ROW).format(**words)
+
+
+def _attributes_of(input: Mapping[str, Any]) -> str:
+    """Return what a field has beside its name: its default, and any number of decimals."""
     default = input.get("DefaultValue")
-    value = ""
+    step = ' step="any"' if input["Type"] == "Float" else ""
     if default is True:
-        value = " checked"
-    elif default is not None and default is not False:
-        text = default if isinstance(default, str) else dumps(default)
-        value = f' value="{html.escape(text)}"'
-    return (f'  <label class="form-label">{name} <input class="form-control" type="{kind}" '
-            f'step="any" data-input="_MID_{name}"{value}></label>')
+        return step + " checked"
+    if default is None or default is False:
+        return step
+    text = default if isinstance(default, str) else dumps(default)
+    return f'{step} value="{html.escape(text)}"'
 
 
 # The folder
 
 
-def _fill(folder: str, operation: LongOperation, words: Mapping[str, str]) -> None:
+def _fill(folder: str, words: Mapping[str, str]) -> None:
     """Write all files of the module."""
     longop = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if not os.path.isdir(longop):
@@ -200,7 +287,7 @@ def _fill(folder: str, operation: LongOperation, words: Mapping[str, str]) -> No
         raise TargetError(f"longop runs from an archive, {archive}: unpack it first")
     shutil.copytree(longop, os.path.join(folder, "longop"),
                     ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(inspect.getfile(operation.function), folder)
+    shutil.copy(words["file"], folder)
     for file in _FILES:
         name = words["adapter"] if file == _ADAPTER else file
         newline = "\r\n" if file.endswith(".bat") else "\n"

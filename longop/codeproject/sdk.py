@@ -11,19 +11,22 @@ import logging
 import os
 import sys
 import time
-from enum import Enum, Flag
-from typing import Any, Dict, List, Union
+from enum import Flag
+from functools import cached_property
+from typing import Any, Dict, Iterator, List, Union
 
 from .. import wings
 from ..errors import TargetError
 from ..job import logger
+from . import helpers, options
 from .checkpoints import checkpoint
+from .folders import module_folder
+from .options import ModuleOptions
 from .request import RequestData
-from .settings import read_identity
+from .settings import read, set_environment
 from .system import SystemInfo
 
 JSON = Union[None, bool, int, float, str, List[Any], Dict[str, Any]]
-_DEFAULT_PORT = 32168
 #: Python's log levels, by the names of .NET's. All other names mean INFO.
 _LOG_LEVELS = {
     "trace": logging.DEBUG,
@@ -45,35 +48,30 @@ class LogMethod(Flag):
     All = 15
 
 
-class LogVerbosity(Enum):
-    """How much is logged."""
-
-    Unknown = "unknown"
-    Quiet = "quiet"
-    Info = "info"
-    Loud = "loud"
-
-
 class ModuleRunner:
     """The base class of adapters. Each method may be overridden; only `process` must be.
 
-    Its attributes come from the environment that CodeProject sets, with the SDK's defaults.
-    A value that makes no sense is ignored.
+    Its attributes come from the environment that CodeProject sets (see `ModuleOptions`). As far
+    as that says nothing, they come from the module's settings, whose variables are set first.
 
-    :param folder: the module's folder, unless the environment names it; by default the folder
-        of the file in which the adapter is written.
+    :param folder: the module's folder, unless the environment names it; by default that of the
+        file in which the adapter is written, or the nearest one above it with settings.
 
     Each use of an attribute is a checkpoint of a long command: see `checkpoints`.
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self._read_identity(folder)
-        self._read_environment()
+        self.module_path = os.path.normpath(folder_of(type(self), folder))
+        with contextlib.suppress(TargetError):  # raised again when the module is made
+            set_environment(read(self.module_path))
+        self._take_options()
         self.system_info = SystemInfo()
         self.inference_device = "CPU"
         self.inference_library = ""
         self.can_use_GPU = False
-        self.selftest_check_pkgs = False
+        self.selftest_check_pkgs = True
+        # Adapters ask for it when they begin: a test may need no model, for example.
+        self._performing_self_test = "--selftest" in sys.argv[1:]
         #: Set to False, by `cancel_command_task` too, it says that a command stops by itself.
         self.force_shutdown = True
         self._successful_inferences = 0
@@ -97,7 +95,7 @@ class ModuleRunner:
     # What an adapter overrides
 
     def initialise(self) -> None:
-        """Begin. Called once, before any request."""
+        """Begin. Called once, before any request. May be a coroutine function."""
 
     def initialize(self) -> None:
         """Begin: the other spelling. If overridden, it is called in place of `initialise`."""
@@ -108,7 +106,7 @@ class ModuleRunner:
         Return a mapping, or, if the command takes long, a function to call with the data. Both
         this method and that function may be coroutine functions.
 
-        Called in several threads at once.
+        Called in up to `parallelism` threads at once.
         """
         raise NotImplementedError
 
@@ -147,6 +145,8 @@ class ModuleRunner:
 
     def log(self, log_method: LogMethod, data: Any) -> None:
         """Log ``data["message"]`` at ``data["loglevel"]``."""
+        if not data:
+            return
         level = str(data.get("loglevel")).lower()
         logger.log(_LOG_LEVELS.get(level, logging.INFO), "%s", data.get("message"))
 
@@ -174,55 +174,105 @@ class ModuleRunner:
         description, began = timer
         logger.info("%s took %.0fms", description, (time.perf_counter() - began) * 1000)
 
-    def _read_identity(self, folder: str | None) -> None:
-        folder = os.environ.get("CPAI_MODULE_PATH") or folder or _folder_of(type(self))
-        self.module_path = os.path.normpath(folder)
-        self.module_id = os.path.basename(os.path.abspath(self.module_path))
-        self.module_name = self.module_id
-        with contextlib.suppress(TargetError):  # raised again when the module is made
-            self.module_id, self.module_name = read_identity(self.module_path)
+    async def call_api(self, method: str, files: Any = None, data: Any = None) -> Any:
+        """Call CodeProject, such as for the work of another module; return its answer.
 
-    def _read_environment(self) -> None:
-        variable = os.environ.get
-        usual_name = f"{self.module_id.lower()}_queue"
-        self.queue_name = variable("CPAI_MODULE_QUEUENAME") or usual_name
-        self.port = _read_port()
-        self.base_api_url = f"http://localhost:{self.port}/v1/"
-        self.server_root_path = variable("CPAI_APPROOTPATH")
-        self.launched_by_server = variable("CPAI_MODULE_SERVER_LAUNCHED", "").lower() == "true"
-        self.python_dir = os.path.dirname(sys.executable)
-        self.required_MB = _read_number("CPAI_MODULE_REQUIRED_MB")
-        self.accel_device_name = variable("CPAI_ACCEL_DEVICE_NAME")
-        self.parallelism = _read_number("CPAI_MODULE_PARALLELISM") or _default_parallelism()
-        self.enable_GPU = variable("CPAI_MODULE_ENABLE_GPU", "true").lower() == "true"
-        half = variable("CPAI_HALF_PRECISION")
-        self.half_precision = half if half in ("enable", "disable", "force") else "disable"
-        self.log_verbosity = _read_verbosity()
+        :param method: the path below ``/v1/``.
+        :param files: the name, content and type of each file, by the name of its field.
+        :param data: the values, by their names.
+
+        The answer is text or a value of JSON; without one it is an empty text.
+        """
+        import asyncio  # whoever awaits this has loaded it
+
+        loop = asyncio.get_running_loop()
+        url = self.base_api_url + method
+        return await loop.run_in_executor(
+            None, helpers.post_form, url, data or {}, files or {})
+
+    def check_packages(self) -> None:
+        """Log which packages that the module requires are not installed."""
+        file = self.get_requirements_filepath()
+        if file is None:
+            return
+        for name in helpers.missing_packages(file):
+            logger.warning("%s asks for %s, which is not installed", file, name)
+
+    def get_requirements_filepath(self) -> str | None:
+        """Return the file of the packages that the module requires here, or None."""
+        for name in self._names_of_requirements():
+            path = os.path.join(self.module_path, name)
+            if os.path.exists(path):
+                return path
+        return None
+
+    # What is known of the machine only after some work
+
+    @cached_property
+    def half_precision(self) -> str:
+        """``enable``, ``disable`` or ``force``: whether to compute with half precision."""
+        given = ModuleOptions.half_precision
+        if given is not None:
+            return given
+        return "enable" if self.system_info.hasTorchHalfPrecision else "disable"
+
+    @cached_property
+    def python_pkgs_dir(self) -> str:
+        """The folder of the packages that are installed."""
+        import sysconfig  # few adapters ask for it
+
+        return sysconfig.get_path("purelib")
+
+    def _take_options(self) -> None:
+        """Take what the environment says: from now on the adapter may change its own copy."""
+        folder = self.module_path
+        self.module_id, self.module_name = options.identity(folder)
+        self.queue_name = options.queue_name(self.module_id)
+        self.server_root_path = options.server_root(folder)
+        self.port = ModuleOptions.port
+        self.base_api_url = ModuleOptions.base_api_url
+        self.launched_by_server = ModuleOptions.launched_by_server
+        self.python_dir = ModuleOptions.python_dir
+        self.required_MB = ModuleOptions.required_MB
+        self.accel_device_name = ModuleOptions.accel_device_name
+        self.parallelism = ModuleOptions.parallelism
+        self.enable_GPU = ModuleOptions.enable_GPU
+        self.log_verbosity = ModuleOptions.log_verbosity
+        if self.enable_GPU and sys.platform == "darwin":
+            # What PyTorch cannot do on an Apple GPU it then does on the CPU.
+            os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
+    def _names_of_requirements(self) -> Iterator[str]:
+        """Yield the files that may list the packages for this machine, the best one first."""
+        info = self.system_info
+        if info.system != info.os:
+            board = info.system.lower().replace(" ", "")
+            yield f"requirements.{board}.txt"
+        for device in self._devices():
+            for place in (f"{info.os}.{info.cpu_arch}", info.os, ""):
+                parts = ("requirements", place.lower(), device, "txt")
+                yield ".".join(part for part in parts if part)
+
+    def _devices(self) -> Iterator[str]:
+        if self.enable_GPU:
+            if self.system_info.hasTorchROCm:
+                yield "rocm"
+            if self.system_info.hasTorchCuda:
+                yield "cuda"
+            yield "gpu"
+        yield ""
 
 
-def _folder_of(kind: type) -> str:
-    """Return the folder of the file in which an adapter is written."""
+def folder_of(kind: type, given: str | None = None) -> str:
+    """Return a module's folder: as CodeProject says, as is given, or that of its adapter."""
+    of_server: str | None = options.variable("CPAI_MODULE_PATH", None)
+    return of_server or given or _home_of(kind)
+
+
+def _home_of(kind: type) -> str:
+    """Return the folder of the module that an adapter is written in."""
     file: str | None = getattr(sys.modules[kind.__module__], "__file__", None)
     is_ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
     if is_ours or not file:
         return "."
-    return os.path.dirname(os.path.abspath(file))
-
-
-def _read_number(variable: str) -> int:
-    text = os.environ.get(variable, "")
-    return int(text) if text.isdecimal() else 0
-
-
-def _read_port() -> int:
-    port = _read_number("CPAI_PORT")
-    return port if 0 < port < 65_536 else _DEFAULT_PORT
-
-
-def _default_parallelism() -> int:
-    return max(1, (os.cpu_count() or 2) // 2)
-
-
-def _read_verbosity() -> LogVerbosity:
-    text = os.environ.get("CPAI_LOG_VERBOSITY", "").lower()
-    return LogVerbosity(text if text in ("info", "loud") else "quiet")
+    return module_folder(file)

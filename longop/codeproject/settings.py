@@ -7,20 +7,21 @@ https://codeproject.github.io/codeproject.ai/devguide/module_settings.html
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import sys
 import typing
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Iterable, Mapping, NamedTuple
+from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 from ..values.conversion import kind_of
 from ..errors import TargetError
 from ..values.jsontext import loads
 from ..signature import Arguments, Parameter, Parameters
-from ..values.kinds import Converter, Kind
+from ..values.kinds import Kind
+from . import folders
 
-FILE = "modulesettings.json"
 #: What an input is converted to, by its ``Type`` in lower case. All others are text.
 _TYPES: dict[str, type] = {
     "integer": int, "int": int,
@@ -28,6 +29,9 @@ _TYPES: dict[str, type] = {
     "boolean": bool, "bool": bool,
     "file": bytes,
 }
+_SYSTEMS = {"win32": "windows", "darwin": "macos"}
+#: What each macro stands for, by the macro.
+Macros = Mapping[str, Callable[[], str]]
 _KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text"}
 _STRING = r'("(?:\\.|[^"\\\n])*")'
 _COMMENT = _STRING + r"|//[^\n]*|#[^\n]*|/\*.*?\*/"
@@ -51,6 +55,9 @@ class Settings:
     id: str
     name: str
     version: str = ""
+    #: The file that CodeProject starts, in the folder or below it.
+    entry: str = ""
+    category: str = ""
     routes: list[RouteMap] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -58,11 +65,31 @@ class Settings:
 class Inputs(Parameters):
     """The inputs of a route: parameters that are passed together, as one mapping.
 
-    None is required, and what the file does not name is accepted too, as in CodeProject.
+    They describe what the adapter takes, and nothing is checked against them, as in
+    CodeProject: an adapter gets each value as it came.
     """
 
     def __init__(self, records: Iterable[Parameter] = ()) -> None:
         super().__init__(records, takes_more=True)
+
+    def parse(self, values: Mapping[str, list[Any]]) -> dict[str, Any]:
+        """Return the values as they came, one of a name or a list of them."""
+        received = self.receive(values)
+        return {name: given[0] if len(given) == 1 else given
+                for name, given in received.items()}
+
+    def receive(self, values: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """Return the values of each name as they came; base64 of a file becomes the file."""
+        return {name: [self._receive_one(name, value) for value in given]
+                for name, given in values.items()}
+
+    def _receive_one(self, name: str, value: Any) -> Any:
+        if not (value and isinstance(value, str) and self.takes_file(name)):
+            return value
+        try:
+            return self.by_name[name].kind.convert(value)
+        except ValueError:  # it is another text, which the adapter may know
+            return value
 
     def bind(self, values: Mapping[str, Any], callback: object) -> Arguments:
         """Return the arguments of the call: the callback, and all values as one mapping."""
@@ -74,8 +101,8 @@ def read(folder: str) -> Settings:
 
     Raises `TargetError`, which says what is wrong in the file, and where.
     """
-    file = os.path.join(folder, FILE)
-    if not os.path.exists(file):
+    file = os.path.join(folder, folders.SETTINGS)
+    if not folders.has_settings(folder):
         name = os.path.basename(os.path.abspath(folder))
         return Settings(name, name)
     try:
@@ -113,15 +140,38 @@ def _read_module(whole: Any, folder: str) -> Settings:
     if not id:
         raise ValueError("Modules has no module")
     module = modules.get(id, dict)
-    macros = {"%MODULE_ID%": id, "%CURRENT_MODULE_PATH%": folder}
+    macros = _macros(id, folder)
     settings = Settings(id, module.text("Name", id), module.text("Version", ""))
+    # Before version 2.4 of the server, its parts stood in the module itself.
+    launch = module.get("LaunchSettings", dict, module.value)
+    settings.entry = launch.text("FilePath", "").replace("\\", "/")
+    settings.category = module.get("PublishingInfo", dict, {}).text("Category", "")
     for part in module.get("RouteMaps", list, []).parts():
         settings.routes.append(_read_route(part, macros))
-    settings.environment = _read_environment(module, macros)
+    settings.environment = {
+        **_launch_environment(launch, module.get("GpuOptions", dict, {}), macros),
+        **_read_environment(module, macros),
+    }
     return settings
 
 
-def _read_route(part: _Part, macros: Mapping[str, str]) -> RouteMap:
+def _launch_environment(launch: _Part, gpu: _Part, macros: Macros) -> dict[str, str]:
+    """Return the variables that CodeProject makes of the rest of the settings."""
+    found = {
+        "CPAI_MODULE_QUEUENAME": _expand(launch.word("Queue"), macros),
+        "CPAI_MODULE_PARALLELISM": launch.count("Parallelism"),
+        "CPAI_MODULE_REQUIRED_MB": launch.count("RequiredMb"),
+        "CPAI_LOG_VERBOSITY": launch.word("LogVerbosity"),
+        "CPAI_ACCEL_DEVICE_NAME": gpu.word("AcceleratorDeviceName"),
+        "CPAI_HALF_PRECISION": gpu.word("HalfPrecision"),
+    }
+    allowed = [gpu.get(key, object, True).value for key in ("InstallGPU", "EnableGPU")]
+    if not all(allowed):
+        found["CPAI_MODULE_ENABLE_GPU"] = "False"
+    return {name: text for name, text in found.items() if text}
+
+
+def _read_route(part: _Part, macros: Macros) -> RouteMap:
     path = _expand(part.text("Route"), macros).strip("/")
     if not path:
         raise ValueError(f"{part.place}.Route is empty")
@@ -150,34 +200,62 @@ def _bounded(kind: Kind, low: float | None, high: float | None) -> Kind:
         schema["minimum"] = low
     if high is not None:
         schema["maximum"] = high
-    return Kind(schema, partial(_convert_within, kind.convert, low, high))
+    return kind._replace(schema=schema)
 
 
-def _convert_within(convert: Converter, low: float | None, high: float | None,
-                    value: Any) -> Any:
-    found = convert(value)
-    if isinstance(found, (int, float)):
-        if low is not None and found < low:
-            raise ValueError(f"must be at least {low:g}, not {found}")
-        if high is not None and found > high:
-            raise ValueError(f"must be at most {high:g}, not {found}")
-    return found
-
-
-def _read_environment(module: _Part, macros: Mapping[str, str]) -> dict[str, str]:
+def _read_environment(module: _Part, macros: Macros) -> dict[str, str]:
     variables = module.get("EnvironmentVariables", dict, {})
     found = {}
     for name, value in variables.value.items():
         if isinstance(value, (dict, list)) or "=" in name or not name:
             raise ValueError(f"{variables.place}.{name} must be a text, without = in its name")
         if value is not None:
-            found[name.upper()] = _expand(str(value), macros)
+            found[name.upper()] = _expand_variable(str(value), macros)
     return found
 
 
-def _expand(text: str, macros: Mapping[str, str]) -> str:
-    for macro, value in macros.items():
-        text = text.replace(macro, value)
+def _expand_variable(text: str, macros: Macros) -> str:
+    """Return the value of a variable; it is taken for a path, unless it begins with ``@``."""
+    if text.startswith("@"):
+        return text[1:]
+    return _expand(text, macros).replace("\\", os.sep).replace("/", os.sep)
+
+
+def _macros(id: str, folder: str) -> Macros:
+    """Return what each macro stands for. It is found out only if a text has the macro."""
+    modules = os.path.dirname(folder)
+
+    def root() -> str:
+        of_server = os.environ.get("CPAI_APPROOTPATH") or folders.find_server_root(folder)
+        return of_server or os.path.dirname(modules)
+
+    return {
+        "%MODULE_ID%": lambda: id,
+        "%CURRENT_MODULE_PATH%": lambda: folder,
+        "%MODULES_PATH%": lambda: modules,
+        "%ROOT_PATH%": root,
+        "%RUNTIMES_PATH%": lambda: os.path.join(root(), "runtimes"),
+        "%DATA_DIR%": folders.data_folder,
+        "%OS%": _system_name,
+        "%PLATFORM%": _platform_name,
+    }
+
+
+def _system_name() -> str:
+    return _SYSTEMS.get(sys.platform, "linux")
+
+
+def _platform_name() -> str:
+    import platform  # few settings have this macro
+
+    is_arm = platform.machine().lower() in ("arm64", "aarch64")
+    return _system_name() + ("-arm64" if is_arm else "")
+
+
+def _expand(text: str, macros: Macros) -> str:
+    for macro, find in macros.items():
+        if macro in text:
+            text = text.replace(macro, find())
     return text
 
 
@@ -229,10 +307,22 @@ class _Part:
         if part.value is None:
             return None
         try:
-            return float(part.value)
+            number = float(part.value)
         except (TypeError, ValueError):
-            what = f"must be a number, not {part.value!r:.40}"
-            raise ValueError(f"{part.place} {what}") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"{part.place} must be a number, not {part.value!r:.40}")
+        return number
+
+    def count(self, key: str) -> str:
+        """Return a whole number as text, or an empty text if there is none above 0."""
+        number = int(self.number(key) or 0)
+        return str(number) if number > 0 else ""
+
+    def word(self, key: str) -> str:
+        """Return a text, or an empty one if there is something else."""
+        value = self.get(key, object, None).value
+        return value if isinstance(value, str) else ""
 
     def parts(self) -> list[_Part]:
         """Return the objects in a list."""

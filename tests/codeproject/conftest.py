@@ -67,7 +67,8 @@ def made(write):
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch):
-    """Start without CodeProject's variables in the environment."""
+    """Start without CodeProject's variables in the environment; return to this folder."""
+    monkeypatch.chdir(os.getcwd())  # a module works in its own
     for name in list(os.environ):
         if name.startswith("CPAI_"):
             monkeypatch.delenv(name)

@@ -212,7 +212,8 @@ from functions import count
 
 operation = longop.LongOperation(count, name="counting")
 '''
-# The grace of a command that says that it ends by itself is over at once.
+# The grace of a command that says that it ends by itself is over at once, as is that of what
+# does not stop.
 AT_ONCE = '''
 import threading
 from longop.codeproject.checkpoints import GRACE
@@ -222,6 +223,10 @@ class Timer(threading.Timer):
         self.function() if self.interval == GRACE else super().start()
 
 threading.Timer = Timer
+import longop
+import longop.codeproject.module
+longop.codeproject.module.STOPPING = 0
+longop.LongOperation.__init__.__kwdefaults__["grace"] = 0
 '''
 # A pause between two polls is noted, and is over in a moment.
 QUICKLY = '''
@@ -230,7 +235,8 @@ import longop.codeproject.queue
 
 class Event(threading.Event):
     def wait(self, seconds=None):
-        if seconds == 3600:
+        is_main = threading.current_thread() is threading.main_thread()  # waits for the end
+        if is_main or seconds in (None, 3600):
             return super().wait(seconds)
         with open("pauses", "a") as file:
             print(seconds, file=file)
@@ -342,6 +348,14 @@ def ends(server, process):
     """Tell a module to end; return its exit code and its reply."""
     request = server.quit(server.modules[0])
     return process.wait(WAIT), request.reply()
+
+
+def pauses(folder):
+    """Return the pauses between polls that a module has noted, which runs `QUICKLY`."""
+    file = folder / "pauses"
+    # Without what is half a line yet.
+    whole = file.read_text().rpartition("\n")[0] if file.exists() else ""
+    return [float(line) for line in whole.split()]
 
 
 def assert_that_pauses_grow(polls):

@@ -19,6 +19,7 @@ from longop.codeproject import checkpoints
 
 from ..serve.test_main import get, served
 from ..waiting import WAIT, end_of, wait_until
+from ..windows import SIGNALS
 from .adapters import ANSWERS, ARTICLE, ASYNC, HEAD, RUNNING, SETTINGS, STEPS, TWO, error
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +99,8 @@ def test_the_article_has_its_grace(article, grace):
     assert status.state is State.CANCELLED
     assert status.result["result"] == "1 2 3 4 5 6 7 8 9 10"
     answer = article.status(job.id)
-    assert (answer["success"], answer["stop_reason"]) == (False, "cancelled")
+    assert (answer["success"], answer["commandStatus"], answer["stop_reason"]) == (
+        True, "completed", "cancelled")  # as the SDK says, so that its pages stop polling
 
 
 def test_the_article_over_http(write):
@@ -262,7 +264,7 @@ class Shared(ModuleRunner):
         SHARED["x"] = data.request_id
         BARRIER.wait(10)
         return SHARED
-''', TWO)
+''', {"Modules": {"Mod": {**TWO["Modules"]["Mod"], "LaunchSettings": {"Parallelism": 2}}}})
     for _ in range(20):
         answers = []
         threads = [threading.Thread(target=lambda path, answers=answers: answers.append(
@@ -272,7 +274,7 @@ class Shared(ModuleRunner):
         for thread in threads:
             thread.join(WAIT)
         assert len({answer["requestId"] for answer in answers}) == 2
-        assert {answer["command"] for answer in answers} == {"one", "two"}
+        assert {answer["command"] for answer in answers} == {"first", "second"}
 
 
 # How an adapter begins and ends
@@ -292,11 +294,28 @@ class Begins(ModuleRunner):
     assert [name] == sys.modules["an_adapter"].SEEN
 
 
+@pytest.mark.parametrize("name", ["initialise", "initialize"])
+def test_it_may_begin_as_a_coroutine_function(made, name):
+    """An async initialise() is run to its end before any request, as with the SDK."""
+    door, module = made(HEAD + f'''
+class Begins(ModuleRunner):
+    async def {name}(self):
+        await asyncio.sleep(0)
+        SEEN.append("begun")
+
+    def process(self, data):
+        return {{"x": SEEN}}
+''')
+    assert module.SEEN == ["begun"]
+    assert door.post()["x"] == ["begun"]
+
+
 @pytest.mark.parametrize(("statement", "said"), [
     ("raise ValueError('no model')", "ValueError: no model"),
     ("raise ValueError('no model\\nno hope')", "no model no hope"),
     ("self.nothing", "has no attribute 'nothing'"),
-    ("raise SystemExit('no model')", "no model")])
+    ("raise SystemExit('no model')", "no model"),
+    ("import sys; sys.exit(0)", "SystemExit: 0")])
 @pytest.mark.parametrize("where", ["initialise(self):", "__init__(self): super().__init__();"])
 def test_it_cannot_begin(write, statement, said, where):
     """An error at the beginning is one line, with the adapter's name."""
@@ -323,6 +342,7 @@ class Begins(ModuleRunner):
         assert said == "longop.serve: Begins cannot begin: ValueError: no model\n"
 
 
+@SIGNALS
 def test_it_is_cleaned_up(write, tmp_path):
     """cleanup() is called, once, when `longop.serve` ends."""
     place = write(HEAD + f'''

@@ -1,16 +1,24 @@
 """`longop.codeproject.adapter`: how its long commands are started, and that one runs at a time."""
 
 import contextlib
+import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from longop import Busy
+from longop import Busy, Callback, OperationCancelled
+from longop.codeproject.adapter import Turns
 
-from ..serve.test_main import ask, get, served
+from ..serve.test_main import get, served
 from ..waiting import WAIT, end_of, wait_until
-from .adapters import HEAD, RUNNING, STEPS, TWO
+from ..windows import SIGNALS
+from .adapters import ANSWERS, HEAD, RUNNING, STEPS, TWO, until_seen
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_second_start_is_refused_on_every_route(made):
@@ -128,14 +136,130 @@ def test_one_long_command_at_a_time(made, options):
         door.operations[0].replace(**options)
 
 
-def test_in_a_process_it_cannot_run(write):
-    """A command cannot run in another process than its adapter, and the error says so."""
-    with served(write(STEPS), "--executor", "process") as (process, line, url):
-        start = line and get(url + "v1")["operations"][0]["start"]
-        said = ask(url + start[1:], "POST")[1]["error"] if line else process.stderr.read()
-    assert "process" in said
+@pytest.mark.parametrize("command", ["serve", "run"])
+def test_in_a_process_it_cannot_run(write, tmp_path, command):
+    """Commands run where their adapter is; another executor is refused at the start."""
+    place = write(STEPS + f'''
+    def cleanup(self):
+        open({str(tmp_path / "cleaned")!r}, "w").close()
+''')
+    done = subprocess.run([sys.executable, "-m", f"longop.{command}", place, "--executor",
+                           "process"], stderr=subprocess.PIPE, text=True, timeout=WAIT,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "an adapter's commands run where the adapter is, in this process" in done.stderr
+    assert (tmp_path / "cleaned").exists()
 
 
+# How many at once
+
+MEETS = HEAD + '''
+class Meets(ModuleRunner):
+    inside, most = 0, 0
+    lock = threading.Lock()
+
+    def process(self, data):
+        if data.get_value("quick"):
+            return {"most": Meets.most}
+        with self.lock:
+            Meets.inside += 1
+            Meets.most = max(Meets.most, Meets.inside)
+        SEEN.append("inside")
+        MAY.acquire(timeout=10)
+        with self.lock:
+            Meets.inside -= 1
+        return {"x": 1}
+'''
+
+
+def with_parallelism(number):
+    return {"Modules": {"Mod": {"LaunchSettings": {"Parallelism": number},
+                                "RouteMaps": [{"Route": "mod/one", "Command": "first"}]}}}
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_parallelism(made, number):
+    """At most as many requests are processed at once as the settings say; others wait."""
+    door, module = made(MEETS, with_parallelism(number))
+    threads = [threading.Thread(target=door.post) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for done in range(8):
+        wait_until(lambda done=done: len(module.SEEN) >= min(8, number + done))
+        assert len(module.SEEN) == min(8, number + done)  # those that wait are not let in
+        module.MAY.release()
+    for thread in threads:
+        thread.join(WAIT)
+    assert module.Meets.most == number
+
+
+def test_parallelism_0(made, monkeypatch):
+    """Parallelism 0 means half of the processors, but at least one."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    door, _ = made(MEETS, with_parallelism(0))
+    assert door.runner.parallelism == 1
+    assert door.post(body={"quick": "1"})["success"] is True
+
+
+@pytest.mark.parametrize("number", [1, 0])
+def test_parallelism_that_an_adapter_sets(made, number):
+    """What an adapter sets when it begins counts: a trainer may say that there is one."""
+    door, module = made(MEETS + f'''
+    def initialise(self):
+        self.parallelism = {number}
+''', with_parallelism(4))
+    assert door.runner.parallelism == 1
+    threads = [threading.Thread(target=door.post) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        module.MAY.release()
+    for thread in threads:
+        thread.join(WAIT)
+    assert module.Meets.most == 1
+
+
+def test_a_turn_comes_back(made):
+    """A process() that raises gives its turn back."""
+    door, _ = made(ANSWERS, with_parallelism(1))
+    for how in ("raise", "exit", "none", "dict") * 3:
+        assert door.post(body={"how": how})["success"] is (how == "dict")
+
+
+def test_a_job_that_waits_for_its_turn_stops(made):
+    """A cancel ends a job that waits for other requests to be processed."""
+    door, module = made(MEETS, with_parallelism(1))
+    thread = threading.Thread(target=door.post)
+    thread.start()
+    until_seen(module, "inside")
+    _, status = door.ask("POST", door.path, Prefer="respond-async")
+    (job,) = door.live
+    assert (job.id, job.cancel()) == (status["id"], True)
+    assert end_of(job).state.value == "cancelled"
+    assert module.SEEN == ["inside"]
+    module.MAY.release()
+    thread.join(WAIT)
+    assert door.post(body={"quick": "1"})["most"] == 1
+
+
+def test_turns():
+    """Those that wait are let in as others leave, each once."""
+    turns = Turns(2)
+    first, second = contextlib.ExitStack(), contextlib.ExitStack()
+    first.enter_context(turns.take(Callback()))
+    second.enter_context(turns.take(Callback()))
+    cancelled = Callback()
+    cancelled.cancel()
+    with pytest.raises(OperationCancelled), turns.take(cancelled):
+        pass
+    first.close()
+    with turns.take(Callback()):
+        pass
+    second.close()
+
+
+@SIGNALS
 def test_the_jobs_outlive_the_server(write, tmp_path):
     """With --history a long command's result outlives the server."""
     source = HEAD + '''

@@ -1,14 +1,17 @@
 """`longop.codeproject.explorer`: what CodeProject.AI Server's pages ask for."""
 
 import http.client
+import re
 import socket
 import threading
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 import longop
 from longop.cli.target import load
+from longop.codeproject import explorer
 from longop.web.api import Api
 from longop.web.gate import Gate
 
@@ -89,7 +92,7 @@ def test_modules_that_run(door):
     (one,) = answer["modules"]
     assert (one["moduleId"], one["name"], one["version"]) == ("My-Module_2", "My module", "1.2.3")
     assert isinstance(one["launchSettings"]["queue"], str)
-    assert isinstance(one["publishingInfo"]["category"], str)
+    assert one["publishingInfo"]["category"] == ""
     ui = one["uiElements"]["explorerUI"]
     assert ui["html"] == '<b id="MyModule2_x">\u00e9</b>'
     assert ui["css"].strip() == "#MyModule2_x { color: red }"
@@ -98,6 +101,14 @@ def test_modules_that_run(door):
     (route,) = one["routeMaps"]
     assert (route["route"], route["method"], route["description"]) == ("my/run", "POST", "Runs.")
     assert (route["name"], route["command"]) == ("Run it", "go")
+
+
+@pytest.mark.parametrize("info", [{"Category": "Computer Vision"}, {"category": None}, {}, None])
+def test_the_category_is_that_of_the_settings(door, info):
+    """The Explorer puts a module under its category; without one that is empty, not null."""
+    settings = module() if info is None else module(PublishingInfo=info)
+    (one,) = door(settings=settings).ask("GET", "/v1/module/list/running")[1]["modules"]
+    assert one["publishingInfo"]["category"] == ((info or {}).get("Category") or "")
 
 
 @pytest.mark.parametrize("page", [None, "", "<b>no marks</b>", PAGE.replace("END", "EN")])
@@ -128,9 +139,9 @@ def test_the_page(door):
     assert (code, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     text = text.decode()
     assert "_MID_" not in text
-    assert 'href="/assets/server.css?v=2.6.1.0"' in text
-    assert 'src="/assets/server.js"' in text
-    assert 'src="/assets/explorer.js"' in text
+    assert 'href="../assets/server.css?v=2.6.1.0"' in text
+    assert 'src="../assets/server.js"' in text
+    assert 'src="../assets/explorer.js"' in text
     assert "http://example.com:32168/ stays" in text
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -145,7 +156,16 @@ def test_the_page(door):
 def test_addresses(door, address):
     """However a page spells CodeProject's address, it becomes ours."""
     text = get(door(f'<script src="{address}assets/server.js">'), "/My-Module_2/explore.html")[2]
-    assert text == b'<script src="/assets/server.js">'
+    assert text == b'<script src="../assets/server.js">'
+
+
+def test_no_address_begins_at_the_host(door):
+    """A page and our script find the server from where they are, below a proxy's path too."""
+    text = get(door(), "/My-Module_2/explore.html")[2].decode()
+    script = get(door(), "/assets/explorer.js")[2].decode()
+    template = (Path(explorer.__file__).parent / "assets/module/explore.html.txt").read_text()
+    for source in text, script, template:
+        assert re.findall(r"""(?:src=|href=|fetch\(|path = )["']/[^"']*""", source) == []
 
 
 @pytest.mark.parametrize("path", ["/my-module_2/explore.html", "/MY-MODULE_2/EXPLORE.HTML",

@@ -78,3 +78,12 @@ def test_ends_are_counted(functions):
         return said["successfulInferences"], said["failedInferences"]
 
     wait_until(lambda: counted() == (2, 1))
+
+
+def test_the_command_of_a_start(write):
+    """A start is answered with the command of its route, as the queue's answers are."""
+    settings = {"Modules": {"Mod": {"RouteMaps": [{"Route": "mod/go", "Command": "begin"}]}}}
+    door = Door(load(write("def f(callback): pass\n", settings)))
+    assert door.post("/v1/mod/go")["command"] == "begin"
+    place = write("def f(callback): pass\ndef g(callback): pass\n", settings, name="a_second.py")
+    assert Door(load(place)).post("/v1/mod/g")["command"] == "g"

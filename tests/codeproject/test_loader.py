@@ -1,5 +1,7 @@
 """`longop.codeproject.loader`: adapters, and functions with settings, as targets."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 from longop.cli.target import load
 
 from ..serve.test_main import get, served
-from ..waiting import WAIT
+from ..waiting import WAIT, wait_until
 from .adapters import ANSWERS, HEAD, SETTINGS, Door
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +91,156 @@ def test_an_adapter_whose_name_begins_like_ours(write, name, tmp_path):
     operations = load(write(ANSWERS, SETTINGS, name=name))
     assert operations[0].owner.runner.module_path == str(tmp_path)
     assert operations[0].owner.id == "PythonLongProcess"
+
+
+def test_an_adapter_that_is_imported(write):
+    """A file that imports an adapter, and defines none, stands for that adapter."""
+    write(ANSWERS)
+    place = write("from an_adapter import Answers\nfrom longop.codeproject import ModuleRunner\n",
+                  name="main.py")
+    assert [type(one.owner.runner).__name__ for one in load(place)] == ["Answers"]
+    place = write("from an_adapter import Answers\n" + HEAD + ANOTHER, name="own.py")
+    assert [type(one.owner.runner).__name__ for one in load(place)] == ["Another"]
+
+
+FACE = {"Modules": {"Face": {
+    "LaunchSettings": {"FilePath": "layer\\face.py"},
+    "EnvironmentVariables": {"LONGOP_MODELS": "%CURRENT_MODULE_PATH%\\models"},
+    "RouteMaps": [{"Route": "vision/face", "Command": "detect"}]}}}
+IN_LAYER = HEAD + '''
+import os
+import shared
+AT_IMPORT = os.getcwd(), os.environ.get("LONGOP_MODELS")
+class Face(ModuleRunner):
+    def process(self, data):
+        return {"x": [AT_IMPORT, data.command, self.module_id, self.module_path]}
+'''
+
+
+@pytest.fixture
+def in_layer(tmp_path, clean_imports):
+    """Write a module whose adapter is in a folder below it; return the module's folder."""
+    module = tmp_path / "FaceProcessing"
+    (module / "layer").mkdir(parents=True)
+    (module / "modulesettings.json").write_text(json.dumps(FACE))
+    (module / "layer" / "face.py").write_text(IN_LAYER)
+    (module / "layer" / "shared.py").write_text("")
+    return module
+
+
+def test_an_adapter_below_its_module(in_layer):
+    """An adapter in a sub-folder of its module has the module's settings, and its folder."""
+    (operation,) = load(str(in_layer / "layer" / "face.py"))
+    found = Door([operation]).post("/v1/vision/face")["x"]
+    folder = str(in_layer)
+    assert found == [[folder, f"{folder}/models"], "detect", "Face", folder]
+
+
+def test_an_entry_that_imports_from_below(in_layer):
+    """So it has if the file that is started only imports it."""
+    (in_layer / "layer" / "__init__.py").write_text("")
+    (in_layer / "layer" / "face.py").write_text(IN_LAYER.replace("import shared\n", ""))
+    (in_layer / "main.py").write_text("from layer.face import Face\n")
+    (operation,) = load(str(in_layer / "main.py"))
+    assert Door([operation]).post("/v1/vision/face")["x"][1:] == ["detect", "Face", str(in_layer)]
+
+
+def test_a_function_below_a_module(in_layer):
+    """A plain function in a folder below a module is no part of it."""
+    before = os.getcwd()
+    (in_layer / "layer" / "work.py").write_text("def f(callback): pass\n")
+    (operation,) = load(str(in_layer / "layer" / "work.py"))
+    assert (operation.owner, os.getcwd(), os.environ.get("LONGOP_MODELS")) == (None, before, None)
+
+
+# The working directory
+
+
+WHERE = HEAD + '''
+import os
+SEEN.append(os.getcwd())
+class Where(ModuleRunner):
+    def __init__(self):
+        super().__init__()
+        SEEN.append(os.getcwd())
+    def initialise(self):
+        SEEN.append(os.getcwd())
+    def process(self, data):
+        SEEN.append(os.getcwd())
+        return self.long
+    def long(self, data):
+        SEEN.append(os.getcwd())
+        with open("models/small") as file:
+            return {"x": file.read()}
+'''
+
+
+def test_the_working_directory(write, tmp_path, monkeypatch):
+    """From its import on, an adapter works in its module's folder, where its models are."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "small").write_text("the model")
+    place = write(WHERE, {"Modules": {"Mod": {}}})
+    monkeypatch.chdir("/")
+    door = Door(load(place))
+    id = door.post()["commandId"]
+    wait_until(lambda: not door.live)
+    assert door.status(id)["x"] == "the model"
+    assert [str(tmp_path)] * 5 == sys.modules["an_adapter"].SEEN
+
+
+def test_the_working_directory_without_settings(write, tmp_path, monkeypatch):
+    """Without settings an adapter works in the folder of its file, once it has been imported."""
+    place = write(WHERE)
+    monkeypatch.chdir("/")
+    load(place)
+    assert ["/", str(tmp_path), str(tmp_path)] == sys.modules["an_adapter"].SEEN
+
+
+def test_functions_work_where_they_are_started(write, monkeypatch):
+    """Plain functions have the working directory of the command line."""
+    place = write("def f(callback): pass\n")
+    monkeypatch.chdir("/")
+    load(place)
+    assert os.getcwd() == "/"
+
+
+def test_paths_of_a_command_line(tmp_path):
+    """A path on the command line is meant from where the command was given, after a module too."""
+    (tmp_path / "module").mkdir()
+    (tmp_path / "module" / "adapter.py").write_text(ANSWERS)
+    (tmp_path / "module" / "modulesettings.json").write_text(json.dumps(SETTINGS))
+    (tmp_path / "work.py").write_text(PLAIN)
+    with served("module/adapter.py", "work.py", "--history", "jobs.sqlite3",
+                cwd=str(tmp_path)) as (_, line, _):
+        assert line.startswith("PythonLongProcess/long-process, work/count at ")
+        wait_until(lambda: (tmp_path / "jobs.sqlite3").exists())
+
+
+def test_files_of_a_command_line(tmp_path):
+    """So is a file that is a parameter."""
+    (tmp_path / "module").mkdir()
+    (tmp_path / "module" / "adapter.py").write_text(HEAD + '''
+class Reads(ModuleRunner):
+    def process(self, data):
+        return {"x": data.get_file_bytes(0).decode()}
+''')
+    (tmp_path / "module" / "modulesettings.json").write_text(json.dumps({"Modules": {"Mod": {
+        "RouteMaps": [{"Route": "mod/read", "Inputs": [{"Name": "a", "Type": "File"}]}]}}}))
+    (tmp_path / "text").write_text("the text")
+    done = subprocess.run([sys.executable, "-m", "longop.run", "module/adapter.py", "a=@text"],
+                          stdout=subprocess.PIPE, cwd=str(tmp_path), timeout=WAIT,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stdout) == (0, b'{"x":"the text"}\n')
+
+
+def test_nothing_is_written_into_a_modules_folder(write, tmp_path):
+    """A module's folder may be read-only: nothing is written there."""
+    place = write(ANSWERS, SETTINGS)
+    before = {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]}
+    door = Door(load(place))
+    assert door.post(body={"how": "dict"})["x"] == 1
+    door.module.close()
+    assert before == {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]}
 
 
 # The environment

@@ -1,5 +1,6 @@
 """``python -m longop.codeproject``: its targets, and the self-test."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,23 @@ def test_help_of_the_front_door(arguments):
                           stdout=subprocess.PIPE, check=True, text=True)
     assert "usage: python -m longop codeproject" in done.stdout
     assert "longop.codeproject" not in done.stdout
+
+
+@pytest.mark.parametrize("checks", [True, False])
+def test_selftest_names_missing_packages(checks, tmp_path):
+    """``--selftest`` names the packages that are missing, unless the adapter forbids it."""
+    (tmp_path / "requirements.txt").write_text("longop-none\n")
+    (tmp_path / "adapter.py").write_text(f'''
+from longop.codeproject import ModuleRunner
+
+class Tested(ModuleRunner):
+    def initialise(self):
+        self.selftest_check_pkgs = {checks}
+
+Tested().start_loop()
+''')
+    done = subprocess.run([sys.executable, "adapter.py", "--selftest"], cwd=str(tmp_path),
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE,
+                          text=True, timeout=WAIT)
+    assert done.returncode == 0
+    assert ("longop-none, which is not installed" in done.stderr) is checks

@@ -1,17 +1,25 @@
 """`longop.codeproject.module`: operations under one name."""
 
+import os
+import subprocess
+import sys
 import threading
+import types
+from concurrent import futures
+from pathlib import Path
 
 import pytest
 
 from longop import BadParameters, Busy, LongOperation
 from longop.cli.target import load
+from longop.codeproject import module as module_file
 from longop.codeproject.module import (Module, StartRequest, is_rejection, modules_of, say_error,
                                        say_unable)
 
 from ..waiting import WAIT, end_of
+from .adapters import ANSWERS, RUNNING, STEPS, Door, until_seen
 
-from .adapters import Door
+ROOT = Path(__file__).parents[2]
 
 
 def test_two_modules_of_one_name(write):
@@ -21,6 +29,44 @@ def test_two_modules_of_one_name(write):
                   *load(write("def g(callback): pass\n", settings, name="a_second.py"))]
     with pytest.raises(ValueError, match="two modules called Mod"):
         Door(operations)
+
+
+def test_two_modules_in_two_folders(write, tmp_path):
+    """Two modules that both look for ``./models`` cannot be served together; one alone can."""
+    operations = []
+    for name in "first", "second":
+        folder = tmp_path / name
+        (folder / "models").mkdir(parents=True)
+        source = ANSWERS.replace("Answers", name.title()).replace(
+            "    def process", f"""    def initialise(self):
+        import os
+        assert os.path.isdir("models")
+        assert os.path.basename(os.getcwd()) == {name!r}
+
+    def process""")
+        (folder / f"{name}_adapter.py").write_text(source)
+        operations += load(str(folder / f"{name}_adapter.py"))
+    with pytest.raises(ValueError, match="first and second each need their own folder"):
+        Door(operations)
+    assert Door(operations[:1]).post(body={"how": "dict"})["x"] == 1
+
+
+def test_serve_refuses_two_folders(tmp_path):
+    """`longop.serve` says so in one line, cleans both up and exits with 2."""
+    for name in "first", "second":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.py").write_text(ANSWERS + f"""
+    def cleanup(self):
+        open({str(tmp_path / name / "cleaned")!r}, "w").close()
+""")
+    targets = [f"{name}/{name}.py" for name in ("first", "second")]
+    done = subprocess.run([sys.executable, "-m", "longop.serve", "--port", "0", *targets],
+                          stderr=subprocess.PIPE, text=True, timeout=WAIT, cwd=str(tmp_path),
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2
+    assert done.stderr == ("longop.serve: first and second each need their own folder as the "
+                           "working directory: serve each in a process of its own\n")
+    assert all((tmp_path / name / "cleaned").exists() for name in ("first", "second"))
 
 
 @pytest.fixture
@@ -148,3 +194,134 @@ def test_error_without_its_type(error, said):
     job = begin(module)
     end_of(job)
     assert module.status(job.id)["error"] == said
+
+
+# A start while the command before it is being stopped
+
+
+@pytest.fixture
+def patience(monkeypatch):
+    """Return a function that sets how long a start waits for a command that is stopping."""
+    return lambda seconds: monkeypatch.setattr(module_file, "STOPPING", seconds)
+
+
+def started_in_thread(door, **more):
+    """Start a command in another thread; return the thread, and the list its answer comes into."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(door.post(**more)))
+    thread.start()
+    return thread, answers
+
+
+def stopping(made, grace):
+    """Return a door whose command was told to stop, and goes on; and the command's job."""
+    grace(1e6)
+    door, module = made(STEPS.replace('SEEN.append("told")', "self.force_shutdown = False"))
+    job = door.start()
+    until_seen(module, "begun")
+    door.cancel(job.id)
+    return door, module, job
+
+
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "respond-async"}, {"Idempotency_Key": "k"}])
+def test_a_start_waits_for_the_one_before(made, grace, patience, monkeypatch, headers):
+    """A start during the grace of the command before it waits for its end, and is a start."""
+    patience(WAIT)
+    waits = threading.Event()
+
+    def wait(jobs, seconds):
+        waits.set()
+        return futures.wait(jobs, seconds)
+
+    monkeypatch.setattr(module_file, "wait", wait)
+    door, module, job = stopping(made, grace)
+    thread, answers = started_in_thread(door, body={"most": 0}, **headers)
+    assert waits.wait(WAIT)
+    assert not answers
+    assert not job.done()
+    door.runner.fails = True
+    module.MAY.release()
+    thread.join(WAIT)
+    assert job.done()
+    (answer,) = answers
+    assert answer.get("commandId", answer.get("id")) not in (None, job.id)
+    assert answer.get("success", True) is True
+
+
+def test_a_command_that_does_not_stop_refuses_the_next(made, grace, patience):
+    """A start that has waited in vain says so, and names no command to be taken for its own."""
+    patience(0)
+    door, _, job = stopping(made, grace)
+    answer = door.post()
+    assert (answer["success"], "still being stopped" in answer["error"]) == (False, True)
+    assert "commandId" not in answer
+    assert door.status(job.id)["commandStatus"] == "cancelling"
+
+
+def test_a_start_beside_one_that_runs_is_refused_at_once(made, patience):
+    """A command that nobody has told to stop is waited for by none."""
+    patience(1e6)
+    door, _ = made(STEPS)
+    job = door.start()
+    assert door.post()["commandId"] == job.id
+
+
+def test_two_starts_wait_and_one_is_first(made, grace, patience, monkeypatch):
+    """Of two starts that wait, one is started, and the other is refused with its id."""
+    patience(WAIT)
+    waits = threading.Semaphore(0)
+
+    def wait(jobs, seconds):
+        waits.release()
+        return futures.wait(jobs, seconds)
+
+    monkeypatch.setattr(module_file, "wait", wait)
+    door, module, job = stopping(made, grace)
+    starts = [started_in_thread(door) for _ in range(2)]
+    for _ in starts:
+        assert waits.acquire(timeout=WAIT)
+    door.runner.fails = True  # after both have called process(), which resets it
+    module.MAY.release()
+    for thread, _ in starts:
+        thread.join(WAIT)
+    first, second = sorted((answers[0] for _, answers in starts), key=lambda one: one["success"])
+    assert (first["error"], second["success"]) == (RUNNING, True)
+    assert first["commandId"] == second["commandId"] != job.id
+
+
+def test_a_plain_operation_that_rejects_waits_too(patience):
+    """A function's operation with when_busy="reject" is started once the one before has ended."""
+    patience(WAIT)
+    begun, may = threading.Semaphore(0), threading.Semaphore(0)
+
+    def work(callback):
+        begun.release()
+        may.acquire(timeout=WAIT)
+        callback()
+
+    operation = LongOperation(work, when_busy="reject")
+    (module,) = modules_of([operation])
+    first = module.begin(operation, StartRequest({}))
+    assert begun.acquire(timeout=WAIT)
+    first.cancel()
+    may.release()
+    second = module.begin(operation, StartRequest({}))
+    may.release()
+    assert (end_of(first).state.value, end_of(second).state.value) == ("cancelled", "completed")
+
+
+def test_a_stubborn_command_is_waited_for_once(made, grace, monkeypatch):
+    """Starts after one that has waited in vain do not wait again for the same command."""
+    door, _, _ = stopping(made, grace)
+    times = []
+
+    def wait(jobs, seconds):
+        times.append(seconds)
+        return futures.wait(jobs, 0)
+
+    monkeypatch.setattr(module_file, "wait", wait)
+    for now in (100.0, 101.0, 109.0):
+        clock = types.SimpleNamespace(monotonic=lambda now=now: now)
+        monkeypatch.setattr(module_file, "time", clock)
+        assert "still being stopped" in door.post()["error"]
+    assert times == [3, 2, 0]

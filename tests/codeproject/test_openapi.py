@@ -34,7 +34,7 @@ def test_what_is_described_is_there():
     """The server answers at each path in the document."""
     api = Api(OPERATIONS)
     for path, methods in openapi(OPERATIONS, extensions())["paths"].items():
-        views = api._find_views(path.replace("{id}", "x"))
+        views = api._find_route(path.replace("{id}", "x")).views
         assert {method.upper() for method in methods if method != "parameters"} <= set(views), path
 
 
@@ -53,7 +53,7 @@ def test_openapi():
     assert paths["/v1/api_operations/fail"]["post"]["requestBody"]["required"] is False
     for path, methods in paths.items():
         assert {method.upper() for method in methods} == set(
-            api._find_views(path.replace("{id}", ID)))
+            api._find_route(path.replace("{id}", ID)).views)
     for kind in LongOperationError.__subclasses__():
         if kind.__module__ == "longop.errors" and kind.__name__ not in (
                 "DeadlineExceeded", "WorkerLost"):  # which are of jobs, not of requests

@@ -7,12 +7,12 @@ import pytest
 from longop.codeproject.queue import FIRST_PAUSE, LONGEST_PAUSE
 
 from ..waiting import WAIT, wait_until
-from .modules import (ARTICLE, AT_ONCE, ENTRY, PROBE, QUICKLY, ask, assert_that_pauses_grow, ends,
-                      running, start, status)
+from .modules import (ARTICLE, AT_ONCE, ENTRY, PROBE, QUICKLY, ask, ends, pauses, running, start,
+                      status)
 from .queue_server import QueueServer
 
 # What the server does not take is given up at once.
-IMPATIENT = "import longop.codeproject.queue as queue; queue.REPLY_TIMEOUT = 0.2"
+IMPATIENT = "import longop.codeproject.connection as connection; connection.TIMEOUT = 0.2"
 
 
 # What is no entry, and a server that is not as it should be
@@ -62,34 +62,29 @@ def test_odd_entries(text, tmp_path):
 @pytest.mark.parametrize("fault", [204, 400, 404, 500, 503, "half"])
 def test_polls_that_fail(fault, tmp_path):
     """A server that has only errors, or nothing and at once, is asked again after longer pauses."""
-    with running(tmp_path) as (server, _):
-        seen = len(server.polls) - 1
+    with running(tmp_path, before=QUICKLY) as (server, _):
         server.faults["poll"] = fault
-        wait_until(lambda: len(server.polls) > seen + 5)
-        assert_that_pauses_grow(server.polls[seen:])
+        wait_until(lambda: len(pauses(tmp_path)) > 5)
         del server.faults["poll"]
         assert ask(server, "echo")["success"] is True
+    assert pauses(tmp_path)[:5] == [FIRST_PAUSE * 2 ** number for number in range(5)]
 
 
 def test_server_that_vanishes(tmp_path):
     """While a server is away it is asked in vain for it; what comes after a minute is answered."""
     with running(tmp_path, before=QUICKLY) as (server, process):
-        def pauses():
-            file = tmp_path / "pauses"
-            return [float(line) for line in file.read_text().split()] if file.exists() else []
-
         server.close()
-        wait_until(lambda: sum(pauses()) > 60)
-        seen = pauses()
+        wait_until(lambda: sum(pauses(tmp_path)) > 60)
+        seen = pauses(tmp_path)
         assert seen[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
         assert seen == sorted(seen)
         assert seen[-1] == LONGEST_PAUSE
         server.open()
         assert ask(server, "echo")["success"] is True
         wait_until(lambda: server.parked)
-        paused = len(pauses())
+        paused = len(pauses(tmp_path))
         assert [ask(server, "echo")["success"] for _ in range(3)] == [True] * 3
-        assert len(pauses()) == paused  # it has recovered
+        assert len(pauses(tmp_path)) == paused  # it has recovered
         assert ends(server, process)[0] == 0
     assert len((tmp_path / "output").read_text().splitlines()) == 1  # it says so once
 

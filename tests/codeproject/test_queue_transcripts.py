@@ -13,7 +13,8 @@ import pytest
 from ..waiting import WAIT
 from .modules import ARTICLE, AT_ONCE, PROBE, end_of, running
 from .queue_server import QueueServer
-from .transcripts import CANCELLED, CANCELLING, COMPLETED, DONE, FAILED, STATUS, text_of, whole
+from .transcripts import (CANCELLED, CANCELLING, COMPLETED, DONE, FAILED, STATUS,
+                          STILL_STOPPING, text_of, whole)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text(encoding="utf-8"))
 # All that we answer differently, before what stands in every reply: the defect, and our answer.
@@ -22,6 +23,7 @@ DIFFERENCES = {
     ("01_lifecycle", 18): (16, COMPLETED),
     # The code still runs: it is being cancelled, and has not been.
     ("02_cancel", 3): (1, CANCELLING),
+    ("02_cancel", 4): (1, STILL_STOPPING),
     ("02_cancel", 5): (1, CANCELLING),
     ("02_cancel", 6): (1, {**CANCELLING, "result": "1 2 3"}),
     # The code has ended at its next report. There it ran on to its end, and was `completed`.

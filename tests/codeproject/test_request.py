@@ -61,7 +61,7 @@ def test_get_value():
     assert (data.get_value("a"), data.get_value("A", "d"), data.get_value("b", "d")) == (
         "x", "d", "d")
     assert request(a=None).get_value("a", "d") == "d"
-    assert (data.command, data.segments, data.queue) == ("run", ["s"], "N/A")
+    assert (data.command, data.segments, data.queue) == ("run", ["s"], None)
 
 
 @pytest.mark.parametrize("payload", [
@@ -205,7 +205,7 @@ def test_an_upload_is_encoded_for_who_looks(counted, look):
         {"name": "plain", "filename": "", "contentType": "", "data": "eA=="}]
     for _ in range(2):
         assert look(data) == wanted
-    assert list(data.payload) == ["command", "queue", "urlSegments", "values", "files"]
+    assert list(data.payload) == ["command", "values", "files", "urlSegments"]
     assert data.get_file_bytes(0) == b"content"
     assert data.parameters()["file"][0].filename == "a.png"
     assert counted() == (2, 0)

@@ -8,6 +8,7 @@ from longop import LongOperation
 from longop.web.api import Api
 
 from ..web.api_operations import ID, PROBLEMS, WAIT, Gate, fail, finish, paint, send, start
+from .adapters import HEAD
 
 
 @pytest.fixture
@@ -270,3 +271,25 @@ def test_long_error():
     said = send(api, f"GET /v1/api_operations/get_command_status?commandId={id}")[1]
     assert len(shown) <= 10_000
     assert said["error"] == shown.partition(": ")[2]
+
+
+def test_braces_in_a_route_are_plain_characters(made):
+    """A route with a {placeholder} is matched as it is written, as that server does."""
+    door, _ = made(HEAD + '''
+class Adapter(ModuleRunner):
+    def process(self, data):
+        return {"success": True, "said": data.command, "segments": data.segments}
+''', {"Modules": {"Mod": {"RouteMaps": [{"Route": "vision/custom/{model}", "Command": "first"},
+                                        {"Route": "vision/custom", "Command": "second"}]}}})
+    for path, said, segments in (("custom/{model}", "first", []),
+                                 ("custom/%7Bmodel%7D", "first", []),
+                                 ("custom/{model}/x", "first", ["x"]),
+                                 ("custom/other", "second", ["other"]), ("custom", "second", [])):
+        answer = door.post(f"/v1/vision/{path}")
+        assert (answer["said"], answer["segments"]) == (said, segments), path
+    code, document = door.ask("GET", "/openapi.json")
+    assert code == 200
+    assert "/v1/Mod/%7Bmodel%7D" in document["paths"]
+    (one,) = door.ask("GET", "/v1/module/list/running")[1]["modules"]
+    assert [route["route"] for route in one["routeMaps"]] == [
+        "vision/custom/{model}", "vision/custom"]

@@ -1,5 +1,6 @@
 """`longop.codeproject.scaffold`: the folder of a module of CodeProject.AI Server."""
 
+import functools
 import html.parser
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from longop.codeproject import scaffold
 from longop.codeproject.settings import read
 
 from ..serve.test_main import get, served
@@ -43,17 +45,25 @@ def new(tmp_path, folder, target, path=ROOT, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
+def made(place, source, name="count", folder="Counter"):
+    """Make a module of some source in a place; return the module's folder."""
+    (place / "counting.py").write_text(source, encoding="utf-8")
+    code, said, wrong = new(place, folder, f"counting.py:{name}")
+    assert (code, wrong) == (0, "")
+    assert str(place / folder) in said
+    return place / folder
+
+
 @pytest.fixture
 def make(tmp_path):
-    """Return a function that makes a module of some source; it returns the module's folder."""
-    def make(source, name="count", folder="Counter"):
-        (tmp_path / "counting.py").write_text(source, encoding="utf-8")
-        code, said, wrong = new(tmp_path, folder, f"counting.py:{name}")
-        assert (code, wrong) == (0, "")
-        assert str(tmp_path / folder) in said
-        return tmp_path / folder
+    """Return a function that makes a module of some source, and returns the module's folder."""
+    return functools.partial(made, tmp_path)
 
-    return make
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory):
+    """The folder of a module of `COUNT`, made once: it is only read."""
+    return made(tmp_path_factory.mktemp("counter"), COUNT)
 
 
 def refused(tmp_path, folder, target, path=ROOT):
@@ -83,32 +93,48 @@ def test_the_example_is_what_is_written(tmp_path):
     assert files(tmp_path / "PythonLongProcess") == files(EXAMPLE)
 
 
-def test_all_of_longop_is_in_it(make):
+@pytest.mark.parametrize(("system", "adapter", "command"), [
+    ("posix", "My Folder/count_adapter.py", "python3 -m longop.serve 'My Folder/count_adapter.py'"),
+    ("posix", "Counter/count_adapter.py", "python3 -m longop.serve Counter/count_adapter.py"),
+    ("nt", r"C:\My Folder\count_adapter.py",
+     r'python -m longop.serve "C:\My Folder\count_adapter.py"'),
+    ("nt", r"C:\R&D\count_adapter.py", r'python -m longop.serve "C:\R&D\count_adapter.py"'),
+    ("nt", r"Counter\count_adapter.py", r"python -m longop.serve Counter\count_adapter.py")])
+def test_the_hint_is_for_the_shell_of_the_system(monkeypatch, system, adapter, command):
+    """The command to try it with is quoted as the shell there needs it."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", system)
+        said = scaffold._command(adapter)
+    assert said == command
+
+
+def test_all_of_longop_is_in_it(counter):
     """The module contains all of longop, without compiled files."""
-    folder = make(COUNT)
 
     def names(place):
         return {str(path.relative_to(place)) for path in place.rglob("*")
                 if path.is_file() and "__pycache__" not in path.parts}
 
-    assert names(folder / "longop") == names(ROOT / "longop")
-    assert not list(folder.rglob("longop/**/__pycache__"))
-    assert b"\r\n" in (folder / "install.bat").read_bytes()
-    assert b"\r" not in (folder / "install.sh").read_bytes()
-    assert (folder / "counting.py").read_text() == COUNT
+    assert names(counter / "longop") == names(ROOT / "longop")
+    assert not list(counter.rglob("longop/**/__pycache__"))
+    for script in "install", "package":
+        assert b"\r\n" in (counter / f"{script}.bat").read_bytes()
+        assert b"\r" not in (counter / f"{script}.sh").read_bytes()
+    assert (counter / "counting.py").read_text() == COUNT
 
 
-def test_settings_have_what_that_server_needs(make):
+def test_settings_have_what_that_server_needs(counter):
     """The settings have all that CodeProject requires, and our reader accepts them."""
-    folder = make(COUNT)
-    settings = json.loads((folder / "modulesettings.json").read_text())["Modules"]["Counter"]
+    settings = json.loads((counter / "modulesettings.json").read_text())["Modules"]["Counter"]
     assert settings["Name"] == "Count"
     assert settings["PublishingInfo"]["Category"]
     assert settings["PublishingInfo"]["Description"] == "Count, and say so."
     launch, install = settings["LaunchSettings"], settings["InstallOptions"]
     assert launch["FilePath"] == "count_adapter.py"
-    assert (folder / launch["FilePath"]).is_file()
-    assert launch.get("Command") or launch.get("Runtime")
+    assert (counter / launch["FilePath"]).is_file()
+    # A Runtime, because a Windows server has no command python3.
+    assert "Command" not in launch
+    assert (launch["Runtime"], launch["RuntimeLocation"]) == ("python3.9", "Shared")
     assert install["Platforms"] == ["all"]
     (release,) = install["ModuleReleases"]
     assert release["ModuleVersion"] == settings["Version"]
@@ -117,18 +143,85 @@ def test_settings_have_what_that_server_needs(make):
     (route,) = settings["RouteMaps"]
     assert (route["Route"], route["Method"], route["Command"]) == ("counter/count", "POST", "count")
     assert not route["Route"].startswith(("/", "v1/"))
-    assert [(one.path, one.command) for one in read(str(folder)).routes] == [
+    assert [(one.path, one.command) for one in read(str(counter)).routes] == [
         ("counter/count", "count")]
 
 
-def test_parameters_are_inputs(make):
+def test_parameters_are_inputs(counter):
     """The function's parameters are the route's inputs, with types and defaults."""
-    inputs = json.loads((make(COUNT) / "modulesettings.json").read_text())[
+    inputs = json.loads((counter / "modulesettings.json").read_text())[
         "Modules"]["Counter"]["RouteMaps"][0]["Inputs"]
     assert [(one["Name"], one["Type"], one.get("DefaultValue")) for one in inputs] == [
         ("to", "Integer", 3), ("rate", "Float", 0.5), ("loud", "Boolean", False),
         ("quiet", "Boolean", True), ("word", "Text", "x"), ("image", "File", None),
         ("one", "Integer", None), ("plain", "Text", None)]
+
+
+OPTIONS = """
+import longop
+STOPPED = []
+def stop(): STOPPED.append(1)
+def grind(callback, to: int = 3):
+    'Grind.'
+    for i in range(to):
+        callback(i)
+job = longop.LongOperation(grind, name="mill", cancel=stop, grace=.5, timeout=9, limit=2,
+                           report=longop.done_total)
+other = longop.LongOperation(grind, name="other")
+operation = job.replace(name="whole")
+"""
+
+
+def adapter_of(folder):
+    """Return the lines of a module's adapter that make its operation."""
+    (file,) = folder.glob("*_adapter.py")
+    return file.read_text().partition("import sys\n\n")[2].partition("\n\nif ")[0]
+
+
+@pytest.mark.parametrize(("target", "line"), [
+    ("mill.py:job", "from mill import job as operation"),
+    ("mill:job", "from mill import job as operation"),
+    ("mill.py:operation", "from mill import operation"),
+    ("mill.py:other", "from mill import other as operation")])
+def test_an_operation_keeps_its_options(tmp_path, target, line):
+    """An operation is imported as it is, by the name in the target, with all its options."""
+    (tmp_path / "mill.py").write_text(OPTIONS)
+    code, _, wrong = new(tmp_path, "Mill", target, f"{ROOT}{os.pathsep}{tmp_path}")
+    assert (code, wrong) == (0, "")
+    assert adapter_of(tmp_path / "Mill") == line
+    script = ("from longop.cli.target import load; import glob;"
+              "(one,) = load(glob.glob('*_adapter.py')[0]);"
+              "print(one.name, one.companion, {k: one._options[k] for k in "
+              "('grace', 'timeout', 'limit', 'report')})")
+    done = subprocess.run([sys.executable, "-c", script], cwd=str(tmp_path / "Mill"), text=True,
+                          stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONPATH": ""})
+    if target == "mill.py:job":
+        assert re.match(r"mill <function stop.*'grace': 0.5, 'timeout': 9, 'limit': 2, 'report': "
+                        "<function done_total", done.stdout)
+
+
+@pytest.mark.parametrize(("source", "name", "lines"), [
+    ("def f(callback): pass\ndef cancel_f(): pass\n", "f",
+     "import longop\nfrom counting import f, cancel_f\n\n"
+     "operation = longop.LongOperation(f, cancel=cancel_f)"),
+    ("import longop\n@longop.long_operation(limit=2)\ndef f(callback): pass\n"
+     "def cancel_f(): pass\n", "f",
+     "from counting import f, cancel_f\n\noperation = f.replace(cancel=cancel_f)"),
+    (SHORT, "f", "import longop\nfrom counting import f\n\noperation = longop.LongOperation(f)"),
+    ("import functools, longop\ndef g(callback, n): pass\n"
+     "f = longop.LongOperation(functools.partial(g, n=1))\n", "f",
+     "from counting import f as operation")])
+def test_the_companion_comes_along(make, source, name, lines):
+    """A companion that is found beside the function is its companion in the module too."""
+    assert adapter_of(make(source, name)) == lines
+
+
+def test_an_operation_of_a_function_elsewhere(tmp_path):
+    """An operation whose function stands in another file is refused, and the error names that."""
+    (tmp_path / "work.py").write_text(SHORT)
+    (tmp_path / "ops.py").write_text("import longop\nfrom work import f\n"
+                                     "job = longop.LongOperation(f)\n")
+    assert "No module named 'work'" in refused(tmp_path, "Mod", "ops.py:job")
 
 
 class Fields(html.parser.HTMLParser):
@@ -148,15 +241,30 @@ class Fields(html.parser.HTMLParser):
         self.text += data
 
 
-def test_parameters_are_fields(make):
+def test_parameters_are_fields(counter):
     """The function's parameters are fields of the page."""
-    found = Fields((make(COUNT) / "explore.html").read_text()).found
+    found = Fields((counter / "explore.html").read_text()).found
     assert {name: (one["type"], one.get("value"), "checked" in one)
             for name, one in found.items()} == {
         "_MID_to": ("number", "3", False), "_MID_rate": ("number", "0.5", False),
         "_MID_loud": ("checkbox", None, False), "_MID_quiet": ("checkbox", None, True),
         "_MID_word": ("text", "x", False), "_MID_image": ("file", None, False),
         "_MID_one": ("number", None, False), "_MID_plain": ("text", None, False)}
+
+
+def test_fields_are_laid_out_as_the_servers_own(counter):
+    """Each field is in a row, named by a label; the buttons look like buttons in Bootstrap."""
+    page = (counter / "explore.html").read_text()
+    found = Fields(page).found
+    assert page.count('<div class="row mb-2">') == len(found)
+    for name, one in found.items():
+        is_box = one["type"] == "checkbox"
+        assert one["class"] == ("form-check-input" if is_box else "form-control")
+        assert one["id"] == f"_MID_in_{name[5:]}"
+        assert re.search(f'<label class="[^"]*" for="{one["id"]}">{name[5:]}</label>', page)
+        assert ("step" in one) == (name == "_MID_rate")
+    assert re.findall(r'<input id="_MID_(\w+)" class="btn (btn-\w+)', page) == [
+        ("start", "btn-success"), ("cancel", "btn-danger")]
 
 
 def test_a_default_of_nought_is_shown(make):
@@ -186,16 +294,16 @@ def f(callback, where=Point(), day=date(2026, 11, 28), pause=timedelta(hours=1.5
     assert route.inputs.by_name["where"].default == {"x": 1}
 
 
-def test_no_word_is_left(make):
+def test_no_word_is_left(counter):
     """No placeholder of a template is left."""
-    for name, data in files(make(COUNT)).items():
+    for name, data in files(counter).items():
         assert b"{{" not in data, name
 
 
-def test_it_runs_anywhere(make, tmp_path):
+def test_it_runs_anywhere(counter, tmp_path):
     """A copy of the folder runs without longop on the path."""
     elsewhere = tmp_path / "a b" / "else"
-    shutil.copytree(make(COUNT), elsewhere)
+    shutil.copytree(counter, elsewhere)
     done = subprocess.run([sys.executable, str(elsewhere / "count_adapter.py"), "--selftest"],
                           cwd="/", stderr=subprocess.PIPE, text=True,
                           env={**os.environ, "PYTHONPATH": ""})
@@ -271,7 +379,7 @@ def test_an_operation_of_any_name(tmp_path, name):
     page = (folder / "explore.html").read_text(encoding="utf-8")
     assert "<b>x</b>" not in page.lower()
     (address,) = re.findall(r'fetch\("([^\n]*)", \{ method', page)
-    assert json.loads(f'"{address}"') == f"/v1/{route['Route']}"
+    assert json.loads(f'"{address}"') == f"../v1/{route['Route']}"
 
 
 # What cannot be done

@@ -1,5 +1,7 @@
 """`longop.codeproject.sdk`: what an adapter is written with."""
 
+import asyncio
+import json
 import logging
 import os
 import subprocess
@@ -7,7 +9,8 @@ import sys
 
 import pytest
 
-from longop.codeproject import LogMethod, LogVerbosity, ModuleRunner, RequestData
+from longop.codeproject import (LogMethod, LogVerbosity, ModuleRunner, RequestData, SystemInfo,
+                                helpers)
 
 
 def test_runner_names():
@@ -93,6 +96,125 @@ def test_half_precision(monkeypatch, text, half):
     assert ModuleRunner().half_precision == half
 
 
+def test_half_precision_of_the_card(monkeypatch):
+    """If nothing is said, the card is asked, and only when the adapter wants to know."""
+    asked = []
+    monkeypatch.setattr(SystemInfo, "hasTorchHalfPrecision", property(
+        lambda info: asked.append(1) or True))
+    runner = ModuleRunner()
+    assert asked == []
+    assert runner.half_precision == runner.half_precision == "enable"
+    assert asked == [1]
+    runner.half_precision = "disable"
+    assert runner.half_precision == "disable"
+
+
+def test_what_the_settings_say(monkeypatch, tmp_path):
+    """Without CodeProject the settings in the module's folder take the environment's place."""
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    (tmp_path / "modulesettings.json").write_text(json.dumps({"Modules": {"Mod": {
+        "LaunchSettings": {"Queue": "q", "Parallelism": 3, "RequiredMb": 100},
+        "GpuOptions": {"EnableGPU": False, "HalfPrecision": "force"}}}}))
+    runner = ModuleRunner(str(tmp_path))
+    assert (runner.queue_name, runner.parallelism, runner.required_MB, runner.enable_GPU,
+            runner.half_precision) == ("q", 3, 100, False, "force")
+
+
+@pytest.mark.parametrize(("arguments", "tests"), [
+    (["adapter.py"], False), (["adapter.py", "--selftest"], True),
+    (["__main__.py", "adapter.py", "--selftest"], True)])
+def test_an_adapter_knows_that_it_is_tested(monkeypatch, arguments, tests):
+    """From its beginning on, an adapter can see whether it only runs its test."""
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert ModuleRunner()._performing_self_test is tests
+
+
+def test_the_folder_of_packages():
+    """python_pkgs_dir is where the packages are installed (defect 19)."""
+    if "dist-packages" in pytest.__file__:
+        pytest.skip("Debian's own packages are in a folder of their own")
+    assert os.path.dirname(os.path.dirname(pytest.__file__)) == ModuleRunner().python_pkgs_dir
+
+
+# The packages that a module requires
+
+
+@pytest.fixture
+def requires(tmp_path, monkeypatch):
+    """Return a function that returns the file for a machine, of those that are there."""
+    def requires(*files, system="Linux", arch="x86_64", **devices):
+        for path in tmp_path.iterdir():
+            path.unlink()
+        for file in files:
+            (tmp_path / f"requirements.{file}txt").write_text("")
+        runner = ModuleRunner(str(tmp_path))
+        known = {"os": "Linux", "system": system, "cpu_arch": arch, "hasTorchCuda": False,
+                 "hasTorchROCm": False, **devices}
+        vars(runner.system_info).update(known)
+        found = runner.get_requirements_filepath()
+        return found and os.path.basename(found)[len("requirements."):-len("txt")]
+
+    return requires
+
+
+def test_requirements(requires):
+    """The file that fits the machine best counts, as with the SDK."""
+    every = ["", "linux.", "linux.x86_64.", "gpu.", "linux.gpu.", "cuda.", "linux.x86_64.cuda.",
+             "rocm.", "raspberrypi.", "windows."]
+    assert requires() is None
+    assert requires("windows.", "linux.arm64.") is None
+    assert requires(*every) == "linux.gpu."
+    assert requires(*every, hasTorchCuda=True) == "linux.x86_64.cuda."
+    assert requires(*every, hasTorchCuda=True, hasTorchROCm=True) == "rocm."
+    assert requires(*every, system="Raspberry Pi") == "raspberrypi."
+    assert requires("", "linux.", "linux.x86_64.") == "linux.x86_64."
+    assert requires("", "linux.", arch="ARM64") == "linux."
+    assert requires("", "cuda.") == ""
+
+
+def test_requirements_without_a_gpu(requires, monkeypatch):
+    """Where no GPU is allowed, none is looked for."""
+    monkeypatch.setenv("CPAI_MODULE_ENABLE_GPU", "False")
+    assert requires("", "gpu.", "cuda.", hasTorchCuda=None, hasTorchROCm=None) == ""
+
+
+def test_check_packages(tmp_path, caplog):
+    """The packages that are missing are logged; without a file there is nothing to say."""
+    runner = ModuleRunner(str(tmp_path))
+    runner.check_packages()
+    assert caplog.text == ""
+    (tmp_path / "requirements.txt").write_text("pytest\nlongop-none\n")
+    runner.check_packages()
+    assert [one.getMessage() for one in caplog.records] == [
+        f"{tmp_path / 'requirements.txt'} asks for longop-none, which is not installed"]
+
+
+# What an adapter calls
+
+
+def test_call_api(monkeypatch):
+    """call_api sends a form to the server, while other coroutines go on."""
+    calls = []
+
+    def post_form(url, data, files):
+        calls.append((url, data, files))
+        return {"success": True}
+
+    monkeypatch.setattr(helpers, "post_form", post_form)
+    runner = ModuleRunner()
+    assert asyncio.run(runner.call_api("vision/face")) == {"success": True}
+    asyncio.run(runner.call_api("a", {"f": ("n", b"x", "t")}, {"k": 1}))
+    assert calls == [("http://localhost:32168/v1/vision/face", {}, {}),
+                     ("http://localhost:32168/v1/a", {"k": 1}, {"f": ("n", b"x", "t")})]
+
+
+def test_nothing_to_log(caplog):
+    """An entry without anything in it is not logged."""
+    ModuleRunner().log(LogMethod.Info, {})
+    ModuleRunner().log(LogMethod.Info, None)
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(("level", "number"), [
     ("trace", 10), ("debug", 10), ("information", 20), ("info", 20), ("Warning", 30), ("error", 40),
     ("critical", 50), (None, 20), ("odd", 20)])
@@ -105,8 +227,6 @@ def test_log(caplog, level, number):
 
 def test_log_in_other_ways(caplog):
     """Errors and timers are logged as well, and the async forms are the same."""
-    import asyncio
-
     caplog.set_level(logging.DEBUG, "longop")
     runner = ModuleRunner()
     runner.report_error(None, "a.py", "it is gone")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ..serve.test_main import get, served, wait_for_log
+from ..serve.test_main import get, served, wait_for, wait_for_log
+from .transcripts import STILL_STOPPING
 
 TRANSCRIPTS = json.loads((Path(__file__).parent / "codeproject.json").read_text())
 BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW0"
@@ -55,6 +56,7 @@ DIFFERENCES = {
     ("01_lifecycle", 22): COMPLETED,
     # The code still runs: it is being cancelled, and has not been.
     ("02_cancel", 3): CANCELLING,
+    ("02_cancel", 4): STILL_STOPPING,
     ("02_cancel", 5): CANCELLING,
     ("02_cancel", 6): {**CANCELLING, "result": "1 2 3"},
     # The code has ended at its next report. There it ran on to its end, and was `completed`.
@@ -144,7 +146,8 @@ def test_the_article_stops(tmp_path):
     assert "    cancelled = False\n    for" in example  # its bug is there
     changed = example.replace("time.sleep(1)", "time.sleep(0.05)").replace(
         "        callback(result, step)\n",
-        f"        open({str(effects)!r}, 'a').write(f'{{step}} ')\n"
+        f"        with open({str(effects)!r}, 'a') as file:\n"
+        "            file.write(f'{step} ')\n"
         "        try:\n            callback(result, step)\n"
         "        except Exception:\n            pass\n")
     assert changed.count("except Exception") == 1
@@ -156,6 +159,7 @@ def test_the_article_stops(tmp_path):
         cancel = get(f"{url}v1/article/cancel_command?commandId={id}", b"")
         assert cancel["commandStatus"] in ("cancelling", "cancelled")
         wait_for_log(process, "cancelled")
+        wait_for(url, id, state="cancelled")  # the log is a moment ahead
         done = effects.read_text()
         status = get(f"{url}v1/article/get_command_status?commandId={id}")
         assert (status["success"], status["commandStatus"]) == (False, "cancelled")

@@ -7,9 +7,13 @@ COMPLETED = {"success": True, "message": "Command has completed", "commandId": "
              "stop_reason": "completed", "processMs": None, "inferenceMs": None}
 CANCELLING = {"success": True, "message": "The command is being cancelled",
               "commandId": "{job 1}", "commandStatus": "cancelling"}
+# A page takes the id in a refusal for that of its own command, so this refusal has none.
+STILL_STOPPING = {"success": False, "error": "The command before this one is still being stopped: "
+                  "try again in a moment"}
 CANCELLED = {"success": False, "message": "The command has been cancelled",
              "commandId": "{job 1}", "commandStatus": "cancelled",
-             "error": "The command has been cancelled", "result": "1 2 3 4"}
+             "error": "The command has been cancelled", "result": "1 2 3 4",
+             "stop_reason": "cancelled", "processMs": None, "inferenceMs": None}
 STATUS = {"success": True, "inferenceDevice": "CPU", "inferenceLibrary": "", "canUseGPU": "false",
           "successfulInferences": None, "failedInferences": None, "numInferences": None,
           "averageInferenceMs": None}

@@ -41,6 +41,9 @@
 
   // Requests
 
+  // This file is /assets/explorer.js of the server, where a proxy may put a path before that.
+  const V1 = new URL("../v1/", document.currentScript.src);
+
   // Posts to /v1/<route>/<operation>, shows an error if there is one, and returns the answer, or
   // null if there is none. Older pages pass functions: for an answer with success and for others.
   async function submitRequest(route, operation, images, parameters, done, fail) {
@@ -50,8 +53,8 @@
     let data = null;
     let error = "The server does not answer.";
     try {
-      const path = "/v1/" + route + (operation ? "/" + operation : "");
-      const response = await fetch(path, { method: "POST", body });
+      const address = V1 + route + (operation ? "/" + operation : "");
+      const response = await fetch(address, { method: "POST", body });
       const answer = await response.json().catch(() => null);
       if (response.ok) data = answer;
       error = answer?.error || answer?.detail || "";
