@@ -11,13 +11,17 @@ import contextlib
 import os
 import signal
 import sys
+from functools import lru_cache
 from io import TextIOWrapper
-from typing import IO, Any, Callable, Iterable, NoReturn, Protocol
+from typing import IO, Any, Callable, Iterable, NoReturn
 
-from ..values.jsontext import dumps
+from ..functions import printed
 from ..status import State, Status
+from ..values.jsontext import dumps
 from ..values.kinds import describes_file
-from .terminal import Watchable, progress
+from .follow import Watchable
+from .signals import ENDING, end_with_window
+from .terminal import progress_from
 
 EXIT_CODES_HELP = "exit code: 0 completed, 1 failed, 2 could not start, 130 cancelled"
 NOT_STARTED = 2
@@ -25,26 +29,34 @@ CANCELLED = 130  # as a shell reports what Ctrl-C has ended
 _EXIT_CODES = {State.COMPLETED: 0, State.FAILED: 1}
 
 
-class Cancellable(Watchable, Protocol):
-    """A job, here or on a server."""
+def make_parser(prog: str, description: str, place: str) -> argparse.ArgumentParser:
+    """Return the parser of such a command, for ``parse_intermixed_args``.
 
-    def cancel(self) -> bool:
-        """Ask the job to stop."""
-        ...
+    ``--help`` is an option as the others: with an operation it tells about that.
+
+    :param place: the arguments that name what is to run.
+    """
+    return argparse.ArgumentParser(
+        prog=prog, usage=f"{prog} [options] {place} [name=value ...]",
+        description=description, epilog=EXIT_CODES_HELP, add_help=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that each such command takes, for ``parse_intermixed_args``."""
+    """Add the arguments that each such command takes."""
+    parser.add_argument("-h", "--help", action="store_true",
+                        help="print this help, or the help of the operation that is named")
     parser.add_argument("parameters", nargs="*", metavar="name=value",
                         help="a parameter of the function; name=@path sends a file")
     parser.add_argument("--json", action="store_true",
                         help="print each status as a line of JSON to standard output")
 
 
-def parse_parameters(texts: Iterable[str], schema: Any) -> dict[str, list[Any]]:
+def parse_parameters(texts: Iterable[str], schema: Any,
+                     start: str = "") -> dict[str, list[Any]]:
     """Return the values of each parameter, as text, or as bytes where a file was named.
 
     :param schema: the JSON Schema of all parameters. It tells which of them take files.
+    :param start: the folder that a file is meant from, if not from the working directory.
 
     Raises ``ValueError`` for a text that is not a parameter, and ``OSError`` for a file that
     cannot be read.
@@ -56,7 +68,7 @@ def parse_parameters(texts: Iterable[str], schema: Any) -> dict[str, list[Any]]:
             raise ValueError(f"{text!r} is not a parameter: write name=value")
         given: Any = value
         if value.startswith("@") and describes_file(schema["properties"].get(name, {})):
-            with open(value[1:], "rb") as file:
+            with open(os.path.join(start, value[1:]), "rb") as file:
                 given = file.read()
         found.setdefault(name, []).append(given)
     return found
@@ -69,11 +81,15 @@ def claim_stdout() -> TextIOWrapper:
     """
     _open_missing_streams()
     sys.stdout.flush()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Standard error may be a pipe: without this, what is printed comes at the end. Before
+        # the descriptor changes: PyPy looks where a file stands, which a pipe cannot tell.
+        sys.stdout.reconfigure(line_buffering=True)
     result = open(os.dup(1), "w", encoding="utf-8", errors="replace")  # noqa: SIM115
     os.dup2(2, 1)
-    if isinstance(sys.stdout, TextIOWrapper):
-        # Standard error may be a pipe: without this, what is printed comes at the end.
-        sys.stdout.reconfigure(line_buffering=True)
+    if sys.stderr.isatty():
+        # What worker processes print too is then written above the progress.
+        printed.capture()
     return result
 
 
@@ -85,11 +101,14 @@ def _open_missing_streams() -> None:
 
 
 def cancel_at_sigterm() -> None:
-    """Have SIGTERM do what Ctrl-C does. This must be called in the main thread."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Have SIGTERM, and Ctrl-Break, do what Ctrl-C does. To be called in the main thread."""
+    for number in ENDING:
+        if number != signal.SIGINT:  # a shell has it ignored for what runs in the background
+            signal.signal(number, signal.default_int_handler)
+    end_with_window()
 
 
-def run(start: Callable[[], Cancellable], kill: Callable[[], object], result: TextIOWrapper,
+def run(start: Callable[[], Watchable], kill: Callable[[], object], result: TextIOWrapper,
         json: bool) -> int:
     """Start a job, show it, and write its result; return the exit code.
 
@@ -100,9 +119,8 @@ def run(start: Callable[[], Cancellable], kill: Callable[[], object], result: Te
     :param result: a file from `claim_stdout`.
     :param json: write each status as a line of JSON instead of the result.
     """
-    job = start()
     try:
-        status = _show(job, result if json else None)
+        status = _show(lru_cache(maxsize=None)(start), result if json else None)
     except KeyboardInterrupt:
         kill()
         _exit_now()
@@ -113,29 +131,23 @@ def run(start: Callable[[], Cancellable], kill: Callable[[], object], result: Te
     return _EXIT_CODES.get(status.state, CANCELLED)
 
 
-def _show(job: Cancellable, json: IO[str] | None) -> Status:
-    """Show a job until its end; raise ``KeyboardInterrupt`` for a second Ctrl-C.
+def _show(start: Callable[[], Watchable], json: IO[str] | None) -> Status:
+    """Start a job and show it to its end; raise ``KeyboardInterrupt`` for a second Ctrl-C.
 
+    :param start: starts the job; called again, it returns the same one.
     :param json: the file for lines of JSON, if they are wanted. If nobody reads them any more,
         the job is cancelled, and its end is shown on standard error.
     """
-    is_interrupted = False
-    while True:
+    if json is not None:
         try:
-            return progress(job, json, json is not None)
+            return progress_from(start, file=json, json=True)
         except BrokenPipeError:
-            json = None
-        except KeyboardInterrupt:
-            if is_interrupted:
-                raise
-            is_interrupted = True
-        job.cancel()
+            start().cancel()
+    return progress_from(start)
 
 
 def _exit_now() -> NoReturn:
     """End the process without waiting for threads, which may run for ever."""
-    if os.isatty(2):
-        os.write(2, b"\n")  # the prompt gets a line of its own
     os._exit(CANCELLED)
 
 

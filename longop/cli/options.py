@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any, Iterable
 
 from .. import wings
@@ -25,13 +26,22 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "grace": {"type": float, "metavar": "SECONDS",
               "help": "how long a job may take to stop before the next means is tried, such "
                       "as a signal to its process (default: 2)"},
-    "history": {"metavar": "FILE",
+    # None if it is not given: then the code decides.
+    "show_tracebacks": {"action": "store_true", "default": None,
+                        "help": "end the log of a job that fails with the traceback, which "
+                                "tells clients about files and code here"},
+    # Absolute, because a target may change the working directory.
+    "history": {"metavar": "FILE", "type": os.path.abspath,
                 "help": "an sqlite3 file that remembers finished jobs (default: memory)"},
     "requeue": {"action": "store_true",
                 "help": "with --history: start the jobs that were queued when the last server "
                         "ended"},
+    "history_rate": {"type": float, "metavar": "BYTES",
+                     "help": "with --history: how many bytes a second the partial results of "
+                             "running jobs may write, on average (default: 64000)"},
 }
 ALL = tuple(_OPTIONS)
+_OF_HISTORY = ("requeue", "history_rate")
 
 
 def add(parser: argparse.ArgumentParser, names: Iterable[str] = ALL) -> None:
@@ -43,8 +53,9 @@ def add(parser: argparse.ArgumentParser, names: Iterable[str] = ALL) -> None:
 
 def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """End with the parser's error if options contradict each other."""
-    if options.requeue and not options.history:
-        parser.error("--requeue needs --history")
+    for name in _OF_HISTORY:
+        if getattr(options, name) and not options.history:
+            parser.error(f"--{name.replace('_', '-')} needs --history")
 
 
 def override(operations: Iterable[LongOperation],
@@ -63,7 +74,9 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: value for name, value in vars(options).items()
              if name in _OPTIONS and value is not None}
     requeue = given.pop("requeue", False)
+    rate = given.pop("history_rate", None)
     if "history" in given:
         archive: Any = wings.require("archive", "--history")  # which loads sqlite3
-        given["history"] = archive.FileHistory(given["history"], requeue=requeue)
+        more = {} if rate is None else {"rate": rate}
+        given["history"] = archive.FileHistory(given["history"], requeue=requeue, **more)
     return given

@@ -6,7 +6,6 @@ Wings may add targets of their own kind, such as CodeProject.AI Server's adapter
 from __future__ import annotations
 
 import importlib
-import inspect
 import operator
 import os
 import sys
@@ -18,6 +17,7 @@ from .. import wings
 from ..errors import TargetError
 from ..operation import LongOperation
 from ..signature import Signature
+from ..values.annotations import signature_of
 
 #: The modules of other wings that load targets of their own kind, where the wing is there.
 LOADERS = ("codeproject.loader",)
@@ -26,8 +26,8 @@ LOADERS = ("codeproject.loader",)
 class Loader(Protocol):
     """What a wing's module in `LOADERS` offers."""
 
-    def prepare(self, folder: str) -> None:
-        """Do what must be done before a file in this folder is imported."""
+    def prepare(self, file: str) -> None:
+        """Do what must be done before a file is imported; the path is absolute."""
         ...
 
     def load(self, place: str, module: ModuleType, name: str) -> list[LongOperation]:
@@ -43,16 +43,21 @@ class Loader(Protocol):
         ...
 
 
-def load(target: str) -> list[LongOperation]:
+def load(target: str, start: str = "") -> list[LongOperation]:
     """Return the operations of ``package.module``, ``module:name`` or ``path/to/file.py[:name]``.
 
     Of a bare module these are its `LongOperation`s, or, if it has none, the functions it defines
     that take a callback. If there is a single one, and a single ``cancel...`` function without
-    parameters beside it, that is its companion. Raises `TargetError`, which says what to do.
+    parameters beside it, that is its companion.
+
+    :param start: the folder that a path is meant from; by default the working directory, which
+        a loader may change.
+
+    Raises `TargetError`, which says what to do.
     """
     loaders = [loader for loader in map(_find_loader, LOADERS) if loader is not None]
-    place, name = _split(target)
-    module = _import(place, loaders)
+    place, name = split(target)
+    module = _import(place, start, loaders)
     for loader in loaders:
         operations = loader.load(place, module, name)
         if operations:
@@ -68,12 +73,13 @@ def _find_loader(module: str) -> Loader | None:
     return found  # type: ignore[no-any-return]
 
 
-def _split(target: str) -> tuple[str, str]:
+def split(target: str) -> tuple[str, str]:
     """Return the module or file that a target names, and the name in it, or an empty one."""
     place, colon, name = target.rpartition(":")
-    if colon and place and name.replace(".", "_").isidentifier():
+    is_drive = os.path.splitdrive(target)[0] == place + colon and _is_file(name)
+    if colon and place and not is_drive and name.replace(".", "_").isidentifier():
         return place, name
-    return target, ""  # the colon of C:\work.py names nothing
+    return target, ""  # the colon of C:\work.py, or of C:work.py, names nothing
 
 
 # Functions
@@ -129,7 +135,7 @@ def _companion(functions: Sequence[Callable[..., Any]], found: Sequence[Any],
     """
     companions = [function for function in functions
                   if function.__name__.startswith("cancel") and function not in found
-                  and not inspect.signature(function).parameters]
+                  and not signature_of(function).parameters]
     candidates = _unique([*by_default, *found])
     if len(candidates) == 1 and len(companions) == 1:
         return companions[0]
@@ -153,29 +159,48 @@ def _unique(values: Sequence[Any]) -> list[Any]:
 # Modules
 
 
-def _import(place: str, loaders: Sequence[Loader]) -> ModuleType:
+def _import(place: str, start: str, loaders: Sequence[Loader]) -> ModuleType:
     """Import what a target names: a module, or a file, whose folder is then on the path."""
     if not _is_file(place):
         return _import_module(place, place)
-    if not (place.endswith(".py") and os.path.isfile(place)):
+    path = os.path.abspath(os.path.join(start, place))
+    if not (_is_python(place) and os.path.isfile(path)):
         raise TargetError(f"there is no Python file {place}")
-    folder, file = os.path.split(os.path.abspath(place))
-    name, _ = os.path.splitext(file)
+    folder, file = os.path.split(path)
+    file = _spelled(folder, file)
+    name, ending = os.path.splitext(file)
+    if ending != ".py":
+        raise TargetError(f"{place} cannot be imported, because its name ends with {ending}: "
+                          f"rename it to {name}.py")
     if "." in name:
         raise TargetError(f"{place} cannot be imported, because of the dots in its name: "
                           f"rename it, such as to {name.replace('.', '_')}.py")
     sys.path.insert(0, folder)  # so that the file can import what stands beside it
     for loader in loaders:
-        loader.prepare(folder)
+        loader.prepare(path)
     module = _import_module(place, name)
     found = getattr(module, "__file__", None) or "a part of Python"
-    if not (os.path.exists(found) and os.path.samefile(found, place)):
+    if not (os.path.exists(found) and os.path.samefile(found, path)):
         raise TargetError(f"{place} has the name of another module, {found}: rename it")
     return module
 
 
 def _is_file(place: str) -> bool:
-    return place.endswith(".py") or "/" in place or os.sep in place
+    return _is_python(place) or "/" in place or os.sep in place
+
+
+def _is_python(place: str) -> bool:
+    return os.path.normcase(place).endswith(".py")  # on Windows, WORK.PY is such a file
+
+
+def _spelled(folder: str, file: str) -> str:
+    """Return a file's name as it is spelled in its folder, which an import looks for.
+
+    Windows and macOS find a file by its name in any case.
+    """
+    found = os.listdir(folder)
+    alike = [name for name in found if name.lower() == file.lower()]
+    return file if file in found or not alike else alike[0]
 
 
 def _import_module(place: str, name: str) -> ModuleType:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import os
 import sys
 from io import TextIOWrapper
+from typing import Iterator
 
 from ..cli import command, options as job_options
+from ..cli.parameters import columns_of_help, entry, page
+from ..cli.streams import prepare_streams
 from ..cli.target import load
 from ..errors import LongOperationError
-from ..operation import LongOperation
+from ..functions import printed
+from ..operation import LongOperation, close_all
 
 _DESCRIPTION = ("Run a function that takes long. Its result goes to standard output, "
                 "everything else to standard error. Ctrl-C cancels the job; a second Ctrl-C "
@@ -23,13 +29,25 @@ def main(arguments: list[str] | None = None, prog: str = "python -m longop.run")
 
     :param prog: how the command was called, for its usage message.
     """
-    options = _parse(arguments, prog)
+    prepare_streams()
+    try:
+        return _show(_parse(arguments, prog), prog)
+    finally:
+        printed.release()
+
+
+def _show(options: argparse.Namespace, prog: str) -> int:
+    """Show what TARGET names, or run it; return the exit code."""
     command.cancel_at_sigterm()
     result = command.claim_stdout()
+    start = os.getcwd()  # the target may change the working directory
     try:
+        if options.help:
+            _print_help(options.target, prog, result)
+            return 0
         operation = _load(options)
         try:
-            return _run(operation, options, result)
+            return _run(operation, options, start, result)
         finally:
             operation.close()
     except (LongOperationError, ValueError, OSError) as error:
@@ -39,13 +57,45 @@ def main(arguments: list[str] | None = None, prog: str = "python -m longop.run")
         return command.CANCELLED
 
 
+def _print_help(target: str, prog: str, result: TextIOWrapper) -> None:
+    """Print what TARGET names, with the parameters."""
+    operations = load(target)
+    try:
+        with contextlib.suppress(BrokenPipeError), result:
+            print(*_help_of(operations, f"{prog} {target}"), sep="\n", file=result)
+    finally:
+        close_all(operations)  # an adapter has begun, and may have threads
+
+
+def _help_of(operations: list[LongOperation], command_line: str) -> Iterator[str]:
+    """Yield the lines of the help: a page for one operation, or an entry for each."""
+    columns = columns_of_help()
+    if len(operations) == 1:
+        [operation] = operations
+        yield from page(f"{command_line} [options] [name=value ...]", operation.documentation,
+                        operation.signature.schema(), columns)
+        return
+    yield f"usage: {command_line}:OPERATION [options] [name=value ...]"
+    for operation in operations:
+        yield ""
+        yield from entry(operation.name, operation.description, operation.signature.schema(),
+                         columns)
+
+
 def _load(options: argparse.Namespace) -> LongOperation:
     """Return the operation that TARGET names, with the options that were given."""
     found = load(options.target)
-    # After the import, because the module may set up logging itself. On a terminal a message
-    # begins a new line, because the progress stands in the current one.
-    line_break = "\n" if sys.stderr.isatty() else ""
-    logging.basicConfig(format=line_break + "%(message)s")
+    # After the import, because the module may set up logging itself.
+    logging.basicConfig(format="%(message)s")
+    try:
+        return _choose(found, options)
+    except (LongOperationError, ValueError):
+        close_all(found)  # an adapter has begun, and may have threads
+        raise
+
+
+def _choose(found: list[LongOperation], options: argparse.Namespace) -> LongOperation:
+    """Return the only operation, with the options that were given."""
     if len(found) > 1:
         known = ", ".join(operation.name for operation in found)
         raise LongOperationError(f"{options.target} has several operations: name one of "
@@ -54,20 +104,26 @@ def _load(options: argparse.Namespace) -> LongOperation:
     return operation
 
 
-def _run(operation: LongOperation, options: argparse.Namespace, result: TextIOWrapper) -> int:
+def _run(operation: LongOperation, options: argparse.Namespace, start: str,
+         result: TextIOWrapper) -> int:
     signature = operation.signature
-    texts = command.parse_parameters(options.parameters, signature.schema())
+    texts = command.parse_parameters(options.parameters, signature.schema(), start)
     values = signature.parse(texts)
     return command.run(lambda: operation.start(**values), operation.kill, result, options.json)
 
 
 def _parse(arguments: list[str] | None, prog: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=prog, description=_DESCRIPTION,
-                                     epilog=command.EXIT_CODES_HELP)
-    parser.add_argument("target", metavar="TARGET", help=job_options.TARGET_HELP)
+    parser = command.make_parser(prog, _DESCRIPTION, "TARGET")
+    parser.add_argument("target", nargs="?", metavar="TARGET", help=job_options.TARGET_HELP)
     command.add_arguments(parser)
     job_options.add(parser, _OPTIONS)
-    return parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    if options.target is None:
+        if not options.help:
+            parser.error("the following arguments are required: TARGET")
+        parser.print_help()
+        parser.exit()
+    return options
 
 
 if __name__ == "__main__":

@@ -11,28 +11,37 @@ import argparse
 import contextlib
 import logging
 import os
-import signal
-import socket
 import sys
 import threading
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from .. import wings
 from ..cli import options as job_options
+from ..cli.streams import prepare_streams
 from ..cli.target import load
 from ..errors import LongOperationError
+from ..functions import printed
+from ..job import logger
 from ..operation import LongOperation, close_all
 from ..web.api import Api
 from ..web.gate import Gate
 from ..web.limits import Limits
+from .ending import Signals, hurry, let_no_thread_hold_up_the_end
 from .server import Server
 
 if TYPE_CHECKING:
     import ssl
 
 TOUR = "longop.cli.tour"
-LAST_ANSWERS = 1.0  # seconds at the end in which watchers still see how their jobs ended
+MCP = "mcp.routes"
+NOT_STARTED = 2
+CANCELLED = 130  # as a shell reports what Ctrl-C has ended
+#: Seconds at the end in which watchers still see how their jobs ended. Within one second after
+#: the grace period everything has ended: `close_all` may take half of it for stuck jobs.
+LAST_ANSWERS = 0.5
+SHORT_LAST_ANSWERS = 0.1
 
 _DESCRIPTION = """\
 Serve functions that take long: start, watch and cancel them over HTTP, and on a page.
@@ -46,59 +55,65 @@ examples:
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m longop.serve") -> int:
-    """Serve until Ctrl-C or SIGTERM; return the exit code: 0, or 2 if it could not start.
+    """Serve until Ctrl-C, SIGTERM or a closed terminal; return the exit code.
+
+    It is 0, 2 if the server could not start, or 130 if Ctrl-C came before it had started.
 
     :param prog: how the command was called, for its usage message.
     """
-    options = _parse(arguments, prog)
-    logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO,
-                        format="%(asctime)s %(message)s")
-    token = _choose_token(options)
+    prepare_streams()
+    try:
+        return _serve(arguments, prog)
+    finally:
+        printed.release()
+
+
+def _serve(arguments: list[str] | None, prog: str) -> int:
     operations: list[LongOperation] = []
     try:
-        for target in options.target:
-            operations += load(target)
-        # The port is taken before the operations get their history. That may start jobs that
-        # were queued, which a server that cannot listen must not do.
-        server = Server(options.host, options.port, _load_certificate(options))
-        operations = job_options.override(operations, options)
-        server.api = _make_api(operations, options, token)
+        options = _parse(arguments, prog)
+        printed.capture()  # before a module keeps the streams, or logging does
+        token = _choose_token(options)
+        server = _start(operations, options, token)
+        signals = Signals()
+    except KeyboardInterrupt:
+        close_all(operations)
+        return CANCELLED
     except (LongOperationError, ValueError, OSError) as error:
         print(f"longop.serve: {error}", file=sys.stderr)
         close_all(operations)
-        return 2
-    signals = _Signals()
+        return NOT_STARTED
     serving = threading.Thread(target=server.serve, daemon=True)
     serving.start()
     _announce(server, operations, token, options.open)
     signals.wait()
-    threading.Thread(target=_end_at_once, args=(signals, operations), daemon=True).start()
-    _end(server, operations)
-    serving.join(LAST_ANSWERS)
+    hurry(signals, lambda: _kill(operations))
+    _end(server, operations, serving)
+    let_no_thread_hold_up_the_end()
     return 0
 
 
-class _Signals:
-    """SIGINT and SIGTERM, turned into bytes that a thread can wait for.
+def _start(operations: list[LongOperation], options: argparse.Namespace,
+           token: str) -> Server:
+    """Return the server, which listens; put what it serves into ``operations``."""
+    start = os.getcwd()  # a target may change the working directory
+    for target in options.target:
+        operations += load(target, start)
+    # After the import, because a module may set up logging itself.
+    _set_up_logging(options.quiet)
+    # The port is taken before the operations get their history. That may start jobs that
+    # were queued, which a server that cannot listen must not do.
+    server = Server(options.host, options.port, _load_certificate(options))
+    operations[:] = job_options.override(operations, options)
+    server.api = _make_api(operations, options, token)
+    return server
 
-    A handler that raises would do so anywhere in the main thread, also in the middle of a
-    clean end. Instead, the interpreter writes the number of each signal to a socket.
-    """
 
-    def __init__(self) -> None:
-        """Take the signals. This must be done in the main thread."""
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
-        signal.set_wakeup_fd(self._writer.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # Only a signal that has a Python handler is written to the socket.
-            signal.signal(number, lambda *ignored: None)
-
-    def wait(self) -> None:
-        """Wait for one of the two. Other signals may be handled by the served module."""
-        ends = {b"", bytes([signal.SIGINT]), bytes([signal.SIGTERM])}
-        while self._reader.recv(1) not in ends:
-            pass
+def _set_up_logging(is_quiet: bool) -> None:
+    if is_quiet:
+        logger.setLevel(max(logging.WARNING, logger.level))
+    if not logger.hasHandlers():
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
 
 def _choose_token(options: argparse.Namespace) -> str:
@@ -115,15 +130,17 @@ def _is_loopback(host: str) -> bool:
 def _load_certificate(options: argparse.Namespace) -> ssl.SSLContext | None:
     if not options.tls_cert:
         return None
-    from .tls import load_certificate  # which loads ssl
-
-    return load_certificate(options.tls_cert, options.tls_key)
+    tls: Any = wings.require("serve.tls", "--tls-cert")  # which loads ssl
+    context: ssl.SSLContext = tls.load_certificate(options.tls_cert, options.tls_key)
+    return context
 
 
 def _make_api(operations: list[LongOperation], options: argparse.Namespace, token: str) -> Api:
     gate = Gate(token, [options.host, *options.allow_host], options.allow_origin)
     limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
-    return Api(operations, gate=gate, limits=limits)
+    left_out = [] if options.mcp else [MCP]
+    return Api(operations, gate=gate, limits=limits, root_path=options.root_path,
+               left_out=left_out)
 
 
 def _announce(server: Server, operations: list[LongOperation], token: str,
@@ -139,19 +156,20 @@ def _announce(server: Server, operations: list[LongOperation], token: str,
         webbrowser.open(address)
 
 
-def _end(server: Server, operations: list[LongOperation]) -> None:
+def _end(server: Server, operations: list[LongOperation],
+         serving: threading.Thread) -> None:
     """End in order: no new clients, then the jobs, then the clients that watched them."""
     server.stop_listening()
     close_all(operations)
     server.close()
+    # Who watches a job that does not stop never sees its end.
+    is_stuck = any(operation.live for operation in operations)
+    serving.join(SHORT_LAST_ANSWERS if is_stuck else LAST_ANSWERS)
 
 
-def _end_at_once(signals: _Signals, operations: list[LongOperation]) -> None:
-    """Wait for one more signal, and end without any grace. A thread of its own runs this."""
-    signals.wait()
+def _kill(operations: list[LongOperation]) -> None:
     for operation in operations:
         operation.kill()
-    os._exit(0)  # the main thread may wait for jobs that never end
 
 
 def _parse(arguments: list[str] | None, prog: str) -> argparse.Namespace:
@@ -164,6 +182,8 @@ def _parse(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true",
                         help="do not log when jobs start and end")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument("--no-mcp", dest="mcp", action="store_false",
+                        help="leave out /mcp, where agents find the operations as tools")
     _add_access_options(parser)
     _add_limits(parser)
     job_options.add(parser)
@@ -177,7 +197,9 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=32168,
         help="port to listen on, 0 for any free one (default: %(default)s)")
-    add("--token", default=os.environ.get("LONGOP_TOKEN"),
+    # Empty, as a compose file leaves a variable that is not set, it says nothing. Only an
+    # explicit ``--token ''`` lets everybody in.
+    add("--token", default=os.environ.get("LONGOP_TOKEN") or None,
         help="token every request must send (default: $LONGOP_TOKEN); generated and printed "
              "when --host is not loopback ('' disables it)")
     add("--allow-host", action="append", default=[], metavar="NAME",
@@ -185,8 +207,12 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
     add("--allow-origin", action="append", default=[], metavar="URL",
         help="site whose pages may use the server, such as https://example.com; may be "
              "repeated")
-    add("--tls-cert", metavar="FILE", help="certificate (PEM); serves https")
-    add("--tls-key", metavar="FILE", help="its private key, if not in the same file")
+    add("--root-path", default="", metavar="PATH",
+        help="path below which a reverse proxy serves this, such as /jobs")
+    add("--tls-cert", metavar="FILE", type=os.path.abspath,
+        help="certificate (PEM); serves https")
+    add("--tls-key", metavar="FILE", type=os.path.abspath,
+        help="its private key, if not in the same file")
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

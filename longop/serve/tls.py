@@ -27,6 +27,7 @@ class TlsConnection(Connection):
     """A client that speaks TLS. The handshake is a part of its first read."""
 
     _again = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+    _is_secure = True
 
     def __init__(self, shared: Shared, api: Api, client: socket.socket, refuse: bool,
                  context: ssl.SSLContext) -> None:

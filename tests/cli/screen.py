@@ -1,7 +1,6 @@
 """Commands of longop on pseudo-terminals and in pipes, and the module that they run."""
 
 import contextlib
-import fcntl
 import os
 import re
 import select
@@ -9,7 +8,6 @@ import signal
 import struct
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 from unicodedata import combining, east_asian_width
@@ -38,7 +36,8 @@ def steps(callback, n: int = 4, text: str = "step {}", name: str = "go"):
     return "the end"
 
 def deaf(callback):
-    open("pid", "w").write(f"{os.getpid()} ")
+    with open("pid", "w") as file:
+        file.write(f"{os.getpid()} ")
     while True:
         try:
             callback("deaf")
@@ -91,34 +90,110 @@ def wide(char):
 
 
 class Screen:
-    """What a terminal of so many columns shows of what is written to it."""
+    """What a terminal of so many columns shows of what is written to it.
 
-    def __init__(self, columns):
-        self.columns, self.rows, self.at, self.escapes = columns, [""], 0, []
+    One that is made narrower wraps its lines again, as most do, or cuts them off, as xterm does.
+    """
+
+    def __init__(self, columns, wraps_again=True):
+        self.columns = columns
+        self.wraps_again = wraps_again
+        self.rows = [""]
+        self.escapes = []  # but for those that it understands
+        self.row = self.at = 0  # the cursor
+        self._rows_before = set()  # those that a wrapped line continues below
+        self._wraps = True
         self._rest = ""
 
     def feed(self, text):
-        text, self._rest = self._rest + text, ""
-        for part in re.findall("\x1b\\[[0-9;]*[a-zA-Z]|\x1b[^\\[]|.", text, re.S):
-            if part == "\r":
-                self.at = 0
-            elif part == "\n":
-                self.rows.append("")
-            elif part[0] < " " or "\x7f" <= part[0] < "\xa0":
-                self.escapes.append(part)
-            else:
-                self._put(part)
+        # An escape sequence may come in two pieces.
+        whole, self._rest = re.fullmatch("(.*?)(\x1b(?:\\[[?0-9;]*)?)?", self._rest + text,
+                                         re.S).groups("")
+        for part in re.findall("\x1b\\[[?0-9;]*[a-zA-Z]|\x1b[^\\[]|.", whole, re.S):
+            self._take(part)
 
-    def _put(self, char):
-        if self.at + wide(char) > self.columns:
-            self.rows.append("")
+    def _take(self, part):
+        if part == "\r":
             self.at = 0
-        row = self.rows[-1]
-        cells = [cell for char in row for cell in [char, ""][:wide(char)]]
-        cells += " " * (self.at - len(cells))
-        cells[self.at:self.at + wide(char)] = [char, ""][:wide(char)]
-        self.rows[-1] = "".join(cells)
-        self.at += wide(char)
+        elif part == "\n":
+            self._go_down()
+        elif part == "\x1b[A":
+            self.row = max(0, self.row - 1)
+        elif part in ("\x1b[K", "\x1b[J"):
+            self._wipe(and_below=part == "\x1b[J")
+        elif part in ("\x1b[?7h", "\x1b[?7l"):
+            self._wraps = part == "\x1b[?7h"
+        elif part[0] < " " or "\x7f" <= part[0] < "\xa0":
+            self.escapes.append(part)
+        else:
+            self._put(part)
+
+    def resize(self, columns):
+        """Have other columns; the cursor stays in the text where it was."""
+        if not self.wraps_again:
+            self.columns = columns
+            self.rows = ["".join(self._cells(row)[:columns]) for row in range(len(self.rows))]
+            self.at = min(self.at, columns - 1)
+            return
+        lines = self._whole_lines()
+        line, place = self._cursor_in(lines)
+        self.columns = columns
+        self.rows = [""]
+        self._rows_before = set()
+        self.row = self.at = 0
+        for number, text in enumerate(lines):
+            if number:
+                self._go_down()
+                self.at = 0
+            if number == line:
+                cursor = self.row + place // columns, place % columns
+            for char in text:
+                self._put(char)
+        self.row, self.at = cursor
+
+    def _whole_lines(self):
+        lines = [""]
+        for row, text in enumerate(self.rows):
+            lines[-1] += text
+            if row not in self._rows_before:
+                lines.append("")
+        return lines[:-1]
+
+    def _cursor_in(self, lines):
+        """Return the line where the cursor is, and the place in it."""
+        begin = self.row
+        while begin - 1 in self._rows_before:
+            begin -= 1
+        line = begin - sum(row < begin for row in self._rows_before)
+        return line, (self.row - begin) * self.columns + self.at
+
+    def _go_down(self):
+        self.row += 1
+        if self.row == len(self.rows):
+            self.rows.append("")
+
+    def _wipe(self, and_below):
+        self.rows[self.row] = "".join(self._cells(self.row)[:self.at])
+        self._rows_before.discard(self.row)
+        if and_below:
+            del self.rows[self.row + 1:]
+
+    def _cells(self, row):
+        return [cell for char in self.rows[row] for cell in [char, ""][:wide(char)]]
+
+    def _put(self, part):
+        if self.at + wide(part) > self.columns:
+            if self._wraps:
+                self._rows_before.add(self.row)
+                self._go_down()
+                self.at = 0
+            else:
+                self.at = self.columns - wide(part)  # the last column is written over
+        cells = self._cells(self.row)
+        cells += [" "] * (self.at - len(cells))
+        cells[self.at:self.at + wide(part)] = [part, ""][:wide(part)]
+        self.rows[self.row] = "".join(cells)
+        self.at += wide(part)
 
     def lines(self):
         return [row.rstrip() for row in self.rows]
@@ -128,9 +203,10 @@ class Terminal:
     """A command on a terminal of its own; ``text`` is everything that it wrote."""
 
     def __init__(self, *command, columns=80, stdout=None, cwd, **environment):
+        pytest.importorskip("termios", reason="needs a pseudo-terminal")
         self.master, slave = os.openpty()
         self.text, self.screen = "", Screen(columns)
-        self.resize(columns)
+        self.set_size(columns)
         # Opened by the leader of a session, it becomes the one whose Ctrl-C is a signal.
         self.process = subprocess.Popen(
             ["sh", "-c", 'exec "$@" < "$0"', os.ttyname(slave), sys.executable, *command],
@@ -152,6 +228,14 @@ class Terminal:
         os.close(self.master)
 
     def resize(self, columns):
+        """Have other columns; the command may have drawn meanwhile as if nothing had happened."""
+        self.set_size(columns)
+        self.screen.resize(columns)
+
+    def set_size(self, columns):
+        import fcntl  # Windows has neither of them
+        import termios
+
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
 
     def press(self, keys):
@@ -200,6 +284,12 @@ def run(folder, *arguments, shell=""):
     done = subprocess.run(command, cwd=str(folder), timeout=2 * WAIT, stdin=subprocess.DEVNULL,
                           capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     return done.returncode, done.stdout, done.stderr.decode()
+
+
+def is_alive(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def touch(folder, *names):

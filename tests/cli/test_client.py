@@ -10,6 +10,7 @@ import pytest
 
 from ..test_client import Steps, fails, serving
 from ..waiting import WAIT, wait_until
+from ..windows import SIGNALS
 from .screen import EVIL, ROOT, on_terminal, read_until, started
 
 
@@ -41,7 +42,16 @@ def test_terminal(steps, operations):
     """Operations are listed and run: the result on stdout, everything else on stderr."""
     steps.let(2)
     with serving(operations) as server:
-        assert run(server.url).stdout.splitlines()[0].startswith("steps n data - ")
+        lines = run(server.url).stdout.splitlines()
+        assert lines[0].startswith("steps - ")
+        assert lines[1].startswith("  n=WHOLE-NUMBER")
+        assert lines[-2:] == ["", "fails"]
+        page = run(f"{server.url}?token=secret", "steps", "--help").stdout.splitlines()
+        assert not any("secret" in line for line in page)
+        assert page[0].startswith(f"usage: python -m longop.client {server.url}")
+        assert lines[0][len("steps - "):] in page
+        assert page[-1] == lines[-3]  # a parameter
+        assert run("--help").stdout.startswith("usage: ")
         done = run(server.url, "steps", "n=2")
         assert (done.returncode, done.stdout) == (0, '{"bytes":0,"n":2}\n')
         assert "completed 100%" in done.stderr
@@ -54,6 +64,7 @@ def test_terminal(steps, operations):
         assert run(server.url, "other").returncode == 2
 
 
+@SIGNALS
 def test_terminal_ctrl_c(operations):
     """Ctrl-C in a terminal cancels the job."""
     with serving(operations) as server, subprocess.Popen(
@@ -69,6 +80,7 @@ def test_terminal_ctrl_c(operations):
     wait_until(lambda: not operations[0].live)
 
 
+@SIGNALS
 def test_terminal_ctrl_c_twice(make):
     """A second Ctrl-C leaves a job that does not stop."""
     may_end = threading.Event()
@@ -87,6 +99,7 @@ def test_terminal_ctrl_c_twice(make):
             may_end.set()
 
 
+@SIGNALS
 def test_client_sigterm(there):
     """SIGTERM cancels a job of a server too."""
     server, operation, _ = there

@@ -36,6 +36,8 @@ def test_file(tmp_path, name):
     file = tmp_path / "some=file"
     file.write_bytes(b"\0\xff")
     assert parse(f"{name}=@{file}", f"{name}=text") == {name: [b"\0\xff", "text"]}
+    assert command.parse_parameters([f"{name}=@some=file"], SCHEMA, str(tmp_path)) == {
+        name: [b"\0\xff"]}
 
 
 @pytest.mark.parametrize("name", ["text", "n", "unknown"])

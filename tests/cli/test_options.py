@@ -47,7 +47,7 @@ def test_overridden():
 def test_all_are_options_of_an_operation():
     """Each is an option of `LongOperation`, by the same name, or belongs to its history."""
     known = set(inspect.signature(LongOperation.__init__).parameters)
-    assert set(options.ALL) - known == {"requeue"}
+    assert set(options.ALL) - known == {"requeue", "history_rate"}
 
 
 def test_some():

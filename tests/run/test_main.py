@@ -1,19 +1,18 @@
 """``python -m longop.run``: one job, on pseudo-terminals and in pipes."""
 
 import base64
-import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from ..cli.screen import ROOT, on_terminal, read_until, run, started, touch
+from ..cli.screen import ROOT, is_alive, on_terminal, read_until, run, started, touch
 from ..waiting import WAIT, wait_until
+from ..windows import SIGNALS
 
 
 def test_error_on_terminal(folder):
@@ -37,7 +36,7 @@ def test_ctrl_c(folder):
         shown.press("\x03")
         assert shown.end() == 130
         lines = [line for line in shown.screen.lines() if line.startswith("canc")]
-        assert re.fullmatch("cancelled 100% █{29} 1/1 0:0[01]", lines[-1])
+        assert re.fullmatch("cancelled 100% █{30} 1/1 (.*each )?0:[0-9]+", lines[-1])
 
 
 @pytest.mark.parametrize("executor", ["thread", "process"])
@@ -56,12 +55,7 @@ def test_ctrl_c_twice(folder, executor):
         wait_until(lambda: not is_alive(pid))
 
 
-def is_alive(pid):
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
+@SIGNALS
 def test_sigterm(folder):
     """SIGTERM cancels, as Ctrl-C does."""
     with started(folder, "work.py:steps") as process:
@@ -71,6 +65,7 @@ def test_sigterm(folder):
         assert process.returncode == 130
 
 
+@SIGNALS
 def test_killed_by_its_grace(folder):
     """In a process, what hears nothing is killed after the grace by one Ctrl-C."""
     with started(folder, "work.py:deaf", "--executor=process", "--grace=0.05") as process:
@@ -91,13 +86,23 @@ def test_deadlines(folder, flag):
 # In pipes
 
 
+def test_the_traceback_of_a_failure(folder):
+    """The traceback is all there, and comes before the last line."""
+    (folder / "go").touch()
+    code, out, err = run(folder, "work.py:fails")
+    assert (code, out) == (1, b"x\n")
+    assert "in fails\n" in err
+    assert err.index("Traceback") < err.index("in fails\n")
+    assert err.splitlines()[-1].startswith("failed")
+
+
 def test_output(folder):
     """Standard output is the result; all that anybody prints, and the plain lines, are not."""
     code, out, err = run(folder, "work.py:speaks")
     assert (code, out) == (0, b'{"a":1}\n')
     for printed in "imported", "printed", "by a subprocess", "raw", "an error":
         assert printed in err  # perhaps on the line of another one: nobody orders them
-    assert re.fullmatch("completed 100% 0:0[0-9]", err.splitlines()[-1])
+    assert re.fullmatch("completed 100% 0:[0-9]+", err.splitlines()[-1])
     assert "\r" not in err
     assert "\x1b" not in err
 
@@ -148,7 +153,7 @@ def test_files(folder):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("work.py:takes", "data=@nothing"), "No such file or directory: 'nothing'"),
+    (("work.py:takes", "data=@nothing"), "/nothing'"),
     (("work.py:takes", "n"), "'n' is not a parameter: write name=value"),
     (("work.py:takes", "n=two"), "must be a whole number, not 'two'"),
     (("work.py:takes", "m=1"), "is unknown"), (("quiet.py:returns",), "is missing"),
@@ -206,6 +211,7 @@ def test_json_that_nobody_reads(folder):
         assert process.wait(WAIT) == 130
 
 
+@SIGNALS
 def test_ctrl_c_and_a_reader_that_has_gone(folder):
     """Ctrl-C, which ends the reader of ``--json`` too, cancels, and exits with 130."""
     command = [sys.executable, "-m", "longop.run", "work.py:steps", "--json"]
@@ -234,3 +240,52 @@ def test_executor_of_the_code(folder):
                               cwd=str(folder), stdout=subprocess.PIPE, timeout=WAIT,
                               env={**os.environ, "PYTHONPATH": str(ROOT)})
         assert (done.returncode, done.stdout) == (0, expected)
+
+
+# Help
+
+
+def test_help_of_an_operation(folder):
+    """--help with a target tells its parameters, and starts nothing."""
+    code, out, err = run(folder, "work.py:takes", "--help")
+    assert (code, err) == (0, "imported\n")
+    assert out.decode().splitlines()[:4] == [
+        "usage: python -m longop.run work.py:takes [options] [name=value ...]", "",
+        "parameters:", "  n=WHOLE-NUMBER              (default: 1)"]
+
+
+def test_help_of_a_module(folder):
+    """--help with a module tells of all its operations."""
+    out = run(folder, "work.py", "-h")[1].decode()
+    assert out.startswith("usage: python -m longop.run work.py:OPERATION [options] ")
+    assert "\n\nspeaks\n" in out
+    assert "\n  text=TEXT                   (required)\n" in out
+
+
+def test_help_without_a_target(folder):
+    """--help alone tells how the command is used; without it a target is needed."""
+    assert run(folder, "--help")[1].startswith(b"usage: ")
+    assert run(folder)[0] == 2
+
+
+def test_prints_above_the_line(folder):
+    """What a worker process and its children print stands above the line."""
+    with on_terminal(folder, "work.py:speaks", "--executor=process", NO_COLOR="1") as shown:
+        assert shown.end() == 0
+        lines = shown.screen.lines()
+        done = [line.startswith("completed") for line in lines].index(True)
+        printed = {"printed", "an error", "imported", "by a subprocess", "raw"}
+        assert printed <= set(lines[:done])
+        assert lines[done + 1:] == ['{"a":1}', ""]
+
+
+def test_a_print_before_the_first_line(folder):
+    """What a function prints as soon as it begins stands above its line, as whole lines do."""
+    (folder / "soon.py").write_text("def f(callback):\n    print('at once', end='')\n"
+                                    "    callback(1, 1, 2)\n    print(' and later')\n")
+    for _ in range(5):
+        with on_terminal(folder, "soon.py:f", NO_COLOR="1") as shown:
+            assert shown.end() == 0
+            lines = shown.screen.lines()
+        assert lines[0] == "at once and later"
+        assert lines[1].startswith("completed")

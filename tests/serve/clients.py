@@ -90,8 +90,15 @@ def get(path, **headers):
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode()
 
 
+def first_event_of(client):
+    """Return the first status of an event stream."""
+    with contextlib.closing(events_of(client)) as events:
+        return next(events)
+
+
 def events_of(client):
     """Yield the statuses of an event stream."""
-    for line in client.makefile("rb"):
-        if line.startswith(b"data: "):
-            yield json.loads(line[6:])
+    with client.makefile("rb") as lines:
+        for line in lines:
+            if line.startswith(b"data: "):
+                yield json.loads(line[6:])

@@ -9,11 +9,14 @@ import time
 
 import pytest
 
+import longop.web.texts
+from longop.serve.connection import STARTERS
 from longop.serve.loop import READ
+from longop.web.held import Held
 from longop.web.wire import Response
 
 from ..waiting import WAIT, wait_until
-from .clients import PING, ask, connected, events_of, get, raw, rest, serving
+from .clients import PING, ask, connected, events_of, first_event_of, get, raw, rest, serving
 
 
 def test_kept_connection(job):
@@ -45,9 +48,11 @@ def test_long_pipeline():
     with serving() as server, connected(server) as client:
         sending = threading.Thread(target=client.sendall, args=(PING * 5_000,))
         sending.start()
-        seen = b""
-        while seen.count(b"HTTP/1.1 200 ") < 5_000:
+        status, count, seen = b"HTTP/1.1 200 ", 0, b""
+        while count < 5_000:
             seen += client.recv(1_000_000)
+            count += seen.count(status)
+            seen = seen[seen.rfind(status) + 1:]  # which may be cut at the end
         sending.join(WAIT)
 
 
@@ -356,3 +361,130 @@ def test_error_of_our_own(job, caplog, error):
         assert ask(other, PING)[0] == 200
     assert "dropped a connection after an error" in caplog.text
     assert error.__name__ in caplog.text
+
+
+# What other threads do
+
+
+@contextlib.contextmanager
+def busy_starters(server):
+    """Keep all threads for starts busy, and leave one start waiting."""
+    may, begun = threading.Event(), threading.Semaphore(0)
+    answer_now = server.api.answer
+
+    def answer(request):
+        if request.starts:
+            begun.release()
+            assert may.wait(WAIT)
+        return answer_now(request)
+
+    server.api.answer = answer
+    start = get("/v1/clients/steps", Prefer="respond-async").replace(b"GET", b"POST")
+    with contextlib.ExitStack() as stack:
+        for _ in range(STARTERS + 1):
+            stack.enter_context(connected(server, start))
+        for _ in range(STARTERS):
+            assert begun.acquire(timeout=WAIT)
+        try:
+            yield
+        finally:
+            may.set()
+
+
+@pytest.mark.parametrize("line", [
+    "POST /v1/jobs/{}/cancel", "GET /v1/jobs/{}", "GET /v1/jobs", "GET /v1/jobs/{}/events",
+    "POST /v1/clients/cancel_command?commandId={}", "GET /v1/status/ping", "GET /v1",
+    "POST /v1/clients/get_command_status?commandId={}", "GET /v1/nothing"])
+def test_nothing_but_starts_waits_for_starts(job, line):
+    """A cancel, a status, the list of jobs and all the like do not wait for a thread."""
+    with serving(job) as server, busy_starters(server):
+        data = f"{line.format(job.id)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        with connected(server, data) as client:
+            assert client.recv(9) == b"HTTP/1.1 "
+
+
+LARGE = 300_000
+
+
+def test_large_result_is_encoded_once(start, steps, monkeypatch):
+    """All who watch or poll a large result get one text, which the loop's thread has not made."""
+    made = []
+    make_now = longop.web.texts._make_large
+
+    def make(status):
+        made.append((status.version, threading.current_thread().name))
+        return make_now(status)
+
+    monkeypatch.setattr(longop.web.texts, "_make_large", make)
+    job = start(size=LARGE)
+    steps.step()
+    status, stream = get(f"/v1/jobs/{job.id}"), get(f"/v1/jobs/{job.id}/events")
+    with serving(job) as server, contextlib.ExitStack() as stack:
+        watchers = [stack.enter_context(connected(server, stream)) for _ in range(10)]
+        pollers = [stack.enter_context(connected(server)) for _ in range(10)]
+        for watcher in watchers:
+            assert len(first_event_of(watcher)["result"]) == LARGE
+        for poller in pollers:
+            shown = json.loads(ask(poller, status)[1])
+            assert (len(shown["result"]), shown["elapsed"] > 0) == (LARGE, True)
+        assert json.loads(ask(pollers[0], status)[1])["elapsed"] >= shown["elapsed"]
+        [(version, name)] = made
+        assert version == job.status().version
+        assert name.startswith("longop-encoder")
+
+
+def test_error_while_a_large_result_is_encoded(start, steps, monkeypatch):
+    """An error costs the connections that wait for it, and no other one."""
+
+    def fail(status):
+        raise MemoryError
+
+    monkeypatch.setattr(longop.web.texts, "_make_large", fail)
+    job = start(size=LARGE)
+    steps.step()
+    with serving(job) as server:
+        with connected(server, get(f"/v1/jobs/{job.id}")) as client:
+            assert rest(client) == b""
+        assert raw(server, PING).startswith(b"HTTP/1.1 200 ")
+
+
+def upload(size):
+    return (f"POST /v1/jobs/x/cancel HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Length: {size}\r\n\r\n").encode()
+
+
+def test_bodies_in_flight():
+    """Over the limit of all bodies a large one is refused, a small one is not."""
+    with serving(max_in_flight=200_000) as server:
+        with connected(server, upload(150_000)) as first:
+            wait_until(lambda: server.api.in_flight._bytes == 150_000)
+            with connected(server, upload(100_000)) as second:
+                answer = rest(second)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nRetry-After: 5\r\n" in answer
+            with connected(server, upload(60_000)) as third:
+                assert ask(third, bytes(60_000))[0] == 404
+            assert ask(first, bytes(150_000))[0] == 404
+            assert server.api.in_flight._bytes == 0
+            assert ask(first, upload(190_000) + bytes(190_000))[0] == 404
+        with connected(server, upload(150_000) + b"a part"):
+            wait_until(lambda: server.api.in_flight._bytes == 150_000)
+        wait_until(lambda: server.api.in_flight._bytes == 0)
+def test_client_that_leaves_a_held_answer(job):
+    """The answer is closed when its client leaves, and may clean up."""
+    closed = threading.Event()
+
+    def held():
+        try:
+            yield Response(200, None, "text/event-stream")
+            while True:
+                yield 100.0
+        finally:
+            closed.set()
+
+    items = held()
+    with serving(job) as server:
+        server.api.answer = lambda request: Held(job, items)
+        with connected(server, PING) as client:
+            assert client.recv(100)
+        assert closed.wait(WAIT)

@@ -1,7 +1,6 @@
 """``python -m longop.serve`` as a process of its own."""
 
 import contextlib
-import fcntl
 import functools
 import http.client
 import json
@@ -19,10 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from longop import State, Status
+from longop import State, Status, wings
 from longop.archive import FileHistory
 
 from .. import waiting
+from ..pythons import IS_PYPY
+from ..windows import SIGNALS
 
 ROOT = Path(__file__).parent.parent.parent
 WAIT = 20
@@ -97,6 +98,7 @@ def wait_for_log(process, text):
     raise AssertionError(f"{text!r} is not in the log")
 
 
+@SIGNALS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_main_job(number):
     """The example is started, watched and really cancelled; each signal ends the server."""
@@ -106,14 +108,14 @@ def test_main_job(number):
         wait_for_log(process, "running")
         assert get(url + "v1/jobs/" + id)["state"] == "running"
         assert get(f"{url}v1/jobs/{id}/cancel", b"")["state"] == "cancelling"
-        wait_for_log(process, "cancelled")
-        status = get(url + "v1/jobs/" + id)
-        assert (status["state"], status["result"]) == ("cancelled", "1")
+        wait_for_log(process, "cancelled")  # which is a moment before it can be seen
+        assert wait_for(url, id, state="cancelled")["result"] == "1"
         process.send_signal(number)
         assert process.wait(WAIT) == 0
         assert "Traceback" not in process.stderr.read()
 
 
+@SIGNALS
 def test_jobs_are_told_to_stop_at_the_end(tmp_path):
     """At the end of the server its jobs are told to stop, the queued ones never begin."""
     trace = tmp_path / "trace"
@@ -136,10 +138,11 @@ def test_jobs_are_told_to_stop_at_the_end(tmp_path):
     assert trace.read_text() == "begun stopped"
 
 
+@SIGNALS
 def test_stubborn_job_does_not_hold_up_the_end(tmp_path):
     """A job that does not stop is named in the log, and the server ends all the same."""
     (tmp_path / "stubborn.py").write_text(STUBBORN)
-    with served("stubborn.py", cwd=tmp_path) as (process, _, url):
+    with served("stubborn.py", "--grace", "0.1", cwd=tmp_path) as (process, _, url):
         id = get(url + "v1/stubborn/stubborn", b"")["commandId"]
         process.send_signal(signal.SIGINT)
         assert process.wait(WAIT) == 0
@@ -232,6 +235,48 @@ def test_ipv6():
         assert get(url + "v1/status/ping")["success"] is True
 
 
+# What jobs print
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+@pytest.mark.parametrize("option", [[], ["--show-tracebacks"]])
+def test_show_tracebacks(option, executor):
+    """The log of a job ends with its traceback only if that was asked for."""
+    if executor == "process" and wings.find("workers.processes") is None:
+        pytest.skip("longop.workers is not in this copy")
+    with served("tests.kept:broken", "--executor", executor, *option) as (_, _, url):
+        id = start(url, "broken")
+        wait_for(url, id, state="failed")
+        with urllib.request.urlopen(f"{url}v1/jobs/{id}/log", timeout=WAIT) as answer:
+            log = answer.read().decode()
+    if option:
+        assert log.startswith("begun\n")
+        assert "in broken\n" in log
+        assert log.endswith("\nValueError: wrong\n")
+    else:
+        assert log == "begun\n"
+
+
+def test_python_is_left_as_it_was():
+    """What is replaced to know who prints is put back at the end."""
+    script = """
+import sys, threading
+from longop.serve.__main__ import main
+usual = threading.Thread.start, sys.stdout, sys.stderr
+class Look:
+    def find_spec(self, name, *rest):
+        if name == "no_such_target":
+            seen.append(usual != (threading.Thread.start, sys.stdout, sys.stderr))
+seen = []
+sys.meta_path.insert(0, Look())
+assert main(["no_such_target"]) == 2
+assert seen and seen[0]
+assert usual == (threading.Thread.start, sys.stdout, sys.stderr)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=3 * WAIT,
+                   env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+
+
 # Where jobs run, and for how long
 
 
@@ -304,12 +349,15 @@ def is_closed(url):
 
 def is_free(lock):
     """Say whether all processes that had a file locked are gone."""
+    import fcntl  # Windows has none
+
     with lock.open("a") as file, contextlib.suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
 
 
+@SIGNALS
 def test_end_kills_what_is_left(tmp_path):
     """At the end a job that does not stop within ``--grace`` is killed, with its children.
 
@@ -333,6 +381,7 @@ def test_end_kills_what_is_left(tmp_path):
     assert re.fullmatch("stopped by SIG(TERM|KILL)", status.error)
 
 
+@SIGNALS
 @pytest.mark.parametrize("grace", ["3600", "inf"])
 def test_end_waits_for_jobs(tmp_path, grace):
     """At the end nobody is let in, but jobs may end within the grace period, and are shown."""
@@ -361,6 +410,7 @@ def test_end_waits_for_jobs(tmp_path, grace):
             assert process.wait(WAIT) == 0
 
 
+@SIGNALS
 @pytest.mark.parametrize(("executor", "name"), [("thread", "silent"), ("process", "stubborn")])
 def test_second_signal(tmp_path, executor, name):
     """A second signal ends the server at once: jobs are interrupted, no process is left."""
@@ -380,6 +430,7 @@ def test_second_signal(tmp_path, executor, name):
         assert history.get(id).state is State.INTERRUPTED
 
 
+@SIGNALS
 def test_second_signal_in_another_thread():
     """A second signal ends the server at once, also if another thread receives it."""
     with served("tests.kept:impatient", "--grace=3600") as (process, _, url):
@@ -391,6 +442,7 @@ def test_second_signal_in_another_thread():
 # A history that outlives the server
 
 
+@SIGNALS
 def test_history(tmp_path):
     """With ``--history`` a restarted server knows jobs, their keys, and forgotten ones."""
     log, file = tmp_path / "log", tmp_path / "history.sqlite3"
@@ -413,6 +465,7 @@ def test_history(tmp_path):
     assert log.read_text().split() == ["a", "b"]
 
 
+@SIGNALS
 @pytest.mark.slow
 @pytest.mark.parametrize("requeue", [False, True])
 def test_kill_9(tmp_path, requeue):
@@ -442,12 +495,14 @@ def test_kill_9(tmp_path, requeue):
     assert "".join(log.read_text().split()) == ("abc" if requeue else "a")
 
 
+@SIGNALS
 def test_requeue_after_a_clean_end(tmp_path):
     """What waited at a clean end is run with ``--requeue`` as well."""
     log, file = tmp_path / "log", tmp_path / "history.sqlite3"
     arguments = "tests.kept:note", "--history", str(file), "--requeue"
     with served(*arguments) as (process, _, url):
         ids = [start(url, "note", log=log, name=name, end=name != "a") for name in "ab"]
+        wait_until(lambda: log.exists() and log.read_text() == "a\n")
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT) == 0
         assert "cannot write" not in process.stderr.read()
@@ -462,7 +517,7 @@ def test_requeue_where_nobody_can_be_served(tmp_path):
     log, file = tmp_path / "log", tmp_path / "history.sqlite3"
     waiting = Status("0" * 32, "kept", "note", created_at="2026-01-01T00:00:00.000Z")
     with contextlib.closing(FileHistory(file)) as history:
-        history.track(waiting, {"log": str(log), "name": "a", "end": True})
+        history.start(waiting, {"log": str(log), "name": "a", "end": True}, waits=True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("tests.kept:note", "--history", str(file), "--requeue",
                    "--port", str(taken.getsockname()[1]))
@@ -479,13 +534,38 @@ def test_history_that_cannot_be_used(tmp_path):
     used = tmp_path / "history.sqlite3"
     with served("tests.kept:note", "--history", str(used)) as (_, _, url):
         for file, says in (used, "another server uses it"), (text, "not a database"), (
-                tmp_path / "missing" / "file", "unable to open"), (tmp_path, "unable to open"):
+                tmp_path / "missing" / "file", "open .*database"), (tmp_path, "open .*database"):
             done = run("tests.kept:note", "--history", str(file), "--port", "0")
             assert (done.returncode, done.stdout) == (2, "")
             expected = f"longop.serve: cannot keep the history in {file}: .*{says}.*\n"
             assert re.fullmatch(expected, done.stderr)
         id = start(url, "note", log=tmp_path / "log", end=True)
         wait_for(url, id, state="completed")
+
+
+@SIGNALS
+def test_the_end_on_a_full_disk(tmp_path):
+    """SIGTERM ends a server whose disk is full, with several operations, cleanly."""
+    (tmp_path / "work.py").write_text(
+        "import resource\n"
+        "def fill(callback):\n"
+        "    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))\n"
+        "def wait(callback):\n"
+        "    while True:\n"
+        "        callback.wait(1)\n")
+    with served("work.py", "--history", "jobs.sqlite3", cwd=tmp_path) as (process, _, url):
+        waiting, filling = (
+            ask(f"{url}v1/work/{name}", "POST", Prefer="respond-async")[1]["id"]
+            for name in ("wait", "fill"))
+        wait_for(url, filling, state="completed")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT) == 0
+        said = process.stderr.read()
+        assert "cannot write the history" in said
+        assert "Traceback" not in said
+    with contextlib.closing(FileHistory(tmp_path / "jobs.sqlite3")) as history:
+        assert history.get(waiting).state is State.INTERRUPTED
 
 
 @pytest.mark.parametrize("executor", ["thread", "process"])
@@ -544,6 +624,13 @@ def test_given_token(arguments, environment):
         assert asked(url, "v1", Authorization="Bearer a&b")[0] == 200
 
 
+def test_an_empty_variable_is_no_token():
+    """An empty LONGOP_TOKEN, as a compose file leaves it, disables nothing."""
+    with served("examples.long_process", "--host", "0.0.0.0", LONGOP_TOKEN="") as (_, line, url):
+        assert "?token=" in line
+        assert asked(url, "v1")[0] == 401
+
+
 def test_no_token():
     """An empty token disables it; then the host name is checked."""
     with served("examples.long_process", "--host", "0.0.0.0", "--token", "",
@@ -551,6 +638,16 @@ def test_no_token():
         assert "token" not in line
         assert asked(url, "v1")[0] == asked(url, "v1", Host="pi.example:1")[0] == 200
         assert asked(url, "v1", Host="evil.example")[0] == 421
+
+
+def test_root_path():
+    """Below a path, which a proxy may strip or pass on, addresses begin with it."""
+    with served("examples.long_process", "--root-path", "/jobs/") as (_, _, url):
+        for prefix in "", "jobs/":
+            start = f"{prefix}v1/long_process/a_long_process"
+            status, headers, _ = asked(url, start, b"", Prefer="respond-async")
+            assert (status, headers["Location"][:14]) == (202, "/jobs/v1/jobs/")
+            assert asked(url, headers["Location"][1:])[0] == 200
 
 
 def test_origins():
@@ -598,6 +695,7 @@ def test_bad_certificate(tmp_path):
         assert done.stderr.startswith(b"longop.serve: cannot use the certificate ")
 
 
+@SIGNALS
 def test_watcher_sees_the_end():
     """When the server ends, those who watch a job see how it ended."""
     with served("examples.long_process") as (process, _, url):
@@ -612,3 +710,85 @@ def test_watcher_sees_the_end():
             last = [line for line in events if line.startswith(b"data: ")][-1]
         assert json.loads(last[6:])["state"] == "interrupted"
         assert process.wait(WAIT) == 0
+
+
+# What a terminal, a module and a Python may be like
+
+
+@pytest.mark.parametrize("environment", [
+    {"PYTHONIOENCODING": "cp1252"},
+    {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}])
+def test_name_that_cannot_be_printed(tmp_path, environment):
+    """A name that standard output cannot encode is escaped, and served."""
+    (tmp_path / "work.py").write_text("def \u6570(callback): return 1\n", encoding="utf-8")
+    with served("work.py", cwd=tmp_path, **environment) as (_, line, url):
+        name = "\u6570" if IS_PYPY and "LC_ALL" in environment else "\\u6570"
+        assert line.startswith(f"work/{name} at ")  # PyPy has UTF-8 in the POSIX locale, too
+        assert ask(f"{url}v1/work/%E6%95%B0", "POST")[0] == 200
+
+
+@SIGNALS
+@pytest.mark.parametrize(("setup", "expected"), [
+    ("logging.basicConfig(level='INFO', format='MINE %(levelname)s')", "MINE INFO\n"),
+    ("logging.getLogger('longop').addHandler(logging.NullHandler())", ""),
+    ("", None)])
+def test_logging_of_the_module(tmp_path, setup, expected):
+    """A module that sets up logging itself is respected."""
+    (tmp_path / "work.py").write_text(f"import logging\n{setup}\ndef work(callback): pass\n")
+    with served("work.py", cwd=tmp_path) as (process, _, url):
+        wait_for(url, ask(url + "v1/work/work", "POST")[1]["commandId"], state="completed")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT) == 0
+        log = process.stderr.read()
+    if expected is None:
+        assert re.match(r"\d{4}-\d\d-\d\d .* running>\n", log)
+    else:
+        assert set(log.splitlines(True)) == {line for line in [expected] if line}
+
+
+@SIGNALS
+def test_quiet_with_logging_of_the_module(tmp_path):
+    """``--quiet`` holds, whoever has set up logging."""
+    (tmp_path / "work.py").write_text(
+        "import logging\nlogging.basicConfig(level='INFO')\ndef work(callback): pass\n")
+    with served("work.py", "--quiet", cwd=tmp_path) as (process, _, url):
+        wait_for(url, ask(url + "v1/work/work", "POST")[1]["commandId"], state="completed")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT) == 0
+        assert process.stderr.read() == ""
+
+
+@SIGNALS
+def test_interrupt_during_the_start(tmp_path):
+    """Ctrl-C while a module is still loading ends the server without a traceback."""
+    (tmp_path / "work.py").write_text(
+        "import time\nprint('loading', flush=True)\ntime.sleep(3600)\n")
+    with served("work.py", cwd=tmp_path) as (process, line, _):
+        assert line == "loading\n"
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(WAIT), process.stderr.read()) == (130, "")
+
+
+@pytest.mark.parametrize(("missing", "arguments"), [
+    ("ssl", ["--tls-cert", "cert.pem"]), ("_ssl", ["--tls-cert", "cert.pem"]),
+    ("sqlite3", ["--history", "h.sqlite3"]), ("_sqlite3", ["--history", "h.sqlite3"])])
+def test_python_without_a_module(tmp_path, missing, arguments):
+    """An option that needs what this Python does not have is one line, and exit code 2."""
+    block = f"import sys\nsys.modules[{missing!r}] = None\n"
+    (tmp_path / "work.py").write_text(block + "def work(callback): pass\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "longop.serve", "work.py", "--port", "0", *arguments],
+        cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=WAIT,
+        capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (f"longop.serve: {arguments[0]} needs the module {missing}, which "
+                           "this Python does not have\n")
+@pytest.mark.skipif(wings.find("mcp") is None, reason="longop.mcp is not in this copy")
+@pytest.mark.parametrize(("option", "status"), [("--quiet", 405), ("--no-mcp", 404)])
+def test_mcp(option, status):
+    """Agents find the operations at /mcp, unless that is left out."""
+    with served("examples.long_process", option) as (_, _, url):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            get(url + "mcp")
+        with caught.value:
+            assert caught.value.code == status

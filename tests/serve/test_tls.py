@@ -10,7 +10,7 @@ import pytest
 
 from longop.serve.tls import load_certificate
 
-from .clients import PING, ask, connected, events_of, get, raw, rest, serving
+from .clients import PING, ask, connected, events_of, first_event_of, get, raw, rest, serving
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +56,33 @@ def test_tls(contexts, start, steps):
             assert b"HTTP/1.1 200" not in raw(server, PING)
 
 
-def test_tls_end(contexts):
-    """The last answer is followed by TLS's own end; who is too many is closed at once."""
+def test_a_page_without_tls(contexts):
+    """Over TLS, the page of the same host that came without it is another site's."""
     there, here = contexts
-    with serving(tls=there, max_connections=1) as server, connected(server) as plain, \
+    with serving(tls=there) as server, connected(server, context=here) as client:
+        for scheme, status in ("http", 403), ("https", 404):
+            lines = f"Host: localhost\r\nOrigin: {scheme}://localhost\r\n"
+            head = f"POST /v1/jobs/x/cancel HTTP/1.1\r\n{lines}\r\n"
+            assert ask(client, head.encode())[0] == status
+
+
+def test_tls_end(contexts):
+    """The last answer is followed by TLS's own end."""
+    there, here = contexts
+    with serving(tls=there) as server, connected(server) as plain, \
             here.wrap_socket(plain, suppress_ragged_eofs=False) as client:
-        with connected(server) as other:
-            assert rest(other) == b""
         client.sendall(b"nonsense\r\n\r\n")
         assert rest(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_too_many_over_tls(contexts, job):
+    """While all connections are busy, who is too many is closed at once."""
+    there, here = contexts
+    with serving(job, tls=there, max_connections=1) as server, \
+            connected(server, get(f"/v1/jobs/{job.id}/events"), here) as client:
+        first_event_of(client)
+        with connected(server) as other:
+            assert rest(other) == b""
 
 
 @pytest.mark.parametrize("text", ["no certificate", None])
