@@ -1,7 +1,7 @@
 """Run the tests: ``python3 -m tests [pytest's arguments]``.
 
 Where there is no pytest, a virtual environment with it is made in ``.venv-tests`` first. All tests
-run in several processes, a file in each.
+run in several processes: a large file in each, or the small files of a folder together.
 """
 
 import importlib.util
@@ -9,12 +9,15 @@ import os
 import re
 import subprocess
 import sys
-import venv
-from collections import Counter
+import tempfile
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Bytes of a file that has a process of its own. pytest needs longer to start than most of the
+#: smaller ones take.
+LARGE = 10_000
 
 
 def main() -> int:
@@ -29,14 +32,15 @@ def main() -> int:
 
 def run_all(arguments: "list[str]") -> int:
     """Run all tests; return 0 if all is well."""
-    files = sorted(Path("tests").rglob("test_*.py"), key=lambda path: -path.stat().st_size)
     counts: Counter[str] = Counter()
-    # The large ones first; and one more than there are cores, for many wait more than they work.
+    units = split(Path("tests"))
+    # One more than there are cores, for many wait more than they work.
     with ThreadPoolExecutor(1 + (os.cpu_count() or 1)) as pool:
-        for file, (code, text) in zip(files, pool.map(lambda file: run(file, arguments), files)):
+        done = pool.map(lambda unit: run(unit[1], arguments), units)
+        for (name, _), (code, text) in zip(units, done):
             last = next((line for line in reversed(text.splitlines())
                          if re.search(" in [0-9.]+s", line)), "pytest has just ended")
-            print(text if code else f"{file}: {last}", flush=True)
+            print(text if code else f"{name}: {last}", flush=True)
             for line in text.splitlines():
                 if line.startswith("SKIPPED"):
                     print(line)
@@ -48,10 +52,30 @@ def run_all(arguments: "list[str]") -> int:
     return int(counts["failed"] + counts["error"] > 0)
 
 
-def run(file: Path, arguments: "list[str]") -> "tuple[int, str]":
-    """Return pytest's exit code for a file, and what it has printed."""
-    done = subprocess.run([sys.executable, "-m", "pytest", *arguments, str(file)],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def split(folder: Path) -> "list[tuple[Path, list[Path]]]":
+    """Return what one process runs each, and its name: a file, or a folder's small files.
+
+    Those with the most bytes come first, so that no long one is left when the others have ended.
+    """
+    units: dict[Path, list[Path]] = defaultdict(list)
+    for file in sorted(folder.rglob("test_*.py")):
+        # What is small in `interop` is slow all the same: it waits for its peer.
+        is_alone = size(file) > LARGE or file.parent.name == "interop"
+        units[file if is_alone else file.parent].append(file)
+    return sorted(units.items(), key=lambda unit: -sum(map(size, unit[1])))
+
+
+def size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def run(files: "list[Path]", arguments: "list[str]") -> "tuple[int, str]":
+    """Return pytest's exit code for some files, and what it has printed."""
+    # In a place of its own: several pytests that tidy up one place are in each other's way.
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run([sys.executable, "-m", "pytest", f"--basetemp={place}/tests",
+                               *arguments, *map(str, files)],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
 
@@ -61,6 +85,8 @@ def environment() -> str:
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     check = [python, "-c", "import pytest"]
     if not Path(python).exists() or subprocess.call(check, stderr=subprocess.DEVNULL):
+        import venv  # an embeddable Python of Windows has none
+
         print(f"no pytest here: making {folder.relative_to(ROOT)}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
         subprocess.check_call([python, "-m", "pip", "install", "--quiet", "pytest"])

@@ -73,6 +73,11 @@ def text(callback, size: int):
     return random.Random(size).choice("abc") * size
 
 
+def broken(callback):
+    print("begun")
+    raise ValueError("wrong")
+
+
 def main(file):
     """Run jobs without end; tell the whole of each, as a client is told, once it has ended."""
     room = threading.Semaphore(20)

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -216,8 +217,8 @@ def test_lost_answer(steps, operations):
 
 
 class Cut(Response):
-    def render(self, *args):
-        return super().render(*args)[:-20]
+    def parts(self, *args):
+        return [b"".join(super().parts(*args))[:-20]]
 
 
 @pytest.mark.parametrize("cut", [
@@ -336,3 +337,173 @@ def test_names(operations):
         there = client.connect(server.url)
         name = f"{there.operations[0].module}/steps"
         assert getattr(there, name) is there.operations[0]
+
+
+# What a server may do to the client
+
+
+@contextlib.contextmanager
+def scripted(answer):
+    """Run a server that calls ``answer(handler)`` for each request; yield its address."""
+    class Scripted(BaseHTTPRequestHandler):
+        def do_GET(self):
+            with contextlib.suppress(ConnectionError):
+                answer(self)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Scripted) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join(WAIT)
+
+
+def send(handler, code, body=b"", **headers):
+    handler.send_response(code)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def test_no_token_to_another_origin(operations):
+    """A redirect to another origin is followed without the token, one to the same with it."""
+    seen = []
+
+    def take(handler):
+        seen.append(handler.headers["Authorization"])
+        send(handler, 200, b'{"operations": []}')
+
+    with scripted(take) as other:
+        def lead(handler):
+            if handler.path == "/v1":
+                send(handler, 302, Location="/here")
+            else:
+                seen.append(handler.headers["Authorization"])
+                send(handler, 302, Location=f"{other}/there")
+
+        with scripted(lead) as url:
+            assert client.connect(url, "secret").operations == []
+    assert seen == ["Bearer secret", None]
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_start_is_not_redirected(steps, operations, code):
+    """A start that is redirected is an error that names the other address, and no GET."""
+    with serving(operations) as server:
+        there = client.connect(server.url)
+        answer = Response(code, headers={"Location": "https://other.example/v1"})
+        server.api.answer = lambda request: answer
+        with pytest.raises(longop.LongOperationError,
+                           match=r"redirects to https://other\.example/v1: use that address"):
+            there.steps.start()
+    assert steps.calls == 0
+
+
+@pytest.mark.parametrize("length", [{}, {"Content_Length": str(10**12)}])
+def test_an_answer_without_end(monkeypatch, length):
+    """Of an answer that is too large no more is read than the limit and one piece."""
+    monkeypatch.setattr(client, "MAX_ANSWER", 1_000_000)
+    sent = []
+
+    def flood(handler):
+        send(handler, 200, **length)
+        while True:
+            sent.append(handler.wfile.write(bytes(100_000)))
+
+    with scripted(flood) as url, pytest.raises(longop.LongOperationError,
+                                               match="larger than 1,000,000 bytes"):
+        client.connect(url)
+    assert sum(sent) < 20_000_000  # what the sockets hold beside it
+
+
+def test_a_line_without_end(steps, operations, monkeypatch):
+    """A line of a stream that is too long is an error, too."""
+    monkeypatch.setattr(client, "MAX_ANSWER", 10_000)
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start(n=0)
+        server.api.answer = lambda request: Response(200, b"data: " + bytes(20_000),
+                                                     "text/event-stream")
+        server.api.answer_live = lambda request: None
+        with pytest.raises(longop.LongOperationError, match="larger than 10,000 bytes"):
+            next(job.updates())
+
+
+@pytest.mark.parametrize("answer", [
+    b"[]", b"null", b'"text"', b"not JSON", b"\xff", b'{"operations": 1}',
+    b'{"operations": [1]}', b'{"operations": [{"name": "x"}]}'])
+def test_it_is_another_program(answer):
+    """An address where another program answers is a clear error."""
+    with scripted(lambda handler: send(handler, 200, answer)) as url, pytest.raises(
+            longop.LongOperationError, match=f"the answer of {url}/v1 is not what longop "):
+        client.connect(url)
+
+
+@pytest.mark.parametrize("gone", ["id", "state", "version"])
+def test_a_status_with_a_field_missing(steps, operations, gone):
+    """A status without what every status has is an error that names what is missing."""
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start(n=0)
+        wait_until(lambda: job.status().state.is_terminal)
+        shown = dict(vars(job.status()))
+        del shown[gone]
+        server.api.answer = lambda request: Response(200, json.dumps(shown).encode())
+        with pytest.raises(longop.LongOperationError, match=f"it has no '{gone}'"):
+            job.status()
+
+
+@pytest.mark.parametrize("change", [{"state": "asleep"}, {"state": []}, {"version": "x"}])
+def test_a_status_of_another_kind(steps, operations, change):
+    """A status whose state or version this client does not know is a clear error."""
+    with serving(operations) as server:
+        job = client.connect(server.url).steps.start(n=0)
+        wait_until(lambda: job.status().state.is_terminal)
+        shown = {**vars(job.status()), **change}
+        server.api.answer = lambda request: Response(200, json.dumps(shown).encode())
+        with pytest.raises(longop.LongOperationError,
+                           match="a status of the server is not what longop"):
+            job.status()
+
+
+def test_an_error_that_is_tried_again_is_closed(monkeypatch):
+    """Each answer of a proxy whose server is away is closed, and so is its connection."""
+    answers = []
+    one = client.HTTPError
+
+    class Noted(one):
+        def __init__(self, *args):
+            super().__init__(*args)
+            answers.append(self)
+
+    monkeypatch.setattr("urllib.request.HTTPError", Noted)
+    codes = [502, 503, 504]
+
+    def recover(handler):
+        code = codes.pop(0) if codes and handler.path != "/v1" else 200
+        send(handler, code, b'{"operations": []}')
+
+    with scripted(recover) as url:
+        client.connect(url).ask("/v1/jobs")
+    assert [error.code for error in answers] == [502, 503, 504]
+    assert all(error.fp.closed for error in answers)
+
+
+def test_the_path_of_an_address(operations):
+    """A server behind a path is asked below that path."""
+    asked = []
+
+    def note(handler):
+        asked.append(handler.path)
+        send(handler, 200, b'{"operations": []}')
+
+    with scripted(note) as url:
+        for address in url, f"{url}/", f"{url}/a/jobs", f"{url}/a/jobs/?token=x#id":
+            client.connect(address)
+    assert asked == ["/v1", "/v1", "/a/jobs/v1", "/a/jobs/v1"]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import longop
+
+from .__main__ import split
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "longop"
@@ -24,6 +27,7 @@ WINGS = {
     "run": {"core", "cli"},
     "serve": {"core", "web", "cli"},
     "codeproject": {"core", "web", "cli"},
+    "mcp": {"core", "web", "cli"},
     "__main__": {"core"},
 }
 # What the command of a wing needs beyond the wing itself; it is imported when the command runs.
@@ -49,8 +53,14 @@ def wing_of(module):
     return first if first in WINGS else "core"
 
 
-def is_for_type_checkers(node):
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+def is_for_others(node):
+    """Return whether something is for a type checker, or for another Python than this one."""
+    if not isinstance(node, ast.If):
+        return False
+    test = ast.dump(node.test)
+    if "version_info" in test and "TYPE_CHECKING" not in test:
+        return not eval(compile(ast.Expression(node.test), "", "eval"), {"sys": sys})
+    return "TYPE_CHECKING" in test
 
 
 def import_nodes(node):
@@ -58,7 +68,7 @@ def import_nodes(node):
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.Import, ast.ImportFrom)):
             yield child
-        elif is_for_type_checkers(child):
+        elif is_for_others(child):
             yield from import_nodes(ast.Module(child.orelse, []))
         else:
             yield from import_nodes(child)
@@ -137,7 +147,19 @@ def test_import_loads_the_core_alone():
     assert wings_of(loaded) == {"core"}
     assert not {name.partition(".")[0] for name in loaded} & {
         "http", "urllib", "email", "socket", "socketserver", "sqlite3", "multiprocessing",
-        "asyncio", "ssl", "subprocess", "uuid", "hashlib"}
+        "asyncio", "ssl", "subprocess", "uuid", "hashlib", "base64", "tempfile", "random"}
+
+
+def test_import_loads_few_modules():
+    """``import longop`` loads few modules: on a small computer each takes milliseconds.
+
+    How many four of them bring along differs from Python to Python.
+    """
+    loaded = loaded_by("import longop")
+    ours = {name for name in loaded if name.partition(".")[0] == "longop"}
+    assert len(ours) <= 36, sorted(ours)
+    others = loaded - ours - loaded_by("import concurrent.futures, dataclasses, inspect, json")
+    assert len(others) <= 12, sorted(others)
 
 
 def test_the_handler_loads_core_and_web():
@@ -154,6 +176,8 @@ def test_only_the_standard_library():
                 names.update(alias.name.partition(".")[0] for alias in node.names)
             elif not node.level:
                 names.add(node.module.partition(".")[0])
+    if os.name == "nt":
+        names.discard("resource")  # is imported on other systems only
     done = subprocess.run([sys.executable, "-ISc", "import " + ", ".join(sorted(names))],
                           stderr=subprocess.PIPE)
     assert done.stderr == b""
@@ -178,3 +202,9 @@ def test_public_names():
     assert longop.handler is longop.handler
     with pytest.raises(AttributeError, match="nope"):
         longop.nope  # noqa: B018
+
+
+def test_the_runner_runs_each_file_once():
+    """``python3 -m tests`` runs each file in one of its processes."""
+    files = [file for _, unit in split(ROOT / "tests") for file in unit]
+    assert sorted(files) == sorted((ROOT / "tests").rglob("test_*.py"))

@@ -16,6 +16,8 @@ import pytest
 import longop
 from longop.__main__ import main
 
+from .windows import SIGNALS
+
 ROOT = Path(__file__).parent.parent
 WAIT = 30
 COMMANDS = ["serve", "run", "client", "codeproject"]
@@ -168,7 +170,7 @@ def test_missing_wing(tmp_path, folder, name, deleted, says):
 @pytest.mark.parametrize("feature", ["--executor=process", "--history=jobs.sqlite3"])
 def test_missing_feature(tmp_path, folder, feature):
     """A feature whose part is not in this copy is one line that names both."""
-    line = missing(tmp_path, "workers", "archive.py")
+    line = missing(tmp_path, "workers", "archive")
     code, out, err = run(line, "work.py", "--port=0", feature, cwd=folder)
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1, err
@@ -219,6 +221,7 @@ def test_isolated(place, folder):
     assert "cannot import work" in err
 
 
+@SIGNALS
 @pytest.mark.parametrize("arguments", [
     ["serve", "work.py"], ["work.py"], ["--quiet", "work"]])
 @pytest.mark.parametrize("form", ["folder", "pyz"])

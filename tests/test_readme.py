@@ -3,12 +3,16 @@
 import ast
 import importlib.util
 import re
+import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import pytest
 
 from .documents import DOCUMENTS, README, ROOT, blocks
+from .waiting import WAIT
 
 
 def test_the_readme_is_short():
@@ -42,14 +46,44 @@ def packages_of(code):
 
 @pytest.mark.parametrize(("code", "output"), python_blocks())
 def test_python(code, output):
-    """The Python of the documents prints what they show."""
+    """The Python of the documents prints what they show, and closes what it opens."""
     for package in packages_of(code):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"there is no {package} here")
-    done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", code],
-                          cwd=str(ROOT), stdout=subprocess.PIPE, check=True, timeout=60,
+    if SERVES in code:
+        pytest.skip("it is tried by test_server")
+    done = subprocess.run([*PYTHON, code], cwd=str(ROOT), capture_output=True, timeout=60,
                           text=True)
-    assert done.stdout == output
+    assert (done.returncode, done.stdout) == (0, output), done.stderr
+    assert "ResourceWarning" not in done.stderr
+
+
+PYTHON = [sys.executable, "-W", "error::SyntaxWarning", "-W", "always::ResourceWarning", "-c"]
+SERVES = '("127.0.0.1", 8000), Handler) as server:\n    server.serve_forever()'
+ANNOUNCES = '("127.0.0.1", 0), Handler) as server:\n    print(server.server_port, flush=True)\n' \
+            "    server.serve_forever()"
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/embedding.md"])
+def test_server(document):
+    """The server of the documents serves the page and its own paths, and closes at Ctrl-C."""
+    [code] = [block for block in blocks(document, "python") if SERVES in block]
+    code = code.replace(SERVES, ANNOUNCES)
+    with subprocess.Popen([*PYTHON, code], cwd=str(ROOT), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        try:
+            url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+            with urllib.request.urlopen(f"{url}/jobs", timeout=WAIT) as answer:
+                assert answer.status == 200
+            with pytest.raises(urllib.error.HTTPError, match="404") as raised:
+                urllib.request.urlopen(f"{url}/other", timeout=WAIT)
+            raised.value.close()
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=WAIT)
+        finally:
+            process.kill()
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert "ResourceWarning" not in errors
 
 
 def test_each_output_follows_its_code():

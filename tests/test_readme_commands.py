@@ -42,18 +42,29 @@ COMMANDS = {
     "docs/serve.md": [
         "python3 -m longop serve TARGET...",
         "python3 -m longop serve work.py --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
+        "python3 -m longop serve work.py --root-path /jobs --allow-host jobs.example.com",
         "python3 -m zipfile -c longop.zip longop/",
         "PYTHONPATH=longop.zip python3 -m longop.serve examples.long_process",
         *PYZ,
+    ],
+    "docs/terminal.md": [
+        "python3 -m longop.run examples.long_process",
+        "python3 -m longop.run examples.long_process --help",
     ],
     "docs/codeproject.md": [
         "python3 -m longop.serve your_adapter.py",
         "python3 -m longop.codeproject examples.long_process",
         "python3 -m longop.codeproject new PythonLongProcess examples/long_process.py",
     ],
+    "docs/mcp.md": [
+        "python3 -m longop.mcp work.py",
+        "python3 -m tests.bench mcp",
+    ],
     "docs/measurements.md": [
         "python3 -m tests.bench servers start idle watch delay",
+        "python3 -m tests.bench growth crowd",
         "python3 -m tests.bench import report cancel process history",
+        "python3 -m tests.bench heads bodies mutate --count 100000 --seed 1",
     ],
 }
 
@@ -157,6 +168,7 @@ def start_and_cancel(url, operation):
 @pytest.mark.parametrize(("command", "operation"), [
     ("python3 -m longop serve work.py", "work/count"),
     ("python3 -m longop work.py", "work/count"),
+    (COMMANDS["docs/serve.md"][2], "work/count"),
     ("python3 -m longop.serve examples.long_process", "long_process/a_long_process"),
 ])
 def test_serve(command, operation, work):
@@ -184,7 +196,7 @@ def test_pyz(work):
 
 def test_zip(work):
     """A zip file on the path is enough."""
-    command = COMMANDS["docs/serve.md"][2].replace("longop.zip", str(work / "longop.zip"))
+    command = COMMANDS["docs/serve.md"][3].replace("longop.zip", str(work / "longop.zip"))
     subprocess.run(argv(command), cwd=str(ROOT), check=True)
     with served("examples.long_process", cwd=work, PYTHONPATH="longop.zip") as (_, line, _url):
         assert line.startswith("long_process/a_long_process at ")
@@ -204,6 +216,14 @@ def test_run(work):
         assert interrupt(process) == 130
 
 
+def test_help_of_an_operation(work):
+    """The help of an operation is there, and starts nothing."""
+    with running(COMMANDS["docs/terminal.md"][1], work) as process:
+        out = process.stdout.read()
+        assert process.wait(WAIT) == 0
+    assert out.startswith("usage: python -m longop.run examples.long_process ")
+
+
 def test_client(work):
     """The client's command shows a job of a server, and Ctrl-C cancels it."""
     command = COMMANDS["docs/http.md"][0]
@@ -212,6 +232,16 @@ def test_client(work):
         command = command.replace("http://127.0.0.1:32168/", url)
         process = stack.enter_context(running(command, work))
         assert interrupt(process) == 130
+
+
+def test_mcp(work):
+    """The command of the agents' page answers on standard output."""
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    done = subprocess.run(argv(COMMANDS["docs/mcp.md"][0]), cwd=str(work), check=True, timeout=WAIT,
+                          input=json.dumps(hello) + "\n", stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    [tool] = json.loads(done.stdout)["result"]["tools"]
+    assert tool["name"] == "count"
 
 
 def test_tests():
@@ -237,7 +267,8 @@ def test_new_module(work):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(argv(command), cwd=str(work), env=env, check=True, stdout=subprocess.PIPE)
     written = {path.name for path in (work / "PythonLongProcess").iterdir()}
-    assert written == {*os.listdir(str(ROOT / "examples" / "PythonLongProcess")), "longop"}
+    example = {*os.listdir(str(ROOT / "examples" / "PythonLongProcess"))} - {"__pycache__"}
+    assert written - {"__pycache__"} == example | {"longop"}
 
 
 def test_benchmarks():
@@ -245,4 +276,5 @@ def test_benchmarks():
     from .bench.__main__ import WHERE
 
     for command in [*COMMANDS["docs/measurements.md"], COMMANDS["CONTRIBUTING.md"][2]]:
-        assert set(command.split()[3:]) <= set(WHERE)
+        names, _, _ = command.partition(" --")
+        assert set(names.split()[3:]) <= set(WHERE)

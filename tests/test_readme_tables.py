@@ -78,4 +78,4 @@ def test_routes():
     assert len(routes) > 9
     for methods, path in re.findall(r"`([A-Z][\w ]*) (/[^`]*)`", " ".join(routes)):
         for method in methods.split(" or "):
-            assert method in api._find_views(re.sub(r"<(\w+)>", r"\1", path)), path
+            assert method in api._find_route(re.sub(r"<(\w+)>", r"\1", path)).views, path

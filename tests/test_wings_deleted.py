@@ -13,12 +13,13 @@ ROOT = Path(__file__).parent.parent
 DELETED = {
     "workers": ["workers"],
     "serve": ["serve"],
-    "cli": ["cli", "run", "serve", "codeproject", "__main__.py"],
+    "cli": ["cli", "run", "serve", "codeproject", "mcp", "__main__.py"],
     "codeproject": ["codeproject"],
+    "mcp": ["mcp"],
     "client": ["client.py"],
-    "archive": ["archive.py"],
-    "all": ["workers", "serve", "cli", "run", "codeproject", "client.py", "archive.py",
-            "__main__.py"],
+    "archive": ["archive"],
+    "all": ["workers", "serve", "cli", "run", "codeproject", "mcp", "archive",
+            "client.py", "__main__.py"],
 }
 
 # The user's card: the handler starts, shows and cancels.
@@ -34,7 +35,7 @@ def count(callback):
 
 operation = longop.LongOperation(count)
 server = ThreadingHTTPServer(("127.0.0.1", 0), longop.handler(operation))
-threading.Thread(target=server.serve_forever, daemon=True).start()
+threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 address = "http://127.0.0.1:%d" % server.server_port
 
 def ask(path, data=None):
@@ -103,12 +104,13 @@ def test_the_tests_of_core_and_web(copy):
         shutil.copytree(str(ROOT / "tests" / folder), str(tests / folder))
     shutil.copytree(str(ROOT / "docs"), str(copy / "docs"))  # whose tables are tests
     shutil.copy(str(ROOT / "README.md"), str(copy))
-    for name in ["__init__.py", "conftest.py", "documents.py", "waiting.py", *CORE_TESTS]:
+    for name in [*SHARED, *CORE_TESTS]:
         shutil.copy(str(ROOT / "tests" / name), str(tests / name))
     shutil.copy(str(ROOT / "setup.cfg"), str(copy))
     run(copy, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests")
 
 
+SHARED = [path.name for path in (ROOT / "tests").glob("*.py") if path.name[:5] != "test_"]
 CORE_TESTS = [path.name for path in sorted((ROOT / "tests").glob("test_*.py"))
               if (ROOT / "longop" / path.name.replace("test_", "", 1)).exists()
-              and path.stem not in ("test_archive", "test_client", "test_main")]
+              and path.stem not in ("test_client", "test_main")]

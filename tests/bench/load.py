@@ -15,11 +15,11 @@ REQUEST = ("GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUser-Agent: python-requests
 END = re.compile(rb'"state": ?"(?:completed|failed|cancelled|interrupted)"')
 
 
-def ask(port, path, method="GET"):
+def ask(port, path, method="GET", body=None):
     """Return the body of one answer; raise OSError if there is none, or one that is not 200."""
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request(method, path)
+        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         answer = connection.getresponse()
         if answer.status != 200:
             raise OSError(f"{method} {path}: {answer.status} {answer.reason}")
@@ -28,11 +28,11 @@ def ask(port, path, method="GET"):
         connection.close()
 
 
-def connect(port, path, accept="application/json"):
-    """Return a socket on which a request was sent, and the request."""
+def connect(port, path, accept="application/json", request=None):
+    """Return a socket on which a request was sent, and the request, by default a GET."""
     one = socket.create_connection(("127.0.0.1", port), timeout=30)
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    request = REQUEST.format(path, port, accept).encode()
+    request = request or REQUEST.format(path, port, accept).encode()
     one.sendall(request)
     return one, request
 
@@ -46,8 +46,8 @@ def percentiles(values):
 class Poller:
     """One connection, which has had its first answer: uvloop accepts one in each turn only."""
 
-    def __init__(self, port, path):
-        self.socket, self.request = connect(port, path)
+    def __init__(self, port, path, request=None):
+        self.socket, self.request = connect(port, path, request=request)
         self.recv = self.socket.recv
         self.data = b""
         self.name = b""  # "content-length: ", as this server writes it
@@ -78,14 +78,15 @@ class Poller:
         return False
 
 
-def polls(port, path, connections, seconds):
-    """Poll on all connections at once; return the answers a second and each one's seconds.
+def polls(port, path, connections, seconds, request=None):
+    """Poll, or send a request, on all connections at once.
 
-    Those that are still waited for at the end count as long as they take, up to 5 s: a server
-    that forgets some of its clients over others has them in its 99th percentile.
+    Return the answers a second and each one's seconds. Those that are still waited for at the
+    end count as long as they take, up to 5 s: a server that forgets some of its clients over
+    others has them in its 99th percentile.
     """
     epoll, now, took = select.epoll(), time.perf_counter, []
-    pollers = [Poller(port, path) for _ in range(connections)]
+    pollers = [Poller(port, path, request) for _ in range(connections)]
     by_number = {poller.socket.fileno(): poller for poller in pollers}
     for number in by_number:
         epoll.register(number, select.EPOLLIN)
@@ -115,11 +116,13 @@ def polls(port, path, connections, seconds):
 class Watchers:
     """Event streams of one job. ``ended`` counts those that have seen its end."""
 
+    query = ""
+
     def __init__(self, port, job, count):
         self.ended = self.events = 0
         self._epoll, self._sockets, self._read = select.epoll(), {}, {}
         for _ in range(count):
-            one, _ = connect(port, f"/v1/jobs/{job}/events", "text/event-stream")
+            one, _ = connect(port, f"/v1/jobs/{job}/events{self.query}", "text/event-stream")
             self._sockets[one.fileno()] = one
             self._read[one.fileno()] = None
             self._epoll.register(one.fileno(), select.EPOLLIN)
@@ -146,8 +149,11 @@ class Watchers:
                     self.ended += 1
                     ended = True
         if ended:
-            self._epoll.unregister(number)
-            self._sockets.pop(number).close()
+            self._leave(number)
+
+    def _leave(self, number):
+        self._epoll.unregister(number)
+        self._sockets.pop(number).close()
 
     def close(self):
         for one in self._sockets.values():

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import socket
 import subprocess
 import sys
@@ -41,14 +40,22 @@ CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
 @lru_cache(None)
 def environment():
     """Return the Python of each kind of server that can be run here, after installing them."""
-    folder = ROOT / ".venv-bench" / "{}.{}".format(*sys.version_info)
+    return pythons(NAMES, NEEDS)
+
+
+def pythons(names, needs, more=""):
+    """Return the Python of each of some kinds, after installing what they need.
+
+    :param more: added to the name of the folder in which they are installed.
+    """
+    folder = ROOT / ".venv-bench" / "{}.{}{}".format(*sys.version_info[:2], more)
     python = str(folder / "bin" / "python")
     if not Path(python).exists():
         print(f"making {folder.relative_to(ROOT)}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
     found = {}
-    for kind in NAMES:
-        packages, modules = NEEDS.get(kind, ("", ""))
+    for kind in names:
+        packages, modules = needs.get(kind, ("", ""))
         check = [python, "-c", f"import {modules}"]
         if not modules:
             found[kind] = sys.executable
@@ -57,7 +64,7 @@ def environment():
             subprocess.run([python, "-m", "pip", "install", "-qq", "--retries=1",
                             *packages.split()])
         if subprocess.run(check, stderr=subprocess.DEVNULL).returncode:
-            print(f"without {NAMES[kind]}, which cannot be installed here", flush=True)
+            print(f"without {names[kind]}, which cannot be installed here", flush=True)
         else:
             found[kind] = python
     return found
@@ -78,15 +85,16 @@ def on_core(number):
 class Server:
     """One that runs, on the first core. ``seconds``: from its start to its first answer."""
 
+    names, others, served = NAMES, "tests.bench.peers", "tests.bench.served"
+    first = f"/v1/jobs/{peers.ID}"  # what a peer is asked first
+
     def __init__(self, kind, python):
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.kind, self.job = kind, peers.ID
-        command = ["-m", "tests.bench.peers", kind, str(self.port)]
-        first = f"/v1/jobs/{peers.ID}"
+        command, first = ["-m", self.others, kind, str(self.port)], self.first
         if kind == "longop":
-            command = ["-m", "longop.serve", "tests.bench.served", "--port", str(self.port),
-                       "--quiet"]
+            command = ["-m", "longop.serve", self.served, "--port", str(self.port), "--quiet"]
             first = "/v1/status/ping"
         settings = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # all start from compiled files
         start = time.perf_counter()
@@ -97,11 +105,15 @@ class Server:
             self._wait_for(first)
             self.seconds = time.perf_counter() - start
             if kind == "longop":
-                self.job = self.start("hold")
+                self.begin()
         except BaseException:
             self.__exit__()
             raise
         self.path = f"/v1/jobs/{self.job}"
+
+    def begin(self):
+        """Start what is measured."""
+        self.job = self.start("hold")
 
     def _wait_for(self, path):
         for _ in range(30_000):
@@ -111,7 +123,7 @@ class Server:
                 time.sleep(0.001)
             if self.process.poll() is not None:
                 break
-        raise OSError(f"{NAMES[self.kind]} does not start")
+        raise OSError(f"{self.names[self.kind]} does not start")
 
     def __enter__(self):
         return self
@@ -123,7 +135,8 @@ class Server:
     def start(self, function, **parameters):
         """Start a job; return its id."""
         query = "&".join(f"{name}={value}" for name, value in parameters.items())
-        answer = load.ask(self.port, f"/v1/served/{function}?{query}", "POST")
+        module = self.served.rpartition(".")[2]
+        answer = load.ask(self.port, f"/v1/{module}/{function}?{query}", "POST")
         return json.loads(answer)["commandId"]
 
     def cpu(self):
@@ -158,7 +171,7 @@ def ratio(ours, its):
 def bench_servers():
     """Status polls a second, and how long one takes."""
     sizes, found = (1, 16, 64, 256), environment()
-    rates, times, busy = {}, {}, {}
+    rates, times, busy, costs = {}, {}, {}, {}
     with ExitStack() as stack:
         servers = [stack.enter_context(Server(*item)) for item in found.items()]
         stack.enter_context(on_core(-1))
@@ -168,17 +181,22 @@ def bench_servers():
                     cpu, start = server.cpu(), time.perf_counter()
                     rate, took = load.polls(server.port, server.path, size,
                                             SECONDS or 1.5 if number >= 0 else 0.2)
-                    cpu = (server.cpu() - cpu) / (time.perf_counter() - start)
+                    cpu = server.cpu() - cpu
                     if number >= 0:  # before that, they warm up
                         key = server.kind, size
                         rates.setdefault(key, []).append(rate)
                         times.setdefault(key, []).append(load.percentiles(took))
-                        busy.setdefault(key, []).append(cpu)
+                        busy.setdefault(key, []).append(cpu / (time.perf_counter() - start))
+                        costs.setdefault(key, []).append(cpu / len(took))
 
     def speed(kind, size):
         mark = "+" if size > 1 and median(busy[kind, size]) < 0.9 else ""
         more = ratio(rates["longop", size], rates[kind, size])
         return f"{median(rates[kind, size]):,.0f}{mark} ({more})"
+
+    def cost(kind, size):
+        more = ratio(costs[kind, size], costs["longop", size])
+        return f"{median(costs[kind, size]) * 1e6:.1f} ({more})"
 
     def latency(kind, size):
         return " / ".join(f"{median(column) * 1e3:.2f}" for column in zip(*times[kind, size]))
@@ -188,6 +206,10 @@ def bench_servers():
     heads = [f"{size} connection{'s' * (size > 1)}" for size in sizes]
     table(["polls a second", *heads],
           *([NAMES[kind], *(speed(kind, size) for size in sizes)] for kind in found))
+    print("The server's processor time for a poll, in µs (times longop's). It tells more than the "
+          "rate where the machine does other things.\n")
+    table(["µs", *heads],
+          *([NAMES[kind], *(cost(kind, size) for size in sizes)] for kind in found))
     print("How long a poll takes, in ms: 50th / 99th percentile.\n")
     table(["ms", *heads],
           *([NAMES[kind], *(latency(kind, size) for size in sizes)] for kind in found))
@@ -222,11 +244,18 @@ def bench_idle():
     table(["idle", "RSS, MiB", "PSS, MiB", f"wake-ups in {seconds:g} s", "of a core"], *rows)
 
 
+def allow_files():
+    """Have as many sockets as the system lets this process have."""
+    import resource  # Windows has none
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def streaming(measure):
     """Return a row for each kind that has event streams, measured with a new server of it."""
     rows, found = [], environment()
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_files()
     for kind in "longop", "aiohttp":
         if kind in found:
             with on_core(-1), Server(kind, found[kind]) as server:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 
 import pytest
@@ -18,3 +19,10 @@ def needs(*modules, python=(3, 8), group="1"):
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     assert not (missing and os.environ.get("LONGOP_INTEROP") == group), missing
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(modules)}")
+
+
+def needs_program(name):
+    """Return the mark of tests that need a program, which must be there with all peers."""
+    is_missing = shutil.which(name) is None
+    assert not (is_missing and os.environ.get("LONGOP_INTEROP") == "1"), name
+    return pytest.mark.skipif(is_missing, reason=f"needs {name}")

@@ -13,8 +13,8 @@ import uuid
 
 from ..codeproject.modules import ARTICLE, AT_ONCE, LONG_PROCESS, Steps, end_of
 from ..codeproject.queue_server import QueueServer, module
-from ..codeproject.transcripts import (CANCELLED, CANCELLING, COMPLETED, FAILED, STATUS, text_of,
-                                       whole)
+from ..codeproject.transcripts import (CANCELLED, CANCELLING, COMPLETED, FAILED, STATUS,
+                                       STILL_STOPPING, text_of, whole)
 from ..waiting import WAIT, wait_until
 from .peers import needs
 
@@ -55,6 +55,7 @@ FAILED_HERE = {**FAILED, "error": "told to fail", "result": None}
 # the reason, by the command and what it is about: how a run is in truth, and whether the SDK knows
 # it. What is None is as it is for that run.
 DIFFERENCES = {
+    ("start", "stopping", ""): (1, STILL_STOPPING),
     # The code still runs, and is stopped in the end.
     (C, "running", "known"): (1, CANCELLING),
     (C, "cancelling", "known"): (1, CANCELLING),
@@ -150,7 +151,9 @@ class Pair:
     # What may happen
 
     def start(self):
-        self.ask(self.random.choice(["command", "Command", "unknown", "", "cancel"]))
+        is_stopping = bool(self.runs) and self.runs[-1].state == "cancelling"
+        self.ask(self.random.choice(["command", "Command", "unknown", "", "cancel"]),
+                 ("stopping", "") if is_stopping else ("", ""))
 
     def step(self, order=b"."):
         if not self.is_live():
@@ -228,7 +231,7 @@ class Pair:
                 assert not request.replied.is_set()  # though the one after it is
             texts.append(side.reply(request) if side is self.ours or command not in MUTE else "")
         theirs, ours = texts
-        key = (command.lower(), *about)
+        key = ("start" if about[0] == "stopping" else command.lower(), *about)
         if key in DIFFERENCES:
             self.seen.add(key)
             _, head = DIFFERENCES[key]

@@ -32,6 +32,28 @@ application = Flask("theirs")
 application.add_url_rule("/theirs", view_func=lambda: "it is Flask", endpoint="theirs")
 application.wsgi_app = beside(application.wsgi_app)
 """
+MOUNTED_IN_FLASK = """
+from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+application = Flask("theirs")
+application.add_url_rule("/theirs", view_func=lambda: "it is Flask", endpoint="theirs")
+mounted = longop.wsgi(longop.LongOperation(a_long_process))
+application.wsgi_app = DispatcherMiddleware(application.wsgi_app, {"/below/jobs": mounted})
+"""
+MOUNTED_IN_FASTAPI = """
+from a2wsgi import WSGIMiddleware
+from fastapi import FastAPI
+
+application = FastAPI()
+
+@application.get("/theirs")
+def theirs():
+    return "it is FastAPI"
+
+mounted = longop.wsgi(longop.LongOperation(a_long_process))
+application.mount("/below/jobs", WSGIMiddleware(mounted))
+"""
 DJANGO = """
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -113,8 +135,45 @@ def use(url, theirs):
             assert job.cancel()
     assert (seen[0], seen[-1]) == (State.RUNNING, State.CANCELLED)
     assert json.loads(get(f"{url}/v1/jobs"))["jobs"][0]["id"] == job.id
-    with pytest.raises(urllib.error.HTTPError, match="404"):
+    with pytest.raises(urllib.error.HTTPError, match="404") as caught:
         get(f"{url}/v2")
+    caught.value.close()
+
+
+def use_mounted(url, theirs):
+    """The same where the whole application is below a path; an answer leads back there."""
+    assert theirs.encode() in get(f"{url}/theirs")
+    assert b"<title>longop</title>" in get(f"{url}/below/jobs/")
+    with urllib.request.urlopen(f"{url}/below/jobs", timeout=WAIT) as response:
+        assert response.url == f"{url}/below/jobs/"
+    there = longop.client.connect(f"{url}/below/jobs/")
+    job = there.a_long_process.start()
+    assert next(job.updates()).state is State.RUNNING
+    request = urllib.request.Request(f"{url}/below/jobs/v1/jobs/{job.id}/cancel", b"")
+    with urllib.request.urlopen(request, timeout=WAIT) as response:
+        assert response.status == 200
+    assert [*job.updates()][-1].state is State.CANCELLED
+    request = urllib.request.Request(f"{url}/below/jobs/v1/long_process/a_long_process", b"")
+    with urllib.request.urlopen(request, timeout=WAIT) as response:
+        location = response.headers["Location"]
+    assert json.loads(get(url + location))["state"] in ("queued", "running")
+    there.job(location.rpartition("/")[2]).cancel()
+
+
+@needs("flask")
+def test_mounted_in_flask(monkeypatch):
+    """Mounted below a path of Flask's it works as at the root."""
+    with threaded(MOUNTED_IN_FLASK, monkeypatch) as url:
+        use_mounted(url, "it is Flask")
+
+
+@needs("fastapi", "a2wsgi", "uvicorn", python=(3, 10))
+def test_mounted_in_fastapi(tmp_path):
+    """Mounted below a path of FastAPI's it works as at the root."""
+    (tmp_path / "made.py").write_text(recipe() + MOUNTED_IN_FASTAPI)
+    command = ("uvicorn", "--host={}", "--port={1}", "--log-level=critical", "made:application")
+    with running(tmp_path, *command) as address:
+        use_mounted("http://{}:{}".format(*address), "it is FastAPI")
 
 
 @needs("flask")

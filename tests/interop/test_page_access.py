@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from longop.web import page as page_of_server
+
 from . import test_page, test_page_results
 from .test_page import Page, Server
 from .webdriver import wait_for
@@ -93,17 +95,19 @@ def axe():
 
 
 @axe()
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+@pytest.mark.parametrize("look", ["light", "dark", "phone", "print"])
 def test_axe_finds_nothing(page, look):
-    """axe-core finds nothing wrong in any state, in light and dark and on a phone."""
+    """axe-core finds nothing wrong in any state, in light and dark, on a phone and on paper."""
     for state in show_each_state(page):
         page.browser.show(320 if look == "phone" else 1280,
-                          prefers_color_scheme="dark" if look == "dark" else "light")
+                          media="print" if look == "print" else "",
+                          prefers_color_scheme="dark" if look in ("dark", "print") else "light")
         page.browser.run(Path(AXE).read_text(encoding="utf-8"))
         found = page.browser.run("""const done = axe.run(document, { runOnly: { type: "tag",
             values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] } });
             return done.then(all => all.violations.map(one =>
                 [one.id, one.help, one.nodes.map(node => node.html)]))""")
+        page.browser.show()  # a click reaches nothing that paper does not have
         assert found == [], state
 
 
@@ -135,7 +139,7 @@ def test_the_keyboard_alone(page):
     assert page.browser.run(outline) == "solid"
     page.browser.press("Enter")
     page.wait_for(state="running")
-    assert page.browser.run(focused) == "start"
+    wait_for(lambda: page.browser.run(focused) == "job-name")
     order = []
     while not order or order[-1] != "cancel":
         page.browser.press("Tab")
@@ -194,13 +198,16 @@ def test_chinese(chinese, page):
     page.browser.click("#cancel")
     page.matches("state", r"^正在取消… \d 秒$")
     assert page.browser.run("return document.documentElement.lang") == "zh-Hans"
-    incomplete = page.browser.run("""return Object.entries(longop.TEXT).filter(([, words]) =>
-        words.length !== 2 || !words[0] || !/[\\u4e00-\\u9fff/]/.test(words[1]))""")
-    assert incomplete == []
-    unused = page.browser.run("""const page = document.documentElement.innerHTML;
-        return Object.keys(longop.TEXT).filter(key => isNaN(key) &&
-             page.split(new RegExp(`\\\\b${key}\\\\b`)).length < 3)""")
-    assert unused == []
+
+
+def test_no_text_is_unused():
+    """Each text of the page's table is named by the page or the script."""
+    files = Path(page_of_server.__file__).parent
+    words = "".join(files.joinpath(name).read_text(encoding="utf-8")
+                    for name in ("page.html", "page.js"))
+    keys = re.findall(r"(?m)^  ([a-z]\w*): \[", words)
+    assert len(keys) > 50
+    assert [key for key in keys if len(re.findall(rf"\b{key}\b", words)) < 2] == []
 
 
 def test_few_movements(page):
@@ -212,6 +219,31 @@ def test_few_movements(page):
     assert page.browser.run(name) == "slide"
     page.browser.show(prefers_reduced_motion="reduce")
     assert page.browser.run(name) == "none"
+    image = "return getComputedStyle(document.getElementById('bar')).backgroundImage"
+    assert "repeating" in page.browser.run(image)
+
+
+def test_print(page):
+    """On paper there is the job, dark on light, nothing to press, and no bar without a length."""
+    page.open(page.server.start("records", n=3))
+    page.wait_for(state="completed")
+    page.browser.show(media="print", prefers_color_scheme="dark")
+    shown = page.browser.run("""return [...document.querySelectorAll("button, input, select, a")]
+        .filter(one => one.checkVisibility({ visibilityProperty: true })).map(one => one.id)""")
+    color = page.browser.run("return getComputedStyle(document.body).color")
+    page.browser.show()
+    assert shown == []
+    assert color == "rgb(27, 32, 39)"
+    page.matches("result", "page")
+    page.open(page.server.start("stay"))
+    page.wait_for(state="running")
+    bar = """longop.state.shown.progress = null;
+        longop.draw();
+        return document.getElementById("bar").checkVisibility()"""
+    assert page.browser.run(bar)
+    page.browser.show(media="print")
+    assert not page.browser.run(bar)
+    page.browser.show()
 
 
 def test_a_notification_if_asked_for(page):

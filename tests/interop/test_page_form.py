@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -32,7 +37,10 @@ def status(id="a" * 32, **changes):
 
 
 class Stub(ThreadingHTTPServer):
-    """Serves the page, and answers by method and path: a status code, an object and headers."""
+    """Serves the page, and answers by method and path: a status code, an object and headers.
+
+    An answer may also be a function of the parameters in the query, which returns that.
+    """
 
     daemon_threads = True
 
@@ -63,15 +71,23 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/":
             page = Api([])
-            answer = page.answer(page.read_head(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"))
+            language = self.headers.get("Accept-Language", "")
+            head = f"GET / HTTP/1.0\r\nHost: localhost\r\nAccept-Language: {language}\r\n\r\n"
+            answer = page.answer(page.read_head(head.encode()))
             return self.send(200, answer.body, "text/html", answer.headers)
         key = f"{self.command} {self.path.partition('?')[0]}"
         if self.command != "GET":
             self.server.requests.append((key, self.headers, body))
-        code, value, *more = self.server.answers.get(key, (404, {"detail": "there is nothing"}))
+        answer = self.server.answers.get(key, (404, {"detail": "there is nothing"}))
+        if callable(answer):
+            answer = answer(dict(urllib.parse.parse_qsl(self.path.partition("?")[2])))
+        code, value, *more = answer
         if code == 0:  # a connection that breaks
             self.close_connection = True
             return None
+        if isinstance(value, str):  # a stream, or a text
+            kind = "text/event-stream" if key.endswith("/events") else "text/plain"
+            return self.send(code, value.encode(), kind, *more)
         return self.send(code, json.dumps(value).encode(), "application/json", *more)
 
     def do_POST(self):
@@ -145,7 +161,7 @@ def test_help_and_limits_of_a_schema_are_in_the_form(browser, stub):
     assert attributes(browser, "either", "type", "value") == ["text", ""]
     browser.type("#field-names", "[1,")
     valid = "return document.getElementById('field-names').validationMessage"
-    assert browser.run(valid) == "This must be a JSON list."
+    assert browser.run(valid) == "This is not valid JSON."
     browser.type("#field-names", "[1]")
     assert browser.run(valid) == ""
 
@@ -183,7 +199,9 @@ def test_run_again_fills_dates_and_times(browser, stub):
                                        "other": "2026-11-28T14:30:00+00:00"}))
     page = opened(browser, stub)
     wait_for(page.jobs)
-    browser.click("#jobs button")
+    page.open("a" * 32)
+    page.wait_for(state="completed")
+    wait_for(lambda: browser.click("#edit") is None)  # once the operations are known
     assert browser.run("return longop.formFields().map(longop.valueOf)") == [
         "2026-11-28T14:30:15", "2026-11-28T14:30:00+00:00", "2026-11-28"]
     assert browser.run("return document.getElementById('form').checkValidity()")
@@ -293,11 +311,11 @@ def test_a_start_asks_for_a_job_and_for_one_only(browser, stub):
 
 
 @pytest.mark.parametrize(("code", "words"), [
-    (401, "A token is needed: open the address that the server printed: why"),
+    (401, "A token is needed: open the address that the server printed"),
     (403, "Not allowed: why"), (409, "Busy: why"), (413, "Too large for the server: why"),
     (429, "Too busy: why"), (500, "The request failed: why")])
 def test_a_refusal_is_told(browser, stub, code, words):
-    """A refusal is shown below the button, in our words and in those of the server."""
+    """A refusal is shown below the button, in our words and those of the server that add to it."""
     stub.answers["POST /v1/m/op"] = code, {"detail": "why"}
     opened(browser, stub)
     browser.click("#start")
@@ -328,7 +346,9 @@ def test_run_again_fills_the_form(browser, stub):
     page = opened(browser, stub)
     wait_for(page.jobs)
     assert "text: words, flag: true, list: [1,2]" in browser.read("#jobs")
-    browser.click("#jobs button")
+    page.open("a" * 32)
+    page.wait_for(state="completed")
+    wait_for(lambda: browser.click("#edit") is None)  # once the operations are known
     values = "return longop.formFields().map(longop.valueOf)"
     assert browser.run(values) == ["words", "true", "[1,2]"]
     assert browser.run("return document.activeElement.name") == "text"
@@ -345,34 +365,22 @@ def test_this_tab_remembers_what_it_started(browser, stub):
     page.open("b" * 32)
     wait_for(lambda: browser.run("return longop.state.operations.length"))
     page.wait_for(state="completed")
-    browser.click("#again")
+    wait_for(lambda: browser.click("#edit") is None)  # once the operations are known
     assert browser.run("return longop.formFields().map(longop.valueOf)") == ["mine", "x"]
     page.open("c" * 32)
     page.wait_for(state="completed")
     assert browser.read("#again", "property/hidden")
 
 
-def test_forget(browser, stub):
-    """A forgotten job leaves the server and the list; the focus stays at the list."""
-    stub.serve_jobs(status("b" * 32), status("c" * 32, state="running"))
-    stub.answers["DELETE /v1/jobs/" + "b" * 32] = 200, {}
-    page = opened(browser, stub, "b" * 32)
-    page.wait_for(state="completed")
-    stub.serve_jobs(status("c" * 32, state="running"))
-    browser.click("#forget")
-    wait_for(lambda: page.jobs() == ["c" * 32])
-    assert stub.requests[-1][0] == "DELETE /v1/jobs/" + "b" * 32
-    assert (page.id, browser.read("#job", "property/hidden")) == ("", True)
-    assert browser.run("return document.activeElement.id") == "jobs-name"
-
-
 def test_a_thousand_jobs(browser, stub):
-    """Of a thousand jobs twenty are shown at first, and all on request."""
+    """Of a thousand jobs twenty are shown at first, and a hundred more on request."""
     stub.serve_jobs(*(status(f"{index:032x}") for index in range(1000)))
     page = opened(browser, stub)
     wait_for(lambda: len(page.jobs()) == 20)
-    assert browser.read("#more") == "Show all 1,000 jobs"
     browser.click("#more")
+    assert len(page.jobs()) == 120
+    for _ in range(9):
+        browser.run("document.getElementById('more').click()")
     assert len(page.jobs()) == 1000
     assert browser.read("#more", "property/hidden")
 
@@ -393,3 +401,112 @@ def test_a_queued_job_says_where_it_is(browser, stub):
     page = opened(browser, stub, "a" * 32)
     page.wait_for(state="queued, number 2", elapsed="")
     browser.errors()
+
+
+def test_few_choices_are_buttons_and_limits_a_slider(browser, stub):
+    """A few choices are radio buttons; a number between limits has a slider that moves it."""
+    stub.serve_operation({
+        "size": {"enum": ["small", "large"], "default": "large"},
+        "level": {"enum": [1, 2], "x-enum-varnames": ["LOW", "HIGH"], "default": 1},
+        "share": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5}})
+    stub.answers["POST /v1/m/op"] = 202, status()
+    stub.serve_jobs(status())
+    page = opened(browser, stub)
+    assert browser.read("#field-level").split() == ["LOW", "HIGH"]
+    values = "return longop.formFields().map(longop.valueOf)"
+    assert browser.run(values) == ["large", "1", "0.5"]
+    browser.click("#field-level label:nth-child(2)")
+    browser.run("""const slider = document.querySelector("[type=range]"); slider.value = 0.25;
+        slider.dispatchEvent(new Event("input", { bubbles: true }))""")
+    assert browser.run(values) == ["large", "2", "0.25"]
+    browser.type("#field-share", "0.75")
+    assert browser.run("return document.querySelector('[type=range]').value") == "0.75"
+    page.start()
+    _, _, body = stub.requests[-1]
+    assert b'name="level"\r\n\r\n2\r\n' in body
+    assert b'name="size"' not in body
+    browser.errors()
+
+
+def test_a_list_may_be_written_in_lines(browser, stub):
+    """A list is one item a line, or JSON."""
+    stub.serve_operation({"names": {"type": "array"}})
+    opened(browser, stub)
+    browser.type("#field-names", "first one\nsecond")
+    assert browser.run("return longop.formFields().map(longop.valueOf)") == [
+        '["first one","second"]']
+    browser.errors()
+
+
+def test_the_whole_docstring_is_there(browser, stub):
+    """What follows the first paragraph of a docstring is shown below it, folded if it is long."""
+    stub.serve_operation(documentation="Do it.\n\nIn two\nways.\n\n- One.\n- Two.\n    And more.")
+    page = opened(browser, stub)
+    page.wait_for(description="Do it.",
+                  documentation="In two ways.\n\n- One.\n- Two.\n    And more.")
+    browser.errors()
+
+
+def test_a_file_shows_its_size_at_once(browser, stub, tmp_path):
+    """A chosen file is named with its size, may be dropped on its field, and names its job."""
+    stub.serve_operation({"photo": {"type": "string", "contentEncoding": "base64"}})
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(bytes(1_234_567))
+    stub.answers["POST /v1/m/op"] = 202, status()
+    stub.serve_jobs(status(parameters={}))
+    page = opened(browser, stub)
+    browser.type("#field-photo", str(file))
+    assert "photo.jpg · 1.23 MB" in browser.read("label[for=field-photo]")
+    page.start()
+    page.wait_for(state="completed", given="photo\nphoto.jpg")
+    browser.errors()
+
+
+@pytest.mark.parametrize(("cancel", "words"), [
+    ("callback", "it stops at its next report"), ("process", ""), ("companion", ""),
+    (None, "it has no callback: only in a process can it be stopped")])
+def test_no_false_promise_of_a_cancel(browser, stub, cancel, words):
+    """A job that is told to stop says what will stop it."""
+    stub.serve_operation(cancel=cancel)
+    stub.serve_jobs(status(state="cancelling", cancel_requested_at="2026-01-02T03:04:05.000Z"))
+    page = opened(browser, stub, "a" * 32)
+    page.matches("state", "^cancelling")
+    page.wait_for(quiet=words)
+    browser.errors()
+
+
+API = """
+def add(callback, first: int, words: str = "", flag: bool = False, photo: bytes = b""):
+    return [first, words, flag, len(photo)]
+"""
+
+
+def test_the_code_for_programs_does_what_the_form_does(browser, tmp_path):
+    """The commands below the form start a job with the values that are in the form."""
+    file, photo = tmp_path / "adds.py", tmp_path / "photo.jpg"
+    file.write_text(API)
+    photo.write_bytes(bytes(10))
+    [operation] = load(str(file))
+    with serving(operation) as url:
+        browser.get(url)
+        wait_for(lambda: browser.run("return longop.state.operations.length"))
+        browser.click("#api summary")
+        browser.type("#field-first", "3")
+        browser.type("#field-words", "it's \"so\" $HOME")
+        browser.click("#field-flag")
+        browser.type("#field-photo", str(photo))
+        curl, python, script = browser.read("#calls").split("\n\n")
+        command = ["sh", "-c", curl]
+        assert curl.startswith("curl ")
+        if shutil.which("curl"):
+            subprocess.run(command, cwd=str(tmp_path), check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+        done = subprocess.run([sys.executable, "-c", python], cwd=str(tmp_path), check=True,
+                              stdout=subprocess.PIPE, text=True,
+                              env=dict(os.environ, PYTHONPATH=str(test_page.ROOT)))
+        assert done.stdout.strip() == str([3, 'it\'s "so" $HOME', True, 10])
+        browser.run(f"(async () => {{ const file = new Blob([new Uint8Array(10)]); {script} }})()")
+        results = [3, 'it\'s "so" $HOME', True, 10]
+        wait_for(lambda: len(operation.jobs()) == (3 if shutil.which("curl") else 2))
+        wait_for(lambda: all(job.result == results for job in operation.jobs()))
+        browser.errors()

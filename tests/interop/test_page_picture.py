@@ -18,7 +18,7 @@ PICTURE = Path(__file__).with_name("page.png")
 
 
 def test_picture(browser):
-    """The chart of the tour is drawn while numbers arrive, and the page fits into a picture."""
+    """The charts of the tour are drawn while numbers arrive, and the page fits into a picture."""
     with subprocess.Popen([sys.executable, "-m", "longop.serve", "--port", "0"], text=True,
                           cwd=str(test_page.ROOT), stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as server:
@@ -33,7 +33,7 @@ def test_picture(browser):
                             answer.headers["Location"].rpartition("/")[2])
             wait_for(lambda: re.search("(9[0-9]|1[0-9][0-9]) of 120", browser.run(
                 "return document.body.innerText")), 60)
-            assert browser.run("return document.querySelectorAll('svg').length") == 1
+            assert browser.run("return document.querySelectorAll('svg').length") == 2
             picture = browser.screenshot()
         finally:
             server.terminate()

