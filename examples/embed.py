@@ -3,6 +3,7 @@
 python3 -m examples.embed
 """
 
+import sys
 from http.server import ThreadingHTTPServer
 
 import longop
@@ -29,6 +30,8 @@ class Handler(longop.Handler):
 
 
 if __name__ == "__main__":
+    # On Windows, this would let another server take the port too.
+    ThreadingHTTPServer.allow_reuse_address = sys.platform != "win32"
     with ThreadingHTTPServer(("127.0.0.1", 8080), Handler) as server:
         print("http://127.0.0.1:8080/")
         server.serve_forever()

@@ -11,7 +11,6 @@ callback can stop it between two pages, by raising.
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -59,18 +58,19 @@ def _read(image, language, callback):
     """Return the text on an image. However this ends, tesseract has ended too."""
     sleep = getattr(callback, "wait", time.sleep)
     with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as errors:
-        # In a session of its own, so that Ctrl-C reaches this process only. One thread is
-        # faster than several.
+        # In a session of its own (on Windows, a process group), so that Ctrl-C reaches this
+        # process only. One thread is faster than several.
         process = subprocess.Popen(
             ["tesseract", str(image.resolve()), "stdout", "-l", language],
             stdin=subprocess.DEVNULL, stdout=text, stderr=errors, start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             env={"OMP_THREAD_LIMIT": "1", **os.environ})
         try:
             while process.poll() is None:
                 sleep(0.02)
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 process.wait()
         text.seek(0)
         errors.seek(0)
