@@ -151,6 +151,34 @@ def test_no_job_begins_on_a_full_disk(file, gated, monkeypatch, end, caplog):
     assert "no job begins" in caplog.text
 
 
+def test_a_beginning_that_is_being_written_at_the_end(file, gated):
+    """The end waits for it: what the file says has begun has begun, and was then interrupted."""
+    history = FileHistory(file, requeue=True)
+    is_written, may_return = threading.Event(), threading.Event()
+    write = history.begin
+
+    def begin(status):
+        result = write(status)
+        is_written.set()
+        assert may_return.wait(WAIT)
+        return result
+
+    history.begin = begin
+    operation = LongOperation(gated, history=history)
+    begun = operation.start(name="a")
+    assert is_written.wait(WAIT)
+    closing_thread = threading.Thread(target=operation.close)
+    closing_thread.start()
+    wait_until(lambda: operation._dispatcher._is_closed)
+    may_return.set()
+    closing_thread.join(WAIT)
+    with closing(FileHistory(file, requeue=True)) as history:
+        assert not history.requeued
+        end = history.get(begun.id)
+        assert (end.state, end.started_at is None) == (State.INTERRUPTED, False)
+        assert end == begun.status()
+
+
 def test_nothing_that_began_runs_again(file, gated):
     """A job that ended while the disk was full is interrupted after a kill, and not run twice."""
     history = FileHistory(file, requeue=True)
