@@ -13,7 +13,9 @@ request      `RequestData`, what an adapter gets
 options      what CodeProject tells a module in its environment
 system       what an adapter may ask about its machine
 helpers      small functions that adapters call
-settings     ``modulesettings.json``
+settings     ``modulesettings.json``: what it says
+overlays     how it is read, with what stands beside it for one kind of machine
+machine      what CodeProject calls this machine
 folders      where the files of a module are
 checkpoints  where a long command reports, and where a cancel takes hold of it
 progress     what an adapter says of a long command, as a report

@@ -1,26 +1,22 @@
 """``modulesettings.json``: a module's name, routes and environment.
 
-It is read as CodeProject.AI Server reads it: comments, trailing commas and a byte order mark
-are accepted, and the case of a key does not matter.
 https://codeproject.github.io/codeproject.ai/devguide/module_settings.html
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import sys
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 from ..values.conversion import kind_of
 from ..errors import TargetError
-from ..values.jsontext import loads
 from ..signature import Arguments, Parameter, Parameters
 from ..values.kinds import Kind
-from . import folders
+from . import folders, machine
+from .overlays import Part, load
 
 #: What an input is converted to, by its ``Type`` in lower case. All others are text.
 _TYPES: dict[str, type] = {
@@ -29,13 +25,9 @@ _TYPES: dict[str, type] = {
     "boolean": bool, "bool": bool,
     "file": bytes,
 }
-_SYSTEMS = {"win32": "windows", "darwin": "macos"}
 #: What each macro stands for, by the macro.
 Macros = Mapping[str, Callable[[], str]]
-_KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text"}
-_STRING = r'("(?:\\.|[^"\\\n])*")'
-_COMMENT = _STRING + r"|//[^\n]*|#[^\n]*|/\*.*?\*/"
-_TRAILING_COMMA = _STRING + r"|,(?=\s*[}\]])"
+_URL = re.compile("[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
 class RouteMap(NamedTuple):
@@ -106,9 +98,7 @@ def read(folder: str) -> Settings:
         name = os.path.basename(os.path.abspath(folder))
         return Settings(name, name)
     try:
-        with open(file, encoding="utf-8-sig") as source:
-            whole = loads(_strip(source.read()))
-        return _read_module(whole, os.path.abspath(folder))
+        return _read_module(load(folder), os.path.abspath(folder))
     except (OSError, ValueError) as error:
         raise TargetError(f"{file}: {' '.join(str(error).split())}") from error
 
@@ -133,29 +123,30 @@ def read_identity(folder: str) -> tuple[str, str]:
 # The file
 
 
-def _read_module(whole: Any, folder: str) -> Settings:
+def _read_module(whole: Part, folder: str) -> Settings:
     """Return the settings of the first module in the file, as the SDK does."""
-    modules = _Part({"": whole}, "").get("", dict).get("Modules", dict)
+    modules = whole.get("Modules", dict)
     id = next(iter(modules.value), "")
     if not id:
         raise ValueError("Modules has no module")
     module = modules.get(id, dict)
     macros = _macros(id, folder)
     settings = Settings(id, module.text("Name", id), module.text("Version", ""))
-    # Before version 2.4 of the server, its parts stood in the module itself.
+    # Before version 2.5 of the server, the parts of both stood in the module itself.
     launch = module.get("LaunchSettings", dict, module.value)
+    gpu = module.get("GpuOptions", dict, module.value)
     settings.entry = launch.text("FilePath", "").replace("\\", "/")
     settings.category = module.get("PublishingInfo", dict, {}).text("Category", "")
     for part in module.get("RouteMaps", list, []).parts():
         settings.routes.append(_read_route(part, macros))
     settings.environment = {
-        **_launch_environment(launch, module.get("GpuOptions", dict, {}), macros),
+        **_launch_environment(launch, gpu, macros),
         **_read_environment(module, macros),
     }
     return settings
 
 
-def _launch_environment(launch: _Part, gpu: _Part, macros: Macros) -> dict[str, str]:
+def _launch_environment(launch: Part, gpu: Part, macros: Macros) -> dict[str, str]:
     """Return the variables that CodeProject makes of the rest of the settings."""
     found = {
         "CPAI_MODULE_QUEUENAME": _expand(launch.word("Queue"), macros),
@@ -165,16 +156,17 @@ def _launch_environment(launch: _Part, gpu: _Part, macros: Macros) -> dict[str, 
         "CPAI_ACCEL_DEVICE_NAME": gpu.word("AcceleratorDeviceName"),
         "CPAI_HALF_PRECISION": gpu.word("HalfPrecision"),
     }
-    allowed = [gpu.get(key, object, True).value for key in ("InstallGPU", "EnableGPU")]
-    if not all(allowed):
+    allowing = ("InstallGPU", "EnableGPU", "SupportGPU")  # the last one is the oldest
+    if not all(gpu.get(key, object, True).value for key in allowing):
         found["CPAI_MODULE_ENABLE_GPU"] = "False"
     return {name: text for name, text in found.items() if text}
 
 
-def _read_route(part: _Part, macros: Macros) -> RouteMap:
-    path = _expand(part.text("Route"), macros).strip("/")
+def _read_route(part: Part, macros: Macros) -> RouteMap:
+    key = "Path" if part.word("Path") and not part.word("Route") else "Route"  # as it was, as it is
+    path = _expand(part.text(key), macros).strip("/")
     if not path:
-        raise ValueError(f"{part.place}.Route is empty")
+        raise ValueError(f"{part.place}.{key} is empty")
     return RouteMap(
         path=path,
         name=part.text("Name", path),
@@ -183,7 +175,7 @@ def _read_route(part: _Part, macros: Macros) -> RouteMap:
         inputs=Inputs(map(_read_input, part.get("Inputs", list, []).parts())))
 
 
-def _read_input(part: _Part) -> Parameter:
+def _read_input(part: Part) -> Parameter:
     wanted = _TYPES.get(part.text("Type", "text").lower(), str)
     return Parameter(
         name=part.text("Name"),
@@ -203,7 +195,7 @@ def _bounded(kind: Kind, low: float | None, high: float | None) -> Kind:
     return kind._replace(schema=schema)
 
 
-def _read_environment(module: _Part, macros: Macros) -> dict[str, str]:
+def _read_environment(module: Part, macros: Macros) -> dict[str, str]:
     variables = module.get("EnvironmentVariables", dict, {})
     found = {}
     for name, value in variables.value.items():
@@ -215,10 +207,13 @@ def _read_environment(module: _Part, macros: Macros) -> dict[str, str]:
 
 
 def _expand_variable(text: str, macros: Macros) -> str:
-    """Return the value of a variable; it is taken for a path, unless it begins with ``@``."""
+    """Return the value of a variable: a path, unless it begins with ``@`` or is a URL."""
     if text.startswith("@"):
         return text[1:]
-    return _expand(text, macros).replace("\\", os.sep).replace("/", os.sep)
+    expanded = _expand(text, macros)
+    if _URL.match(expanded):
+        return expanded
+    return expanded.replace("\\", os.sep).replace("/", os.sep)
 
 
 def _macros(id: str, folder: str) -> Macros:
@@ -236,20 +231,9 @@ def _macros(id: str, folder: str) -> Macros:
         "%ROOT_PATH%": root,
         "%RUNTIMES_PATH%": lambda: os.path.join(root(), "runtimes"),
         "%DATA_DIR%": folders.data_folder,
-        "%OS%": _system_name,
-        "%PLATFORM%": _platform_name,
+        "%OS%": machine.system_name,
+        "%PLATFORM%": machine.platform_name,
     }
-
-
-def _system_name() -> str:
-    return _SYSTEMS.get(sys.platform, "linux")
-
-
-def _platform_name() -> str:
-    import platform  # few settings have this macro
-
-    is_arm = platform.machine().lower() in ("arm64", "aarch64")
-    return _system_name() + ("-arm64" if is_arm else "")
 
 
 def _expand(text: str, macros: Macros) -> str:
@@ -257,74 +241,3 @@ def _expand(text: str, macros: Macros) -> str:
         if macro in text:
             text = text.replace(macro, find())
     return text
-
-
-def _strip(text: str) -> str:
-    """Return the text without comments and trailing commas.
-
-    They become blanks, so that an error of the JSON reader names the right line and column.
-    """
-    text = re.sub(_COMMENT, _blank, text, flags=re.DOTALL)
-    return re.sub(_TRAILING_COMMA, _blank, text)
-
-
-def _blank(match: re.Match[str]) -> str:
-    string = match[1]
-    return string or re.sub(r"[^\n]", " ", match[0])
-
-
-class _Part:
-    """A value in the file, and its place there, such as ``Modules.Mod.RouteMaps[0]``."""
-
-    def __init__(self, value: Any, place: str) -> None:
-        self.value = value
-        self.place = place
-
-    def get(self, key: str, kind: type, *default: Any) -> _Part:
-        """Return the value of a key, or the default.
-
-        Raises ``ValueError`` if the value is of another kind, or missing without a default.
-        """
-        place = f"{self.place}.{key}".strip(".")
-        by_lower_case = {name.lower(): value for name, value in self.value.items()}
-        value = by_lower_case.get(key.lower())
-        if value is None and default:
-            return _Part(default[0], place)
-        if value is None and place:
-            raise ValueError(f"{place} is missing")
-        if not isinstance(value, kind):
-            where = place or "the whole file"
-            raise ValueError(f"{where} must be {_KINDS[kind]}, not {value!r:.40}")
-        return _Part(value, place)
-
-    def text(self, key: str, *default: str) -> str:
-        """Return a text."""
-        return str(self.get(key, str, *default).value)
-
-    def number(self, key: str) -> float | None:
-        """Return a number, which may be written as text, or None if there is none."""
-        part = self.get(key, object, None)
-        if part.value is None:
-            return None
-        try:
-            number = float(part.value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise ValueError(f"{part.place} must be a number, not {part.value!r:.40}")
-        return number
-
-    def count(self, key: str) -> str:
-        """Return a whole number as text, or an empty text if there is none above 0."""
-        number = int(self.number(key) or 0)
-        return str(number) if number > 0 else ""
-
-    def word(self, key: str) -> str:
-        """Return a text, or an empty one if there is something else."""
-        value = self.get(key, object, None).value
-        return value if isinstance(value, str) else ""
-
-    def parts(self) -> list[_Part]:
-        """Return the objects in a list."""
-        return [_Part({"": value}, f"{self.place}[{i}]").get("", dict)
-                for i, value in enumerate(self.value)]

@@ -149,6 +149,14 @@ def test_a_variable_is_a_path(reads, tmp_path, text, value):
     assert variables(reads, text) == value.format(folder=tmp_path)
 
 
+def test_a_variable_that_is_a_url(reads, monkeypatch):
+    """The slashes of a URL stay as they are, on Windows too."""
+    monkeypatch.setattr("longop.codeproject.settings.os.sep", "\\")
+    assert variables(reads, "http://localhost:32168/v1/%MODULE_ID%") == (
+        "http://localhost:32168/v1/Mod")
+    assert variables(reads, "C:/models") == "C:\\models"
+
+
 def test_what_else_becomes_a_variable(reads):
     """The other settings become the variables that CodeProject sets for a module."""
     text = '''{"Modules": {"Mod": {
@@ -178,6 +186,24 @@ def test_settings_of_older_modules(reads):
     settings = reads('{"Modules": {"Mod": {"FilePath": "a.py", "Parallelism": 2}}}')
     assert (settings.entry, settings.environment) == (
         "a.py", {"CPAI_MODULE_PARALLELISM": "2"})
+
+
+def test_a_gpu_of_older_modules(reads):
+    """Before there were GpuOptions, their parts stood in the module itself."""
+    text = '{"Modules": {"Mod": {"HalfPrecision": "force", "AcceleratorDeviceName": "cuda:1", %s}}}'
+    for key in "InstallGPU", "EnableGPU", "SupportGPU":
+        assert reads(text % f'"{key}": false').environment == {
+            "CPAI_HALF_PRECISION": "force", "CPAI_ACCEL_DEVICE_NAME": "cuda:1",
+            "CPAI_MODULE_ENABLE_GPU": "False"}
+        assert "CPAI_MODULE_ENABLE_GPU" not in reads(text % f'"{key}": true').environment
+
+
+def test_routes_of_older_modules(reads):
+    """A Route was called Path."""
+    text = '{"Modules": {"Mod": {"RouteMaps": [{"Path": "text/summary", "Command": "run"}]}}}'
+    assert [(one.path, one.command) for one in reads(text).routes] == [("text/summary", "run")]
+    both = text.replace('"Path"', '"Path": "old", "Route"')
+    assert [one.path for one in reads(both).routes] == ["text/summary"]
 
 
 def test_a_variable_that_is_null(reads):

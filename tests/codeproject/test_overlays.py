@@ -1,0 +1,112 @@
+"""`longop.codeproject.overlays`: the settings for one kind of machine, beside the others."""
+
+import json
+
+import pytest
+
+from longop.codeproject import machine
+from longop.codeproject.settings import read
+from longop.codeproject.system import SystemInfo
+
+BASE = {"Modules": {"Mod": {
+    "LaunchSettings": {"FilePath": "a.py", "Parallelism": 2},
+    "GpuOptions": {"InstallGPU": True},
+    "EnvironmentVariables": {"SIZE": "Medium", "USE_CUDA": "True"},
+    "RouteMaps": [{"Route": "mod/one", "Command": "one"}, {"Route": "mod/two", "Command": "two"}]}}}
+
+
+@pytest.fixture
+def a_pi(monkeypatch):
+    """Make this machine a Raspberry Pi."""
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr(SystemInfo, "os", "Linux")
+    monkeypatch.setattr(SystemInfo, "system", "Raspberry Pi")
+
+
+@pytest.fixture
+def reads(tmp_path):
+    """Return a function that reads the settings, and what stands beside them for some kinds."""
+    def reads(base=BASE, **overlays):
+        (tmp_path / "modulesettings.json").write_text(json.dumps(base))
+        for kind, value in overlays.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            (tmp_path / f"modulesettings.{kind.replace('_', '.')}.json").write_text(text)
+        return read(str(tmp_path))
+
+    return reads
+
+
+def variables(**found):
+    return {"Modules": {"Mod": {"EnvironmentVariables": found}}}
+
+
+def test_order(reads, a_pi):
+    """The more special a file is, the later it is read; those of other machines are not."""
+    found = reads(
+        linux=variables(SIZE="Small", A="linux", B="linux", C="linux"),
+        linux_arm64=variables(A="arm64", B="arm64"),
+        raspberrypi=variables(B="pi"),
+        windows=variables(SIZE="Large"), linux_x64=variables(SIZE="Large"),
+        orangepi=variables(SIZE="Large"), development=variables(SIZE="Large"))
+    assert found.environment == {"SIZE": "Small", "USE_CUDA": "True", "A": "arm64", "B": "pi",
+                                 "C": "linux", "CPAI_MODULE_PARALLELISM": "2"}
+
+
+def test_nothing_is_deleted(reads, a_pi):
+    """What a file does not name stays, in objects and in lists, whatever is empty there."""
+    found = reads(linux={"modules": {"MOD": {
+        "launchsettings": {"PARALLELISM": 3}, "GpuOptions": {"InstallGPU": False},
+        "RouteMaps": [{}, {"Command": "second"}, {"Route": "mod/three"}],
+        "EnvironmentVariables": {}}, "Other": {"Name": "no module of this file"}}})
+    assert found.id == found.name == "Mod"
+    assert found.entry == "a.py"
+    assert [(one.path, one.command) for one in found.routes] == [
+        ("mod/one", "one"), ("mod/two", "second"), ("mod/three", "")]
+    assert found.environment == {"SIZE": "Medium", "USE_CUDA": "True",
+                                 "CPAI_MODULE_PARALLELISM": "3", "CPAI_MODULE_ENABLE_GPU": "False"}
+
+
+def test_a_value_in_place_of_an_object(reads, a_pi):
+    """A text or a number where an object or a list stands overwrites nothing."""
+    found = reads(linux={"Modules": {"Mod": {"EnvironmentVariables": "x", "RouteMaps": None}}})
+    assert found.environment["SIZE"] == "Medium"
+    assert len(found.routes) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\"Modules\"", "{\"a\": NaN}"])
+def test_a_file_that_cannot_be_read(reads, a_pi, text, caplog):
+    """It is left out, with a warning that names it."""
+    found = reads(linux=text, raspberrypi=variables(SIZE="Tiny"))
+    assert found.environment["SIZE"] == "Tiny"
+    (record,) = caplog.records
+    assert "modulesettings.linux.json is left out: " in record.getMessage()
+
+
+def test_comments(reads, a_pi):
+    """It is read as the other one: with comments, trailing commas and any case."""
+    found = reads(linux='''// for Linux
+        {"MODULES": {"mod": {"environmentvariables": {"size": "Small",}, /* all */}}}''')
+    assert found.environment["SIZE"] == "Small"
+
+
+@pytest.mark.parametrize(("platform", "processor", "kinds"), [
+    ("linux", "x86_64", ["linux", "linux.x64"]), ("win32", "AMD64", ["windows", "windows.x64"]),
+    ("darwin", "arm64", ["macos", "macos.arm64"])])
+def test_kinds_of_machine(monkeypatch, platform, processor, kinds):
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr("platform.machine", lambda: processor)
+    monkeypatch.setattr("longop.codeproject.system._MODEL_FILES", ())
+    assert machine.kinds() == kinds
+    assert machine.platform_name() == kinds[0] + "-arm64" * ("arm64" in kinds[1])
+
+
+def test_a_board(a_pi):
+    """A board is the most special kind, and what %PLATFORM% stands for."""
+    assert machine.kinds() == ["linux", "linux.arm64", "raspberrypi"]
+    assert machine.platform_name() == "raspberrypi"
+
+
+def test_nothing_is_asked_of_the_machine_without_such_files(reads, monkeypatch):
+    monkeypatch.setattr(machine, "kinds", lambda: pytest.fail("was asked"))
+    assert reads().environment["SIZE"] == "Medium"
