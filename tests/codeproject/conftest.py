@@ -11,6 +11,7 @@ import pytest
 
 from longop.cli.target import load
 from longop.codeproject import checkpoints
+from longop.codeproject.system import SystemInfo
 
 from .adapters import LONG_PROCESS, Door
 from .modules import Steps
@@ -27,6 +28,15 @@ def clean_imports(monkeypatch):
     for name in set(sys.modules) - set(before):
         del sys.modules[name]
     sys.modules.update(before)
+
+
+@pytest.fixture
+def a_pi(monkeypatch):
+    """Make this machine a Raspberry Pi."""
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr(SystemInfo, "os", "Linux")
+    monkeypatch.setattr(SystemInfo, "system", "Raspberry Pi")
 
 
 @pytest.fixture

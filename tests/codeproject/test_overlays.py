@@ -6,22 +6,12 @@ import pytest
 
 from longop.codeproject import machine
 from longop.codeproject.settings import read
-from longop.codeproject.system import SystemInfo
 
 BASE = {"Modules": {"Mod": {
     "LaunchSettings": {"FilePath": "a.py", "Parallelism": 2},
     "GpuOptions": {"InstallGPU": True},
     "EnvironmentVariables": {"SIZE": "Medium", "USE_CUDA": "True"},
     "RouteMaps": [{"Route": "mod/one", "Command": "one"}, {"Route": "mod/two", "Command": "two"}]}}}
-
-
-@pytest.fixture
-def a_pi(monkeypatch):
-    """Make this machine a Raspberry Pi."""
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    monkeypatch.setattr(SystemInfo, "os", "Linux")
-    monkeypatch.setattr(SystemInfo, "system", "Raspberry Pi")
 
 
 @pytest.fixture
@@ -88,23 +78,6 @@ def test_comments(reads, a_pi):
     found = reads(linux='''// for Linux
         {"MODULES": {"mod": {"environmentvariables": {"size": "Small",}, /* all */}}}''')
     assert found.environment["SIZE"] == "Small"
-
-
-@pytest.mark.parametrize(("platform", "processor", "kinds"), [
-    ("linux", "x86_64", ["linux", "linux.x64"]), ("win32", "AMD64", ["windows", "windows.x64"]),
-    ("darwin", "arm64", ["macos", "macos.arm64"])])
-def test_kinds_of_machine(monkeypatch, platform, processor, kinds):
-    monkeypatch.setattr("sys.platform", platform)
-    monkeypatch.setattr("platform.machine", lambda: processor)
-    monkeypatch.setattr("longop.codeproject.system._MODEL_FILES", ())
-    assert machine.kinds() == kinds
-    assert machine.platform_name() == kinds[0] + "-arm64" * ("arm64" in kinds[1])
-
-
-def test_a_board(a_pi):
-    """A board is the most special kind, and what %PLATFORM% stands for."""
-    assert machine.kinds() == ["linux", "linux.arm64", "raspberrypi"]
-    assert machine.platform_name() == "raspberrypi"
 
 
 def test_nothing_is_asked_of_the_machine_without_such_files(reads, monkeypatch):
