@@ -19,6 +19,8 @@ has_process_pools = pytest.mark.skipif(
     not _CAN_SPAWN, reason="the ProcessPoolExecutor of this Python cannot spawn")
 tells_inherited_signals = pytest.mark.skipif(
     IS_PYPY, reason="PyPy does not tell that nohup has a signal ignored")
+has_narrow_locales = pytest.mark.skipif(
+    IS_PYPY and sys.version_info >= (3, 10), reason="PyPy writes UTF-8 in the POSIX locale too")
 tells_sizes = pytest.mark.skipif(IS_PYPY, reason="PyPy has no sys.getsizeof")
 has_c_codecs = pytest.mark.skipif(
     IS_PYPY, reason="PyPy runs steps of its own, which would be counted, where CPython runs C")

@@ -11,12 +11,14 @@ import pytest
 
 from longop import wings
 
+from .. import pythons
 from ..waiting import WAIT
 from ..windows import SIGNALS
 
 ROOT = Path(__file__).parent.parent.parent
+POSIX = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 NARROW = [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii:strict"},
-          {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
+          pytest.param(POSIX, marks=pythons.has_narrow_locales)]
 narrow = pytest.mark.parametrize("environment", NARROW)
 WORK = """
 def work(callback):

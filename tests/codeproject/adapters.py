@@ -188,7 +188,7 @@ class Door:
 
     @property
     def live(self):
-        return [job for operation in self.operations for job in [*operation.live.values()]]
+        return [job for operation in self.operations for job in list(operation.live.values())]
 
     def ask(self, method, path, body=b"", kind=None, **headers):
         """Return the status, the body of an answer, and its headers."""

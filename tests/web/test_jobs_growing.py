@@ -10,7 +10,7 @@ from longop.functions import printed
 from longop.web.api import Api
 from longop.web.held import wait
 
-from ..memory import kept_below
+from ..memory import kept_below, need_counts
 from .api_operations import WAIT, finish, send
 
 
@@ -131,6 +131,7 @@ def test_a_watcher_that_sleeps(monkeypatch):
 
 def test_memory_of_watchers_that_take_nothing():
     """Twenty watchers that are stuck at different versions of a large text keep none of them."""
+    need_counts()
     api, steps, path = running(["x" * 1_000_000] + ["x"] * 20, "whole")
     steps.step()
     request = f"GET {path}/events?delta=1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()

@@ -182,7 +182,7 @@ def test_process_that_hangs_before_it_begins(tmp_path):
                           env={**os.environ, "PYTHONPATH": str(ROOT)},
                           stdout=subprocess.PIPE, universal_newlines=True) as script:
         try:
-            out, _ = script.communicate(timeout=WAIT / 2)
+            out, _ = script.communicate(timeout=WAIT)
         finally:
             script.kill()
     assert out.startswith("cancelled stopped by SIG")
