@@ -14,7 +14,7 @@ import contextvars
 import threading
 import typing
 from concurrent.futures import InvalidStateError, wait
-from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Collection, Iterable, Mapping, NamedTuple, Sequence
 
 from .errors import Busy, KeyReused, UnknownJob
 from .executors import Backend, Call
@@ -31,7 +31,6 @@ WHEN_BUSY: tuple[str, ...] = typing.get_args(WhenBusy)
 
 _RETRY_AFTER = 5  # seconds, a guess: nobody knows when a job will end
 _DISK_PAUSE = 1.0  # seconds between two tries to record that a job begins
-_DISK_WAIT = 5.0  # seconds that the end waits for beginnings that are being written
 _LAST_WAIT = 0.5  # seconds that killed processes have to be noticed
 
 
@@ -96,9 +95,8 @@ class Dispatcher:
         self._queue: dict[Job[Any], _Waiting] = {}
         # Those that have left `live`, until their Future is done as well.
         self._leaving: dict[str, Job[Any]] = {}
-        # Those of which it is being written that they begin; once closed, no further ones.
+        # Those whose beginning is being written; once this is closed, no further ones.
         self._beginning: set[Job[Any]] = set()
-        self._has_begun = threading.Condition(self.lock)
         # Those for which the system had no thread, with its error, until they are ended.
         self._unstarted: list[tuple[Job[Any], RuntimeError]] = []
         self._is_ending_them = False
@@ -220,20 +218,16 @@ class Dispatcher:
         self._keys.join(*found)
         return found[0]
 
-    def refuse(self) -> list[Job[Any]]:
-        """Start nothing from now on; return the jobs that run, but those that just begin."""
-        with self.lock:
-            self._is_closed = True
-            return [job for job in self._running() if job not in self._beginning]
+    def refuse(self) -> tuple[list[Job[Any]], list[Job[Any]]]:
+        """Start nothing from now on; return the jobs that must be stopped, and that must end.
 
-    def await_beginnings(self) -> list[Job[Any]]:
-        """Return all jobs that run, after `refuse`, once no beginning is being written.
-
-        If one was ended before that, the file would say that it began, and it never did.
+        A job whose beginning is being written is only among the latter: if it was stopped now,
+        it would end in the queue, and the file would say that it began. It stops by itself.
         """
         with self.lock:
-            self._has_begun.wait_for(lambda: not self._beginning, _DISK_WAIT)
-            return self._running()
+            self._is_closed = True
+            running = self._running()
+            return [job for job in running if job not in self._beginning], running
 
     def interrupt_queue(self) -> None:
         """End the jobs that wait, after `refuse`."""
@@ -272,25 +266,21 @@ class Dispatcher:
         was_ended = threading.Event()
         job.callback.on_cancel(was_ended.set)
         while True:
-            with self._beginning_of(job) as may_begin:
-                if may_begin and self.history.begin(job.status()):
-                    return self._mark_begun(job)
-            if self.guard.clock.wait(was_ended, _DISK_PAUSE):
-                return False
-
-    @contextlib.contextmanager
-    def _beginning_of(self, job: Job[Any]) -> Iterator[bool]:
-        """Yield whether a job may begin; keep the end waiting until it has begun."""
-        with self.lock:
-            may_begin = not self._is_closed
-            if may_begin:
+            with self.lock:
+                if self._is_closed:  # it goes on waiting, perhaps for the next server
+                    return False
                 self._beginning.add(job)
-        try:
-            yield may_begin
-        finally:
+            is_written = self.history.begin(job.status())
             with self.lock:
                 self._beginning.discard(job)
-                self._has_begun.notify_all()
+                has_begun = is_written and self._mark_begun(job)
+                is_closed = self._is_closed
+            if is_closed:
+                job.stop("interrupted")  # `refuse` has left that to this thread
+            if is_written:
+                return has_begun
+            if self.guard.clock.wait(was_ended, _DISK_PAUSE):
+                return False
 
     def _mark_begun(self, job: Job[Any]) -> bool:
         try:
@@ -480,13 +470,11 @@ def _find(dispatchers: Iterable[Dispatcher], histories: list[HistoryBase],
 def stop_all(dispatchers: Iterable[Dispatcher]) -> None:
     """Start nothing more, and end every job: told to stop, then killed, then given up."""
     dispatchers = list(dispatchers)
-    running = [job for dispatcher in dispatchers for job in dispatcher.refuse()]
-    for job in running:
-        job.stop("interrupted")
-    begun = [job for dispatcher in dispatchers for job in dispatcher.await_beginnings()]
-    for job in begun:
-        job.stop("interrupted")
-    running += begun
+    refused = [dispatcher.refuse() for dispatcher in dispatchers]
+    for to_stop, _ in refused:
+        for job in to_stop:
+            job.stop("interrupted")
+    running = [job for _, jobs in refused for job in jobs]
     grace = max((dispatcher.guard.grace for dispatcher in dispatchers), default=0)
     in_slices(lambda seconds: not wait(running, seconds).not_done, min(NEVER, grace))
     for dispatcher in dispatchers:

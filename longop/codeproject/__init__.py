@@ -14,6 +14,7 @@ options      what CodeProject tells a module in its environment
 system       what an adapter may ask about its machine
 helpers      small functions that adapters call
 settings     ``modulesettings.json``: what it says
+parts        parts of it that know their place, for what is wrong there
 overlays     how it is read, with what stands beside it for one kind of machine
 machine      what CodeProject calls this machine
 folders      where the files of a module are

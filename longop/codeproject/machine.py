@@ -6,9 +6,14 @@ https://codeproject.github.io/codeproject.ai/devguide/module_settings.html
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .system import SystemInfo
 
 _SYSTEMS = {"win32": "windows", "darwin": "macos"}
-_ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+_ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64",
+                  "armv6l": "arm", "armv7l": "arm"}
 
 
 def system_name() -> str:
@@ -24,13 +29,12 @@ def architecture() -> str:
     return _ARCHITECTURES.get(machine, machine)
 
 
-def board() -> str:
+def board(info: SystemInfo | None = None) -> str:
     """Return the board, such as ``raspberrypi``, or an empty string."""
-    if system_name() != "linux":
-        return ""
-    from .system import SystemInfo
+    if info is None:
+        from .system import SystemInfo  # few settings ask for it
 
-    info = SystemInfo()
+        info = SystemInfo()
     return "" if info.system == info.os else info.system.lower().replace(" ", "")
 
 
@@ -40,6 +44,6 @@ def platform_name() -> str:
 
 
 def kinds() -> list[str]:
-    """Return the names of the kinds of machine that this one is, the most special one last."""
+    """Return the names of the kinds of machine that this one is, the most specific one last."""
     system = system_name()
     return [system, f"{system}.{architecture()}", *filter(None, [board()])]

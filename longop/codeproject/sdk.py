@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterator, List, Union
 from .. import wings
 from ..errors import TargetError
 from ..job import logger
-from . import helpers, options
+from . import helpers, machine, options
 from .checkpoints import checkpoint
 from .folders import module_folder
 from .options import ModuleOptions
@@ -245,8 +245,8 @@ class ModuleRunner:
     def _names_of_requirements(self) -> Iterator[str]:
         """Yield the files that may list the packages for this machine, the best one first."""
         info = self.system_info
-        if info.system != info.os:
-            board = info.system.lower().replace(" ", "")
+        board = machine.board(info)
+        if board:
             yield f"requirements.{board}.txt"
         for device in self._devices():
             for place in (f"{info.os}.{info.cpu_arch}", info.os, ""):

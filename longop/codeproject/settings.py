@@ -15,8 +15,8 @@ from ..values.conversion import kind_of
 from ..errors import TargetError
 from ..signature import Arguments, Parameter, Parameters
 from ..values.kinds import Kind
-from . import folders, machine
-from .overlays import Part, load
+from . import folders, machine, overlays
+from .parts import Part
 
 #: What an input is converted to, by its ``Type`` in lower case. All others are text.
 _TYPES: dict[str, type] = {
@@ -93,14 +93,15 @@ def read(folder: str) -> Settings:
 
     Raises `TargetError`, which says what is wrong in the file, and where.
     """
-    file = os.path.join(folder, folders.SETTINGS)
     if not folders.has_settings(folder):
         name = os.path.basename(os.path.abspath(folder))
         return Settings(name, name)
+    files = overlays.files_of(folder)
     try:
-        return _read_module(load(folder), os.path.abspath(folder))
+        return _read_module(overlays.load(files), os.path.abspath(folder))
     except (OSError, ValueError) as error:
-        raise TargetError(f"{file}: {' '.join(str(error).split())}") from error
+        where = " with ".join([files[0], *map(os.path.basename, files[1:])])
+        raise TargetError(f"{where}: {' '.join(str(error).split())}") from error
 
 
 def set_environment(settings: Settings) -> None:
@@ -132,11 +133,12 @@ def _read_module(whole: Part, folder: str) -> Settings:
     module = modules.get(id, dict)
     macros = _macros(id, folder)
     settings = Settings(id, module.text("Name", id), module.text("Version", ""))
-    # Before version 2.5 of the server, the parts of both stood in the module itself.
+    # Before version 2.5 of the server, what these three hold stood in the module itself.
     launch = module.get("LaunchSettings", dict, module.value)
     gpu = module.get("GpuOptions", dict, module.value)
+    publishing = module.get("PublishingInfo", dict, module.value)
     settings.entry = launch.text("FilePath", "").replace("\\", "/")
-    settings.category = module.get("PublishingInfo", dict, {}).text("Category", "")
+    settings.category = publishing.text("Category", "")
     for part in module.get("RouteMaps", list, []).parts():
         settings.routes.append(_read_route(part, macros))
     settings.environment = {

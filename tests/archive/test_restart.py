@@ -172,11 +172,38 @@ def test_a_beginning_that_is_being_written_at_the_end(file, gated):
     wait_until(lambda: operation._dispatcher._is_closed)
     may_return.set()
     closing_thread.join(WAIT)
+    assert not closing_thread.is_alive()
     with closing(FileHistory(file, requeue=True)) as history:
         assert not history.requeued
         end = history.get(begun.id)
         assert (end.state, end.started_at is None) == (State.INTERRUPTED, False)
         assert end == begun.status()
+
+
+def test_no_beginning_is_written_after_the_end(file, gated, monkeypatch):
+    """A job whose thread comes to its beginning only then has not begun."""
+    history = FileHistory(file, requeue=True)
+    written = []
+    monkeypatch.setattr(history, "begin", written.append)
+    operation = LongOperation(gated, history=history)
+    dispatcher = operation._dispatcher
+    at_beginning, may_go_on = threading.Event(), threading.Event()
+    begin = dispatcher._begin
+
+    def late_begin(job):
+        at_beginning.set()
+        assert may_go_on.wait(WAIT)
+        return begin(job)
+
+    monkeypatch.setattr(dispatcher, "_begin", late_begin)
+    waiting = operation.start(name="a")
+    assert at_beginning.wait(WAIT)
+    (thread,) = [one for one in threading.enumerate() if one.name == f"longop-{waiting.id}"]
+    operation.close()
+    may_go_on.set()
+    thread.join(WAIT)
+    assert (written, gated.calls) == ([], [])
+    assert waiting.status().state is State.INTERRUPTED
 
 
 def test_nothing_that_began_runs_again(file, gated):

@@ -7,7 +7,7 @@ from longop.codeproject import machine
 
 @pytest.mark.parametrize(("platform", "processor", "kinds"), [
     ("linux", "x86_64", ["linux", "linux.x64"]), ("win32", "AMD64", ["windows", "windows.x64"]),
-    ("darwin", "arm64", ["macos", "macos.arm64"])])
+    ("darwin", "arm64", ["macos", "macos.arm64"]), ("linux", "armv7l", ["linux", "linux.arm"])])
 def test_kinds_of_machine(monkeypatch, platform, processor, kinds):
     monkeypatch.setattr("sys.platform", platform)
     monkeypatch.setattr("platform.machine", lambda: processor)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from longop import TargetError
 from longop.codeproject import machine
 from longop.codeproject.settings import read
 
@@ -66,11 +67,40 @@ def test_a_value_in_place_of_an_object(reads, a_pi):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\"Modules\"", "{\"a\": NaN}"])
 def test_a_file_that_cannot_be_read(reads, a_pi, text, caplog):
-    """It is left out, with a warning that names it."""
-    found = reads(linux=text, raspberrypi=variables(SIZE="Tiny"))
-    assert found.environment["SIZE"] == "Tiny"
+    """It is left out, with one warning, which names it."""
+    for _ in range(2):
+        found = reads(linux=text, raspberrypi=variables(SIZE="Tiny"))
+        assert found.environment["SIZE"] == "Tiny"
     (record,) = caplog.records
     assert "modulesettings.linux.json is left out: " in record.getMessage()
+
+
+def test_two_that_are_too_deep_together(reads, a_pi, monkeypatch, caplog):
+    """What cannot be merged is left out as well."""
+    def too_deep(old, new):
+        raise RecursionError("maximum recursion depth exceeded")
+
+    monkeypatch.setattr("longop.codeproject.overlays._merged", too_deep)
+    assert reads(linux=variables(SIZE="Small")).environment["SIZE"] == "Medium"
+    assert "left out: maximum recursion" in caplog.text
+
+
+def test_a_folder_that_cannot_be_listed(reads, a_pi, monkeypatch):
+    """The settings are found by their name all the same."""
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", refuse)
+    assert reads(linux=variables(SIZE="Small")).environment["SIZE"] == "Medium"
+
+
+def test_an_error_names_each_file(reads, a_pi, tmp_path):
+    """What is wrong may stand in any of them."""
+    with pytest.raises(TargetError) as raised:
+        reads(linux={"Modules": {"Mod": {"RouteMaps": [{"Route": 5}]}}})
+    assert str(raised.value) == (
+        f"{tmp_path}/modulesettings.json with modulesettings.linux.json: "
+        "Modules.Mod.RouteMaps[0].Route must be a text, not 5")
 
 
 def test_comments(reads, a_pi):

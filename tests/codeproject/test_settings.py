@@ -198,6 +198,12 @@ def test_a_gpu_of_older_modules(reads):
         assert "CPAI_MODULE_ENABLE_GPU" not in reads(text % f'"{key}": true').environment
 
 
+def test_a_category(reads):
+    """It stands in PublishingInfo, or as it did before in the module itself."""
+    for part in {"PublishingInfo": {"Category": "Sound"}}, {"Category": "Sound"}:
+        assert reads(json.dumps({"Modules": {"Mod": part}})).category == "Sound"
+
+
 def test_routes_of_older_modules(reads):
     """A Route was called Path."""
     text = '{"Modules": {"Mod": {"RouteMaps": [{"Path": "text/summary", "Command": "run"}]}}}'
