@@ -11,6 +11,8 @@ from longop.status import State, Status
 from longop.values.growth import Growth
 from longop.web.deltas import Place, Trail
 
+from ..pythons import counts_references
+
 FIRST = Status("a", "m", "o", State.RUNNING, step=1, total=9, version=1)
 
 
@@ -219,6 +221,7 @@ def test_those_who_come_one_after_the_other_share_what_is_large(way):
     assert sum(len(made_of(delta)) for delta in kept.values()) < 2 * len(growth)
 
 
+@counts_references
 def test_a_large_rest_is_shared():
     """A hundred clients at one place share a large rest, as long as it is sent to one of them."""
     trail = Trail()
@@ -233,6 +236,7 @@ def test_a_large_rest_is_shared():
     assert kept() is None
 
 
+@counts_references
 def test_a_whole_status_that_lags():
     """It is only used by those that say so, and not if the result began anew or doubled."""
     trail = Trail()

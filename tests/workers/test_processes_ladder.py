@@ -155,7 +155,8 @@ def work(callback):
     callback.wait(60)
 
 if __name__ != "__main__" and os.path.exists("hang"):
-    open("hangs", "w").write(str(os.getpid()))
+    with open("hangs", "w") as file:
+        file.write(str(os.getpid()))
     time.sleep(20)
 
 if __name__ == "__main__":
