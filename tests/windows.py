@@ -15,8 +15,14 @@ SIMULATED = pytest.mark.skipif(os.name != "posix", reason="Windows need not be s
 
 #: Sends a signal, or starts a program of every other system.
 SIGNALS = pytest.mark.skipif(os.name == "nt", reason="needs signals, or a shell of POSIX")
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="no process forks there")
 DELETIONS = pytest.mark.skipif(os.name == "nt", reason="no open file can be deleted there")
 LINKS = pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+
+#: How a process was stopped by the gentler of the two means against it.
+TERMINATED = "stopped by " + ("TerminateProcess" if os.name == "nt" else "SIGTERM")
+#: The end of a line, as a program prints it.
+NEWLINE = os.linesep.encode()
 
 # Python runs this first, in worker processes too.
 _SITE = """

@@ -57,6 +57,15 @@ def send_at_once(number: int) -> None:
             connection.detach()
 
 
+def limit_reads(connection: socket.socket, seconds: float) -> None:
+    """Have no read wait longer than some seconds, or for ever with 0; on Windows only.
+
+    Elsewhere ``shutdown`` ends a read that waits in another thread. There it need not.
+    """
+    if sys.platform == "win32":
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, int(seconds * 1000))
+
+
 def _claim(listener: socket.socket, address: Address) -> None:
     """Have the port be for this socket alone. Raises ``OSError`` if somebody answers there."""
     if sys.platform == "win32":

@@ -17,7 +17,7 @@ from typing import Callable, Iterator, Tuple
 
 from ..errors import LongOperationError
 from ..job import logger
-from ..values.sockets import listen
+from ..values.sockets import limit_reads, listen
 from .channel import JSON, Channel
 
 Address = Tuple[str, int]
@@ -118,6 +118,7 @@ class ReportListener:
             deliver_challenge(connection, self._key)
             answer_challenge(connection, self._key)
             if strangers.remove(stranger):
+                limit_reads(stranger, 0)
                 self._attend(Channel(connection, JSON))
         strangers.remove(stranger)
         stranger.close()
@@ -137,6 +138,7 @@ class _Strangers:
     def add(self, stranger: socket.socket) -> None:
         """Take one in, and hang up on the oldest if there are too many."""
         stranger.setblocking(True)
+        limit_reads(stranger, STRANGER_TIMEOUT)
         with self._lock:
             self._due[stranger] = time.monotonic() + STRANGER_TIMEOUT
             if len(self._due) > MAX_STRANGERS:

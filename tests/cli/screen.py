@@ -15,6 +15,7 @@ from unicodedata import combining, east_asian_width
 import pytest
 
 from ..waiting import WAIT
+from ..windows import NEWLINE
 
 ROOT = Path(__file__).parent.parent.parent
 #: Driven by files in the folder where it runs.
@@ -279,11 +280,14 @@ def on_terminal(folder, *arguments, module="run", **options):
 def run(folder, *arguments, shell=""):
     """Run to the end in pipes; return exit code, standard output, standard error."""
     command = [sys.executable, "-m", "longop.run", *arguments]
+    if shell and os.name == "nt":
+        pytest.skip("needs a shell of POSIX")
     if shell:
         command = ["bash", "-c", f"set -o pipefail; {shell}", *command]
     done = subprocess.run(command, cwd=str(folder), timeout=2 * WAIT, stdin=subprocess.DEVNULL,
                           capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    return done.returncode, done.stdout, done.stderr.decode()
+    printed, said = (text.replace(NEWLINE, b"\n") for text in (done.stdout, done.stderr))
+    return done.returncode, printed, said.decode()
 
 
 def is_alive(pid):

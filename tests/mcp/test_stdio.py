@@ -1,5 +1,6 @@
 """The protocol over two pipes, in this process."""
 
+import contextlib
 import json
 import os
 import threading
@@ -56,10 +57,8 @@ class Client:
         wait_until(lambda: "Thread" not in {type(t).__name__ for t in reading()})
         os.close(self.source)
         self.messages.close()
-        try:
+        with contextlib.suppress(OSError):  # a broken pipe, which Windows calls invalid
             self.sink.close()
-        except BrokenPipeError:
-            pass
 
 
 def reading():

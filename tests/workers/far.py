@@ -16,6 +16,8 @@ from longop import OperationCancelled, long_operation
 
 from ..waiting import WAIT, wait_until
 
+_QUERY = 0x1000  # PROCESS_QUERY_LIMITED_INFORMATION of Windows
+
 SETTING = "as imported"
 LOADED = []  # what a process keeps between its jobs
 STOP = threading.Event()
@@ -24,6 +26,8 @@ TRACE = []
 
 def is_alive(pid):
     """Return True while a process runs; one that is dead but not waited for does not."""
+    if sys.platform == "win32":
+        return _is_alive_on_windows(pid)
     if os.path.exists("/proc/self/stat"):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
@@ -32,6 +36,20 @@ def is_alive(pid):
         os.kill(pid, 0)
         return True
     return False
+
+
+def _is_alive_on_windows(pid):
+    # Any signal to it would end it.
+    import _winapi
+
+    try:
+        process = _winapi.OpenProcess(_QUERY, False, pid)
+    except OSError:
+        return False
+    try:
+        return _winapi.GetExitCodeProcess(process) == _winapi.STILL_ACTIVE
+    finally:
+        _winapi.CloseHandle(process)
 
 
 def tell(callback, *report):
@@ -361,7 +379,7 @@ def stubborn(callback, where):
 
 def cannot_hear(trace):
     """Start a child and write both process ids to a file; nothing but a signal ends them."""
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     with open(trace, "w") as file:
         file.write(f"{os.getpid()} {child.pid} ")
     child.wait()

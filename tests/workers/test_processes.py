@@ -27,7 +27,7 @@ from longop.workers.process import WorkerProcess
 from . import far
 from .far import is_alive
 from ..waiting import WAIT, end_of, wait_until
-from ..windows import SIGNALS
+from ..windows import FORKS, SIGNALS
 
 ROOT = Path(__file__).parent.parent.parent
 BOTH = pytest.mark.parametrize("executor", ["thread", "process"])
@@ -35,7 +35,8 @@ BOTH = pytest.mark.parametrize("executor", ["thread", "process"])
 
 def descriptors():
     """Return how many files this process has open, if that can be known."""
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    is_known = sys.platform != "win32" and os.path.isdir("/proc/self/fd")
+    return len(os.listdir("/proc/self/fd")) if is_known else 0
 
 
 def run_script(folder, text):
@@ -395,8 +396,10 @@ def test_script_without_a_guard(tmp_path):
 
 
 @pytest.mark.parametrize(("how", "says"), [
-    ("SIGSEGV", "was killed by SIGSEGV"), ("SIGKILL", "was killed by SIGKILL"),
-    ("SIGTERM", "was killed by SIGTERM"), ("exit", "ended with exit code 7")])
+    pytest.param("SIGSEGV", "was killed by SIGSEGV", marks=SIGNALS),
+    pytest.param("SIGKILL", "was killed by SIGKILL", marks=SIGNALS),
+    pytest.param("SIGTERM", "was killed by SIGTERM", marks=SIGNALS),
+    ("exit", "ended with exit code 7")])
 def test_process_that_dies(make, how, says):
     """A process that dies is a failure that names the cause; the next job has another one."""
     operation = make(far.die)
@@ -456,6 +459,7 @@ def test_function_with_processes_of_its_own(make):
     assert make(far.pool).start().result(WAIT) == 1
 
 
+@FORKS
 @pytest.mark.parametrize("copy", ["returns", "lingers"])
 def test_function_that_forks(make, copy):
     """A fork has no part in its job or the next one, and is gone at the end."""
@@ -467,6 +471,7 @@ def test_function_that_forks(make, copy):
     wait_until(lambda: not any(map(is_alive, copies)))
 
 
+@FORKS
 def test_process_that_dies_and_leaves_a_copy(make):
     """A process that dies is a failure at once, though a fork lives; the fork is killed."""
     operation = make(far.fork_and_die)
@@ -481,7 +486,7 @@ def test_talks_a_lot(make, capfd, monkeypatch):
     operation = make(far.talk)
     for size in 10_000_000, 5:
         operation.start(size=size).result(WAIT)
-        assert capfd.readouterr().out == size * "x" + "\n"
+        assert capfd.readouterr().out == size * "x" + os.linesep
 
 
 @pytest.mark.parametrize("how", ["object", "descriptor"])
