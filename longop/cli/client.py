@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 from typing import Any, Callable, Iterable
@@ -15,7 +14,7 @@ from ..errors import LongOperationError
 from . import command
 from .columns import clean
 from .parameters import columns_of_help, entry, page
-from .streams import prepare_streams
+from .streams import may_go_unread, prepare_streams
 
 _DESCRIPTION = ("Run an operation of a server. Ctrl-C cancels the job; a second Ctrl-C leaves "
                 "it to the server.")
@@ -52,7 +51,7 @@ def main(connect: Callable[[str, str], Any], arguments: list[str] | None, prog: 
 
 def _list(operations: Iterable[Any]) -> None:
     columns = columns_of_help()
-    with contextlib.suppress(BrokenPipeError):  # the reader, such as `head`, has seen enough
+    with may_go_unread():
         for number, operation in enumerate(operations):
             if number:
                 print()

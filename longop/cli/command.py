@@ -7,7 +7,6 @@ function too, goes to standard error.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from ..values.jsontext import dumps
 from ..values.kinds import describes_file
 from .follow import Watchable
 from .signals import ENDING, end_with_window
+from .streams import is_unread, may_go_unread
 from .terminal import progress_from
 
 EXIT_CODES_HELP = "exit code: 0 completed, 1 failed, 2 could not start, 130 cancelled"
@@ -124,8 +124,7 @@ def run(start: Callable[[], Watchable], kill: Callable[[], object], result: Text
     except KeyboardInterrupt:
         kill()
         _exit_now()
-    # A broken pipe: the reader, such as `head`, has seen enough.
-    with contextlib.suppress(BrokenPipeError), result:
+    with may_go_unread(), result:
         if not json:
             _write(status.result, result)
     return _EXIT_CODES.get(status.state, CANCELLED)
@@ -141,7 +140,9 @@ def _show(start: Callable[[], Watchable], json: IO[str] | None) -> Status:
     if json is not None:
         try:
             return progress_from(start, file=json, json=True)
-        except BrokenPipeError:
+        except OSError as error:
+            if not is_unread(error):
+                raise
             start().cancel()
     return progress_from(start)
 

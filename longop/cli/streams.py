@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import sys
 from io import TextIOWrapper
+from typing import Iterator
 
 
 def prepare_streams() -> None:
@@ -23,6 +25,23 @@ def prepare_streams() -> None:
     atexit.register(_let_go)
 
 
+def is_unread(error: OSError) -> bool:
+    """Return whether an error of a write says that nobody reads any more."""
+    # Windows calls it an invalid argument (https://bugs.python.org/issue35754).
+    is_invalid = sys.platform == "win32" and error.errno == errno.EINVAL
+    return is_invalid or error.errno == errno.EPIPE
+
+
+@contextlib.contextmanager
+def may_go_unread() -> Iterator[None]:
+    """Leave off as soon as nobody reads: the reader, such as ``head``, has seen enough."""
+    try:
+        yield
+    except OSError as error:
+        if not is_unread(error):
+            raise
+
+
 def _let_go() -> None:
     """Drop what is still to be written to a reader that has gone, such as ``head``.
 
@@ -34,8 +53,13 @@ def _let_go() -> None:
             continue
         try:
             stream.flush()
-        except BrokenPipeError:
-            with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
-                os.dup2(nothing.fileno(), stream.fileno())
-        except (OSError, ValueError):  # a full disk, which Python tells; or it is closed
+        except ValueError:  # it is closed
             pass
+        except OSError as error:
+            if is_unread(error):  # and not a full disk, which Python tells
+                _send_to_nowhere(stream)
+
+
+def _send_to_nowhere(stream: TextIOWrapper) -> None:
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), stream.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
 import sys
@@ -12,7 +11,7 @@ from typing import Iterator
 
 from ..cli import command, options as job_options
 from ..cli.parameters import columns_of_help, entry, page
-from ..cli.streams import prepare_streams
+from ..cli.streams import may_go_unread, prepare_streams
 from ..cli.target import load
 from ..errors import LongOperationError
 from ..functions import printed
@@ -61,7 +60,7 @@ def _print_help(target: str, prog: str, result: TextIOWrapper) -> None:
     """Print what TARGET names, with the parameters."""
     operations = load(target)
     try:
-        with contextlib.suppress(BrokenPipeError), result:
+        with may_go_unread(), result:
             print(*_help_of(operations, f"{prog} {target}"), sep="\n", file=result)
     finally:
         close_all(operations)  # an adapter has begun, and may have threads

@@ -1,5 +1,7 @@
 """`longop.cli.streams`: every command prints any name in any encoding."""
 
+import contextlib
+import errno
 import json
 import os
 import shutil
@@ -165,6 +167,19 @@ def test_streams_of_others(monkeypatch):
 
 
 # A reader that has gone
+
+
+@pytest.mark.parametrize(("platform", "code", "expected"), [
+    ("linux", errno.EPIPE, True), ("linux", errno.EINVAL, False), ("linux", errno.ENOSPC, False),
+    ("win32", errno.EPIPE, True), ("win32", errno.EINVAL, True), ("win32", errno.ENOSPC, False)])
+def test_what_is_unread(monkeypatch, platform, code, expected):
+    """Windows says that a pipe without a reader is an invalid argument; a full disk is told."""
+    from longop.cli.streams import may_go_unread
+
+    monkeypatch.setattr("longop.cli.streams.sys.platform", platform)
+    told = contextlib.nullcontext() if expected else pytest.raises(OSError, match="be written")
+    with told, may_go_unread():
+        raise OSError(code, "it cannot be written")
 
 
 @SIGNALS

@@ -24,8 +24,9 @@ def noisy(callback):
     """Write to standard output in every way there is."""
     print("print")
     os.write(1, b"os.write\\n")
-    ctypes.CDLL(None).puts(b"puts")
-    ctypes.CDLL(None).fflush(None)
+    c = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
+    c.puts(b"puts")
+    c.fflush(None)
     subprocess.run([sys.executable, "-c", "print('child')"], check=True)
     sys.__stdout__.write("__stdout__\\n")
     sys.__stdout__.flush()
