@@ -99,7 +99,10 @@ class Child(SpawnProcess):
         popen = vars(self)["_popen"]
         if hasattr(popen, "reap"):
             popen.reap()
-        popen.close()
+        # On Windows, another thread may look at the process's handle just now, which goes with
+        # this object.
+        if sys.platform != "win32":
+            popen.close()
 
     def signal_all(self, number: int) -> bool:
         """Send a signal to it and to its session; return False if it is gone.
