@@ -74,7 +74,7 @@ def test_the_article_stops(article, grace, monkeypatch):
     step(article, job, 3)
     answer = article.cancel(job.id)
     assert (answer["success"], answer["commandStatus"]) == (True, "cancelling")
-    assert article.runner.stop_reason == "cancelled"  # it was told so at once
+    wait_until(lambda: article.runner.stop_reason == "cancelled")  # it is told so at once
     assert article.runner.force_shutdown is False
     assert article.status(job.id)["commandStatus"] == "cancelling"
     assert over.wait(WAIT)
