@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -13,6 +14,13 @@ from .waiting import wait_until
 # of garbage shows it when there is none, as in one job of ``.ci/run``.
 if os.environ.get("LONGOP_NO_GC"):
     gc.disable()
+
+# The first thread that ends may load this, a moment after it was joined: a test that counts open
+# files would see one more, and a fork would crash.
+with contextlib.suppress(ImportError, OSError):  # a system or a Python that has none
+    import ctypes
+
+    ctypes.CDLL("libgcc_s.so.1")
 
 
 def running():
