@@ -247,16 +247,19 @@ def test_forget_from_a_done_callback(make, go):
     dispatcher, submit = make()
     job = submit()
     errors = []
+    was_called = threading.Event()  # a moment after those that wait for the job are woken
 
     def forget(job):
         try:
             dispatcher.forget(job.id)
         except Busy as error:
             errors.append(error)
+        was_called.set()
 
     job._done_callbacks.insert(0, forget)  # before the dispatcher's own
     go.set()
     assert end_of(job).state is State.COMPLETED
+    assert was_called.wait(WAIT)
     with pytest.raises(ForgottenJob):
         dispatcher.status(job.id)
     assert errors == []
