@@ -11,6 +11,7 @@ from .requests import steps_of
 SMALL = 6_000  # bytes
 
 
+@has_c_codecs
 @pytest.mark.parametrize("name", sorted(WORST))
 def test_a_head_that_was_made_to_be_slow(name):
     """A head that is ten times as long takes hardly more steps, or ten times as many."""
