@@ -20,7 +20,7 @@ from ..values.jsontext import dumps
 from ..values.kinds import describes_file
 from .follow import Watchable
 from .signals import ENDING, end_with_window
-from .streams import is_unread, may_go_unread
+from .streams import may_go_unread
 from .terminal import progress_from
 
 EXIT_CODES_HELP = "exit code: 0 completed, 1 failed, 2 could not start, 130 cancelled"
@@ -138,12 +138,9 @@ def _show(start: Callable[[], Watchable], json: IO[str] | None) -> Status:
         the job is cancelled, and its end is shown on standard error.
     """
     if json is not None:
-        try:
+        with may_go_unread():
             return progress_from(start, file=json, json=True)
-        except OSError as error:
-            if not is_unread(error):
-                raise
-            start().cancel()
+        start().cancel()
     return progress_from(start)
 
 

@@ -25,7 +25,7 @@ def prepare_streams() -> None:
     atexit.register(_let_go)
 
 
-def is_unread(error: OSError) -> bool:
+def _is_unread(error: OSError) -> bool:
     """Return whether an error of a write says that nobody reads any more."""
     # Windows calls it an invalid argument (https://bugs.python.org/issue35754).
     is_invalid = sys.platform == "win32" and error.errno == errno.EINVAL
@@ -38,7 +38,7 @@ def may_go_unread() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not is_unread(error):
+        if not _is_unread(error):
             raise
 
 
@@ -56,7 +56,7 @@ def _let_go() -> None:
         except ValueError:  # it is closed
             pass
         except OSError as error:
-            if is_unread(error):  # and not a full disk, which Python tells
+            if _is_unread(error):  # and not a full disk, which Python tells
                 _send_to_nowhere(stream)
 
 

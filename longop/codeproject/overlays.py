@@ -66,9 +66,9 @@ def files_of(folder: str) -> list[str]:
     return [first, *(os.path.join(folder, name) for name in names if name in there)]
 
 
-def _read(file: str) -> dict[str, Any]:
+def _read(file: str) -> Any:
     with open(file, encoding="utf-8-sig") as source:
-        return dict(Part.of(loads(_strip(source.read()))).value)
+        return Part.of(loads(_strip(source.read()))).value
 
 
 def _merged(old: Any, new: Any) -> Any:

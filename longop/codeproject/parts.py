@@ -20,9 +20,9 @@ class Part:
         self.place = place
 
     @classmethod
-    def of(cls, whole: Any) -> Part:
-        """Return the whole file, an object."""
-        return cls({"": whole}, "").get("", dict)
+    def of(cls, value: Any, place: str = "") -> Part:
+        """Return an object at a place, which is the whole file if it is not named."""
+        return cls({"": value}, place).get("", dict)
 
     def get(self, key: str, kind: type, *default: Any) -> Part:
         """Return the value of a key, or the default.
@@ -70,5 +70,4 @@ class Part:
 
     def parts(self) -> list[Part]:
         """Return the objects in a list."""
-        return [Part({"": value}, f"{self.place}[{i}]").get("", dict)
-                for i, value in enumerate(self.value)]
+        return [Part.of(value, f"{self.place}[{i}]") for i, value in enumerate(self.value)]

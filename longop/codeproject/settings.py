@@ -27,7 +27,7 @@ _TYPES: dict[str, type] = {
 }
 #: What each macro stands for, by the macro.
 Macros = Mapping[str, Callable[[], str]]
-_URL = re.compile("[a-zA-Z][a-zA-Z0-9+.-]+://")
+_URL = "[a-zA-Z][a-zA-Z0-9+.-]+://"
 
 
 class RouteMap(NamedTuple):
@@ -213,7 +213,7 @@ def _expand_variable(text: str, macros: Macros) -> str:
     if text.startswith("@"):
         return text[1:]
     expanded = _expand(text, macros)
-    if _URL.match(expanded):
+    if re.match(_URL, expanded):
         return expanded
     return expanded.replace("\\", os.sep).replace("/", os.sep)
 
