@@ -13,6 +13,7 @@ import pytest
 
 from .documents import DOCUMENTS, README, ROOT, blocks
 from .waiting import WAIT
+from .windows import SIGNALS
 
 
 def test_the_readme_is_short():
@@ -67,6 +68,7 @@ ANNOUNCES = '("127.0.0.1", 0), Handler) as server:\n    print(server.server_port
             "    server.serve_forever()"
 
 
+@SIGNALS
 @pytest.mark.parametrize("document", ["README.md", "docs/embedding.md"])
 def test_server(document):
     """The server of the documents serves the page and its own paths, and closes at Ctrl-C."""

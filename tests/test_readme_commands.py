@@ -16,6 +16,7 @@ import pytest
 from . import waiting
 from .documents import DOCUMENTS, ROOT, blocks, shell_lines
 from .serve.test_main import get, served, wait_for_log
+from .windows import SIGNALS
 
 WAIT = 2 * waiting.WAIT  # seconds: each starts processes
 
@@ -196,7 +197,7 @@ def test_pyz(work):
 
 def test_zip(work):
     """A zip file on the path is enough."""
-    command = COMMANDS["docs/serve.md"][3].replace("longop.zip", str(work / "longop.zip"))
+    command = COMMANDS["docs/serve.md"][3].replace("longop.zip", (work / "longop.zip").as_posix())
     subprocess.run(argv(command), cwd=str(ROOT), check=True)
     with served("examples.long_process", cwd=work, PYTHONPATH="longop.zip") as (_, line, _url):
         assert line.startswith("long_process/a_long_process at ")
@@ -210,6 +211,7 @@ def interrupt(process):
     return process.wait(WAIT)
 
 
+@SIGNALS
 def test_run(work):
     """The README's run shows the job, and Ctrl-C cancels it."""
     with running("python3 -m longop.run examples.long_process", work) as process:
@@ -224,6 +226,7 @@ def test_help_of_an_operation(work):
     assert out.startswith("usage: python -m longop.run examples.long_process ")
 
 
+@SIGNALS
 def test_client(work):
     """The client's command shows a job of a server, and Ctrl-C cancels it."""
     command = COMMANDS["docs/http.md"][0]
@@ -273,6 +276,7 @@ def test_new_module(work):
 
 def test_benchmarks():
     """The measurements' commands name benchmarks that there are."""
+    pytest.importorskip("venv")  # the embeddable Python of Windows has none
     from .bench.__main__ import WHERE
 
     for command in [*COMMANDS["docs/measurements.md"], COMMANDS["CONTRIBUTING.md"][2]]:

@@ -21,6 +21,8 @@ LINKS = pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
 
 #: How a process was stopped by the gentler of the two means against it.
 TERMINATED = "stopped by " + ("TerminateProcess" if os.name == "nt" else "SIGTERM")
+#: The variable of the environment that names the user's folder.
+HOME = "USERPROFILE" if os.name == "nt" else "HOME"
 #: The end of a line, as a program prints it.
 NEWLINE = os.linesep.encode()
 

@@ -64,8 +64,11 @@ def write(arguments: list[str], prog: str = "python -m longop.codeproject new") 
     options = _parse(arguments, prog)
     folder = os.path.abspath(options.dir)
     id = _id_of(options.dir)
-    if os.path.exists(folder) and os.listdir(folder):
-        raise TargetError(f"{options.dir} exists, and is not empty")
+    if os.path.lexists(folder):
+        if not os.path.isdir(folder):
+            raise TargetError(f"{options.dir} exists, and is not a folder")
+        if os.listdir(folder):
+            raise TargetError(f"{options.dir} exists, and is not empty")
     operation = _load_one(options.target)
     words = _words(operation, id, options.target)
     os.makedirs(os.path.dirname(folder), exist_ok=True)

@@ -155,7 +155,7 @@ def test_closed_file(file):
 def test_other_encoding():
     """A stream that cannot express what is printed gets it escaped."""
     raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, "ascii", write_through=True)
+    file = io.TextIOWrapper(raw, "ascii", newline="\n", write_through=True)
     with drawn(file, PlainTerminal):
         print("汉")
     assert b"\\u6c49\n" in raw.getvalue()

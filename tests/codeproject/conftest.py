@@ -4,6 +4,7 @@ import base64
 import importlib
 import json
 import os
+import platform
 import sys
 import threading
 
@@ -28,6 +29,10 @@ def clean_imports(monkeypatch):
     for name in set(sys.modules) - set(before):
         del sys.modules[name]
     sys.modules.update(before)
+
+
+# Kept by `platform` from now on: without `os.uname` it asks `sys.platform`, which tests replace.
+platform.uname()
 
 
 @pytest.fixture

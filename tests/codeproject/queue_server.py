@@ -140,7 +140,8 @@ class Request:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # so that it waits for them at its end
+    # So that it waits for them at its end; but on Windows nothing wakes one that reads.
+    daemon_threads = os.name == "nt"
     request_queue_size = 128
 
     def __init__(self, queue):

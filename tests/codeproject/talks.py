@@ -13,6 +13,7 @@ from longop.codeproject.settings import read
 
 from ..serve.test_main import get, served
 from ..waiting import WAIT, wait_until
+from ..windows import HOME
 from .queue_server import QueueServer, module
 from .shapes import write
 
@@ -28,7 +29,7 @@ class Served:
         self.settings = _read(folder)
         self.steps = steps
         _, line, self.url = stack.enter_context(served(
-            str(folder / place), STEPS=str(steps.port), HOME=str(folder / "home")))
+            str(folder / place), STEPS=str(steps.port), **{HOME: str(folder / "home")}))
         assert line
 
     def ask(self, command, values=(), files=(), segments=()):
@@ -57,7 +58,7 @@ class Queued:
         # As that server does it: the variables of the settings, then what all modules have.
         variables = {**self.settings.environment, "CPAI_MODULE_ID": self.settings.id,
                      "CPAI_MODULE_NAME": self.settings.name, "CPAI_MODULE_PATH": str(folder),
-                     "STEPS": str(steps.port), "HOME": str(folder / "home")}
+                     "STEPS": str(steps.port), HOME: str(folder / "home")}
         script = (f"import os, runpy, sys; sys.path.insert(0, os.path.dirname({place!r}));"
                   f"runpy.run_path({place!r}, run_name='__main__')")
         self.process = stack.enter_context(module(
@@ -79,7 +80,7 @@ class Queued:
 def _read(folder):
     """Return the settings of a module whose user has an empty home."""
     (folder / "home").mkdir()
-    with mock.patch.dict(os.environ, HOME=str(folder / "home")):
+    with mock.patch.dict(os.environ, {HOME: str(folder / "home")}):
         return read(str(folder))
 
 

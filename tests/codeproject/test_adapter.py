@@ -19,7 +19,7 @@ from longop.codeproject import checkpoints
 
 from ..serve.test_main import get, served
 from ..waiting import WAIT, end_of, wait_until
-from ..windows import SIGNALS
+from ..windows import NEWLINE, SIGNALS
 from .adapters import ANSWERS, ARTICLE, ASYNC, HEAD, RUNNING, SETTINGS, STEPS, TWO, error
 
 ROOT = Path(__file__).parents[2]
@@ -374,4 +374,4 @@ class Stays(ModuleRunner):
 ''')
     done = subprocess.run([sys.executable, "-m", "longop.run", place], timeout=WAIT,
                           stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert (done.returncode, done.stdout) == (0, b'{"x":1}\n')
+    assert (done.returncode, done.stdout) == (0, b'{"x":1}' + NEWLINE)

@@ -12,6 +12,7 @@ from longop.cli.target import load
 
 from ..serve.test_main import get, served
 from ..waiting import WAIT, wait_until
+from ..windows import NEWLINE
 from .adapters import ANSWERS, HEAD, SETTINGS, Door
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +134,7 @@ def test_an_adapter_below_its_module(in_layer):
     (operation,) = load(str(in_layer / "layer" / "face.py"))
     found = Door([operation]).post("/v1/vision/face")["x"]
     folder = str(in_layer)
-    assert found == [[folder, f"{folder}/models"], "detect", "Face", folder]
+    assert found == [[folder, os.path.join(folder, "models")], "detect", "Face", folder]
 
 
 def test_an_entry_that_imports_from_below(in_layer):
@@ -192,16 +193,18 @@ def test_the_working_directory_without_settings(write, tmp_path, monkeypatch):
     """Without settings an adapter works in the folder of its file, once it has been imported."""
     place = write(WHERE)
     monkeypatch.chdir("/")
+    root = os.getcwd()  # on Windows with its drive
     load(place)
-    assert ["/", str(tmp_path), str(tmp_path)] == sys.modules["an_adapter"].SEEN
+    assert [root, str(tmp_path), str(tmp_path)] == sys.modules["an_adapter"].SEEN
 
 
 def test_functions_work_where_they_are_started(write, monkeypatch):
     """Plain functions have the working directory of the command line."""
     place = write("def f(callback): pass\n")
     monkeypatch.chdir("/")
+    root = os.getcwd()  # on Windows with its drive
     load(place)
-    assert os.getcwd() == "/"
+    assert os.getcwd() == root
 
 
 def test_paths_of_a_command_line(tmp_path):
@@ -230,7 +233,7 @@ class Reads(ModuleRunner):
     done = subprocess.run([sys.executable, "-m", "longop.run", "module/adapter.py", "a=@text"],
                           stdout=subprocess.PIPE, cwd=str(tmp_path), timeout=WAIT,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert (done.returncode, done.stdout) == (0, b'{"x":"the text"}\n')
+    assert (done.returncode, done.stdout) == (0, b'{"x":"the text"}' + NEWLINE)
 
 
 def test_nothing_is_written_into_a_modules_folder(write, tmp_path):

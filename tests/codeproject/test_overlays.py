@@ -99,7 +99,7 @@ def test_an_error_names_each_file(reads, a_pi, tmp_path):
     with pytest.raises(TargetError) as raised:
         reads(linux={"Modules": {"Mod": {"RouteMaps": [{"Route": 5}]}}})
     assert str(raised.value) == (
-        f"{tmp_path}/modulesettings.json with modulesettings.linux.json: "
+        f"{tmp_path / 'modulesettings.json'} with modulesettings.linux.json: "
         "Modules.Mod.RouteMaps[0].Route must be a text, not 5")
 
 

@@ -38,7 +38,8 @@ SHORT = "def f(callback):\n    callback(1)\n"
 
 def new(tmp_path, folder, target, path=ROOT, **environment):
     """Run the command; return its exit code and what it printed."""
-    env = {**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    env = {**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1",
+           "PYTHONIOENCODING": "utf-8", **environment}
     done = subprocess.run([sys.executable, "-m", "longop.codeproject", "new", str(folder), target],
                           cwd=str(tmp_path), env=env, capture_output=True, text=True,
                           encoding="utf-8")
@@ -400,7 +401,7 @@ def test_a_folder_that_is_a_file(tmp_path):
     """A file with the folder's name is left alone."""
     (tmp_path / "f.py").write_text(SHORT)
     (tmp_path / "Mod").write_text("x")
-    assert str(tmp_path / "Mod") in refused(tmp_path, "Mod", "f.py")
+    assert "Mod exists, and is not a folder" in refused(tmp_path, "Mod", "f.py")
     assert (tmp_path / "Mod").read_text() == "x"
 
 

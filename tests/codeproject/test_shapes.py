@@ -12,6 +12,7 @@ from longop.codeproject.settings import read
 
 from ..pythons import counts_references
 from ..waiting import WAIT, wait_until
+from ..windows import HOME
 from .shapes import SHAPES, write
 from .talks import Queued, Served, ended, talk
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_settings(name, tmp_path, monkeypatch):
     """Settings as the public modules have them are read, comments and all."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     write(name, tmp_path, "longop.codeproject")
     settings = read(str(tmp_path))
     assert settings.version == "1.2.0"

@@ -16,12 +16,26 @@ from longop.functions import printed
 from longop.functions.output import going_to
 
 
+class Screen(io.BytesIO):
+    """What was shown. Several threads may write, also where a ``BytesIO`` loses bytes then.
+
+    That is a free-threaded Python; a real stream has a lock of its own.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._lock = threading.Lock()
+
+    def write(self, data):
+        with self._lock:
+            return super().write(data)
+
+
 @contextlib.contextmanager
 def terminal():
     """Stand in for standard output and error, captured."""
     before = sys.stdout, sys.stderr
-    stream = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="\n",
-                              write_through=True)
+    stream = io.TextIOWrapper(Screen(), "utf-8", newline="\n", write_through=True)
     sys.stdout = sys.stderr = stream
     printed.capture()
     try:

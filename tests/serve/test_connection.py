@@ -15,6 +15,7 @@ from longop.serve.loop import READ
 from longop.web.held import Held
 from longop.web.wire import Response
 
+from ..pythons import tells_resets
 from ..waiting import WAIT, wait_until
 from .clients import PING, ask, connected, events_of, first_event_of, get, raw, rest, serving
 
@@ -219,6 +220,7 @@ def test_slow_answer(job):
             assert ask(slow, b"")[1].startswith(b'{"operations"')
 
 
+@tells_resets
 def test_client_that_leaves_a_slow_answer(job):
     """A client that leaves while its answer is being made does no harm."""
     may, asked = threading.Event(), threading.Event()

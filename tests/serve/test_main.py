@@ -249,12 +249,14 @@ def test_show_tracebacks(option, executor):
         wait_for(url, id, state="failed")
         with urllib.request.urlopen(f"{url}v1/jobs/{id}/log", timeout=WAIT) as answer:
             log = answer.read().decode()
+    # What a worker process prints is not captured on Windows.
+    printed = "" if os.name == "nt" and executor == "process" else "begun\n"
     if option:
-        assert log.startswith("begun\n")
+        assert log.startswith(printed)
         assert "in broken\n" in log
         assert log.endswith("\nValueError: wrong\n")
     else:
-        assert log == "begun\n"
+        assert log == printed
 
 
 def test_python_is_left_as_it_was():
@@ -537,7 +539,8 @@ def test_history_that_cannot_be_used(tmp_path):
                 tmp_path / "missing" / "file", "open .*database"), (tmp_path, "open .*database"):
             done = run("tests.kept:note", "--history", str(file), "--port", "0")
             assert (done.returncode, done.stdout) == (2, "")
-            expected = f"longop.serve: cannot keep the history in {file}: .*{says}.*\n"
+            expected = (f"longop.serve: cannot keep the history in {re.escape(str(file))}: "
+                        f".*{says}.*\n")
             assert re.fullmatch(expected, done.stderr)
         id = start(url, "note", log=tmp_path / "log", end=True)
         wait_for(url, id, state="completed")

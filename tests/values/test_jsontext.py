@@ -16,6 +16,7 @@ import pytest
 from longop.values.jsontext import dumps, fields_of, to_text
 
 from ..documents import DOCUMENTS, rows
+from ..pythons import has_plain_recursion_errors
 from .documented import evaluated
 
 
@@ -354,6 +355,7 @@ def test_mapping_that_changes_under_its_reader():
     assert seen([Restless(10 ** 6)]) == ["restless"]
 
 
+@has_plain_recursion_errors
 def test_full_stack():
     """A value is written as its type's name where the caller's stack has no room for more."""
     def fill(depth):

@@ -20,6 +20,7 @@ from longop import History, State
 from longop.errors import DeadlineExceeded
 from longop.workers.process import WorkerProcess
 
+from ..pythons import kills_families
 from ..test_guard import (  # noqa: F401  # with this module's own `executor` and `functions`
     StandingClock, reported, test_clock_that_is_set, test_companion_is_enough,
     test_first_reason_counts, test_in_time, test_stall_timeout, test_timeout)
@@ -124,6 +125,7 @@ def test_sigterm_is_enough(make, clock):
     assert (status.step, status.total, status.progress) == (1, 4, 0.25)
 
 
+@kills_families
 def test_signal_at_once(make, clock, tmp_path):
     """What has no callback and no companion gets its signal at once, and so does its child."""
     trace = tmp_path / "trace"
