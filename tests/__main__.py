@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: Bytes of a file that has a process of its own. pytest needs longer to start than most of the
 #: smaller ones take.
-LARGE = 10_000
+LARGE = 15_000
 
 
 def main() -> int:
@@ -34,8 +34,8 @@ def run_all(arguments: "list[str]") -> int:
     """Run all tests; return 0 if all is well."""
     counts: Counter[str] = Counter()
     units = split(Path("tests"))
-    # One more than there are cores, for many wait more than they work.
-    with ThreadPoolExecutor(1 + (os.cpu_count() or 1)) as pool:
+    # More than there are cores, for many wait more than they work.
+    with ThreadPoolExecutor(2 + (os.cpu_count() or 1)) as pool:
         done = pool.map(lambda unit: run(unit[1], arguments), units)
         for (name, _), (code, text) in zip(units, done):
             last = next((line for line in reversed(text.splitlines())

@@ -190,8 +190,9 @@ def test_client_without_cli(tmp_path):
     assert run(([sys.executable, "-c", script], path), cwd=tmp_path)[:2] == (0, "connect\n")
 
 
-@pytest.mark.parametrize("form", ["folder", "zip", "pyz", "script"])
-@pytest.mark.parametrize("target", ["work.py", "work", "work:work"])
+@pytest.mark.parametrize(("form", "target"), [
+    ("folder", "work.py"), ("folder", "work"), ("folder", "work:work"), ("zip", "work"),
+    ("pyz", "work.py"), ("pyz", "work"), ("script", "work:work")])
 def test_run(place, folder, form, target):
     """In each form, from any folder, a file or a module of the working folder is run."""
     code, out, err = run(command(place, form), "run", target, "text=a b", cwd=folder)
@@ -202,9 +203,8 @@ def test_run(place, folder, form, target):
 
 @pytest.mark.parametrize(("form", "flags"), [
     ("folder", ()), ("zip", ()), ("pyz", ()), ("script", ()),
-    ("pyz", ("-I",)), ("pyz", ("-S",)), ("pyz", ("-O",)), ("pyz", ("-OO",)),
-    ("zip", ("-S",)), ("zip", ("-OO",)),
-    ("folder", ("-S",)), ("folder", ("-O",)), ("folder", ("-OO",))])
+    ("pyz", ("-I",)), ("pyz", ("-S",)), ("pyz", ("-OO",)), ("zip", ("-S", "-O")),
+    ("folder", ("-S",)), ("folder", ("-OO",))])
 def test_processes(place, folder, form, flags):
     """A process finds longop again in each form, and has Python's flags."""
     line = command(place, form, *flags)

@@ -290,6 +290,7 @@ if __name__ == "__main__":
     Trainer_adapter().start_loop()
 ''',
     "trainer.py": '''
+import contextlib
 import json
 import os
 import sys
@@ -299,7 +300,9 @@ _, file, epochs = sys.argv
 for epoch, _ in zip(range(1, int(epochs) + 1), steps()):
     with open(file + ".new", "w") as draft:
         json.dump({"progress": 100 * epoch / int(epochs), "epoch": epoch}, draft)
-    os.replace(file + ".new", file)
+    while os.path.exists(file + ".new"):
+        with contextlib.suppress(PermissionError):  # it is just being read, on Windows
+            os.replace(file + ".new", file)
 ''',
     "train/README": "",
     "gate.py": GATE,
