@@ -7,6 +7,7 @@ run in several processes: a large file in each, or the small files of a folder t
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Bytes of a file that has a process of its own. pytest needs longer to start than most of the
 #: smaller ones take.
 LARGE = 15_000
+#: Seconds after which some tests have hung.
+LONGEST = 1200
 
 
 def main() -> int:
@@ -34,8 +37,9 @@ def run_all(arguments: "list[str]") -> int:
     """Run all tests; return 0 if all is well."""
     counts: Counter[str] = Counter()
     units = split(Path("tests"))
-    # More than there are cores, for many wait more than they work.
-    with ThreadPoolExecutor(2 + (os.cpu_count() or 1)) as pool:
+    # More than there are cores, for many wait more than they work. Peers work too.
+    more = 1 if os.environ.get("LONGOP_INTEROP") else 2
+    with ThreadPoolExecutor(more + (os.cpu_count() or 1)) as pool:
         done = pool.map(lambda unit: run(unit[1], arguments), units)
         for (name, _), (code, text) in zip(units, done):
             last = next((line for line in reversed(text.splitlines())
@@ -73,10 +77,19 @@ def run(files: "list[Path]", arguments: "list[str]") -> "tuple[int, str]":
     """Return pytest's exit code for some files, and what it has printed."""
     # In a place of its own: several pytests that tidy up one place are in each other's way.
     with tempfile.TemporaryDirectory() as place:
-        done = subprocess.run([sys.executable, "-m", "pytest", f"--basetemp={place}/tests",
-                               *arguments, *map(str, files)],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return done.returncode, done.stdout
+        # A file and no pipe, which what a test leaves behind would keep open.
+        output = Path(place) / "output"
+        with output.open("wb") as file:
+            process = subprocess.Popen([sys.executable, "-m", "pytest", f"--basetemp={place}/tests",
+                                        *arguments, *map(str, files)],
+                                       stdout=file, stderr=subprocess.STDOUT)
+            try:
+                code = process.wait(LONGEST)
+            except subprocess.TimeoutExpired:
+                # pytest has Python say then where each thread is.
+                process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGABRT)
+                code = process.wait()
+        return code, output.read_text(encoding="utf-8", errors="replace")
 
 
 def environment() -> str:

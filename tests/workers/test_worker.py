@@ -4,6 +4,7 @@ The worker is one that an executor would start, in a thread. ``test_process`` ha
 process of its own does.
 """
 
+import socket
 import threading
 import time
 from multiprocessing.connection import Listener
@@ -125,9 +126,9 @@ def test_worker_that_is_not_welcome(operation, answer):
 
 def test_nobody_is_there():
     """A worker that cannot connect says which option to look at."""
-    with Listener(("127.0.0.1", 0)) as listener:
-        address = listener.address
-    error = Worker(address, lambda callback: None).result()
+    with socket.socket() as silent:  # which has the port, so that nobody else gets it
+        silent.bind(("127.0.0.1", 0))
+        error = Worker(silent.getsockname(), lambda callback: None).result()
     assert isinstance(error, WorkerLost)
     assert "report_to=(host, port) must say where it can" in str(error)
 
