@@ -5,7 +5,7 @@ import pytest
 from longop import ForgottenJob, History, LongOperation, State, UnknownJob
 from longop.web.found import JobView, cancel, find, find_live
 
-from ..waiting import end_of
+from ..waiting import WAIT, end_of
 from .api_operations import paint
 
 
@@ -50,6 +50,7 @@ def test_cancel(gate):
     operation = LongOperation(gate, history=Silent())
     job = operation.start()
     found = find([operation], job.id)
+    assert gate.reported.wait(WAIT)  # a cancel before that would end it at once
     assert cancel(found).state is State.CANCELLING
     gate.open.set()
     end_of(job)
